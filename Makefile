@@ -1,0 +1,103 @@
+# sbx: one Makefile. `make help` lists the targets. Objects go to build/$(MODE)/, programs to build/bin/.
+
+MODE ?= release
+ifdef DEBUG
+MODE := debug
+endif
+CC ?= gcc
+B := build/$(MODE)
+BIN := build/bin
+PREFIX ?= /usr/local
+V ?= 0
+ifeq ($(V),0)
+Q := @
+say = @echo "  $(1) $(2)"
+else
+Q :=
+say = @:
+endif
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wvla \
+	-Wundef -Wwrite-strings -Wpointer-arith -Wimplicit-fallthrough -Wformat=2 -Werror
+HARDEN := -fPIE -fstack-protector-strong -fno-common -fno-strict-aliasing -fno-delete-null-pointer-checks
+CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -g -I. -MMD -MP $(WARN) $(HARDEN) $(CFLAGS)
+LDFLAGS_release := -static-pie -Wl,-z,relro,-z,now -Wl,--gc-sections
+LDFLAGS_debug := -fsanitize=address,undefined -pie
+LDFLAGS_tsan := -fsanitize=thread -pie
+CFLAGS_release := -O2 -D_FORTIFY_SOURCE=2 -ffunction-sections -fdata-sections
+CFLAGS_debug := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
+	-DSBX_DEBUG -DSBX_LOCK_CHECK
+CFLAGS_tsan := -O1 -fsanitize=thread -DSBX_DEBUG
+
+# ---- rooms -------------------------------------------------------------------------------------------
+# Every .c and .S file of a room but its tests and its programs' main files.
+MAINS := sentry/boot/main.c sentry/cmd/main.c gofer/main.c
+FREESTANDING := $(wildcard platform/systrap/stub/*.c platform/systrap/stub/*.S)
+ROOM_DIRS := $(shell find platform netstack gofer sentry cvm-host tests/harness -type d 2>/dev/null)
+ALL_SRC := $(foreach d,$(ROOM_DIRS),$(wildcard $(d)/*.c $(d)/*.S))
+TEST_SRC := $(filter %_test.c,$(ALL_SRC))
+LIB_SRC := $(filter-out $(TEST_SRC) $(MAINS) $(FREESTANDING) tests/%,$(ALL_SRC))
+obj = $(patsubst %,$(B)/%.o,$(basename $(1)))
+
+HOST_ROOMS := sentry/cmd/% sentry/oci/%
+GOFER_SERVER := gofer/server% gofer/session% gofer/handle% gofer/hostfs% gofer/filter%
+SBX_SRC := $(filter $(HOST_ROOMS) sentry/control/% platform/base/% platform/host/%,$(LIB_SRC)) sentry/cmd/main.c
+SENTRY_SRC := $(filter-out $(HOST_ROOMS) $(GOFER_SERVER) cvm-host/%,$(LIB_SRC)) sentry/boot/main.c
+GOFER_SRC := $(filter platform/base/% platform/host/% gofer/%,$(LIB_SRC)) gofer/main.c
+
+PROGRAMS := $(BIN)/sbx $(BIN)/sbx-sentry $(BIN)/sbx-gofer
+
+.PHONY: all
+all: $(PROGRAMS)
+
+$(B)/prog/sbx: $(call obj,$(SBX_SRC))
+$(B)/prog/sbx-sentry: $(call obj,$(SENTRY_SRC))
+$(B)/prog/sbx-gofer: $(call obj,$(GOFER_SRC))
+$(B)/prog/%:
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS_$(MODE)) $(LDFLAGS_$(MODE)) -o $@ $(filter %.o,$^) $(LIBS_$*) -lpthread
+
+# build/bin holds the programs of the mode that was built last.
+$(BIN)/%: $(B)/prog/% $(BIN)/.mode
+	@mkdir -p $(BIN)
+	$(Q)cp -f $< $@
+
+.PHONY: FORCE
+$(BIN)/.mode: FORCE
+	@mkdir -p $(BIN); [ "$$(cat $@ 2>/dev/null)" = "$(MODE)" ] || echo "$(MODE)" > $@
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS_ALL) $(CFLAGS_$(MODE)) $(CFLAGS_$(notdir $*)) -c -o $@ $<
+
+$(B)/%.o: %.S
+	@mkdir -p $(@D)
+	$(call say,AS,$<)
+	$(Q)$(CC) $(CFLAGS_ALL) $(CFLAGS_$(MODE)) -c -o $@ $<
+
+# `make room R=sentry/vfs` compiles one room.
+.PHONY: room
+room: $(call obj,$(filter $(R)/%,$(LIB_SRC) $(MAINS)))
+
+# ---- unit tests: one program of all *_test.c files, linked against everything ---------------------------
+UNIT := $(B)/unit-tests
+$(UNIT): $(call obj,$(TEST_SRC) $(wildcard tests/harness/*.c)) $(B)/libsbx.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS_$(MODE)) $(filter-out -static-pie,$(LDFLAGS_$(MODE))) -pie -o $@ $(filter %.o,$^) \
+		-Wl,--start-group $(B)/libsbx.a -Wl,--end-group -lcriterion -lpthread
+
+$(B)/libsbx.a: $(call obj,$(LIB_SRC))
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+.PHONY: check-unit
+check-unit: $(UNIT)
+	$(Q)$(UNIT) -j2 --timeout 60
+
+.PHONY: clean
+clean:
+	rm -rf build
+
+-include tests/tests.mk
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

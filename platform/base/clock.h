@@ -1,0 +1,13 @@
+/* clock.h: host clocks through the vDSO; no system call on the usual path. Nanoseconds. */
+#pragma once
+
+#include "platform/base/attr.h"
+
+#define NSEC_PER_SEC 1000000000ULL
+
+uint64_t clock_monotonic_ns(void);
+uint64_t clock_boottime_ns(void);
+/* since the epoch; signed, as time_t is */
+int64_t clock_realtime_ns(void);
+/* CPU time of the calling host thread */
+uint64_t clock_thread_cpu_ns(void);

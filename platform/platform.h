@@ -1,0 +1,179 @@
+/* platform.h: what the kernel asks of a platform: address spaces whose mappings it decides, and contexts
+ * that run guest code until something happens. See platform/README.md for the contract in prose.
+ *
+ * Vocabulary. A `struct aspace` is the host side of one guest address space (on ptrace and systrap: one
+ * host process). A `struct context` is the host side of one task (there: one host thread), driven by one
+ * sentry thread at a time, its owner: every function below that takes a context is called by the owner,
+ * but for kick. Mapping calls name a context that runs in the address space, because the platform may have
+ * to let it execute them; the kernel never changes the mappings of a space that the caller isn't in.
+ *
+ * Both structures are embedded at the head of the platform's own and live in the arena.
+ * All results are 0 or a negative errno unless said otherwise. */
+#pragma once
+
+#include "platform/abi/types.h"
+#include "platform/arch/x86_64/regs.h"
+#include "platform/base/attr.h"
+#include "platform/base/refs.h"
+
+struct platform_ops;
+
+/* Guest addresses: everything below GUEST_VA_END but for the hole that sbx keeps for itself. */
+#define GUEST_VA_MIN   0x10000UL
+#define GUEST_VA_END   0x7ffffffff000UL
+#define SBX_HOLE_START 0x7e8000000000UL
+#define SBX_HOLE_END   0x7f0000000000UL
+/* in the hole: the arena (arena.h), then the platform's own pages in guest processes */
+#define SBX_STUB_START 0x7ec000000000UL
+
+struct platform {
+	const struct platform_ops *ops; /* [I] */
+	/* The host's vDSO and its data pages as they lie in every guest process (0: none). The kernel shows
+	 * them in the guest's map and passes vdso_start in the auxiliary vector. */
+	uaddr_t vvar_start, vdso_start, vdso_end; /* [I] */
+};
+
+struct aspace {
+	struct platform *platform; /* [I] */
+	struct refs refs;
+	/* Called by the platform for pages of its own inside the guest's range (trampolines): finds room of
+	 * size bytes within reach of near, records it as hidden, and returns it, or 0. Set by mm. */
+	uaddr_t (*alloc_hidden)(void *owner, uaddr_t near, uint64_t reach, uint64_t size);
+	void *owner; /* [I] set by mm; borrowed */
+};
+
+struct context {
+	struct platform *platform; /* [I] */
+	struct aspace *as;	   /* [T] the space it runs in; holds a reference */
+};
+
+enum run_reason {
+	RUN_SYSCALL, /* nr and args are filled in; finish with context_set_result or by changing registers */
+	RUN_FAULT,   /* a processor exception: signo, code, addr as the host's siginfo says */
+	RUN_KICKED,  /* somebody called kick; the guest may not have run at all */
+	RUN_EXITED,  /* the host thread is gone (killed from outside); only destroy is allowed */
+};
+
+struct run_event {
+	enum run_reason reason;
+	int64_t nr;	  /* RUN_SYSCALL */
+	uint64_t args[6]; /* RUN_SYSCALL: one copy; the guest can't change it any more */
+	int signo, code;  /* RUN_FAULT: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP */
+	uaddr_t addr;	  /* RUN_FAULT: si_addr */
+	uint64_t trapno, err; /* RUN_FAULT: for the signal frame; zero when unknown */
+};
+
+/* How a mapping is backed. */
+struct map_request {
+	uaddr_t addr;	 /* page aligned; replaces what is there */
+	uint64_t size;	 /* page aligned, not zero */
+	uint32_t prot;	 /* LINUX_PROT_READ | WRITE | EXEC */
+	bool shared;	 /* MAP_SHARED, else MAP_PRIVATE */
+	bool noreserve, populate, growsdown, hugepage;
+	int fd;		 /* host descriptor to map, -1 for anonymous; borrowed for the call */
+	uint64_t offset; /* into fd */
+};
+
+/* Answers that depend on nothing but the task. */
+struct context_facts {
+	int32_t pid, tid, ppid, pgid, sid;
+	uint32_t uid, euid, gid, egid;
+	uint64_t sigmask; /* blocked signals; the platform reports changes made without leaving in run_event */
+	bool no_fast;	  /* answer nothing (the task is traced, filtered or logged) */
+};
+
+struct platform_ops {
+	const char *name;
+	/* Can it work on this host? 0, or -errno with one line of explanation in why. */
+	int (*probe)(char *why, size_t size);
+	/* Once, before other threads exist. On success *out is set. */
+	int (*create)(struct platform **out);
+	void (*destroy)(struct platform *p);
+
+	/* The first context: a fresh empty address space with one context in it. */
+	int (*context_create)(struct platform *p, struct context **out);
+	/* A copy of c's address space as host fork makes it (private mappings copy-on-write), with one
+	 * context whose registers and FP state are c's. The new context isn't bound. *out holds the only
+	 * reference to its space. */
+	int (*context_fork)(struct context *c, struct context **out);
+	/* Another context in c's address space, with c's registers and FP state, not bound. */
+	int (*context_thread)(struct context *c, struct context **out);
+	/* For execve: gives c a fresh empty address space (it may reuse the host process when c is the only
+	 * context of the old one) and drops its reference to the old one. Registers are undefined until set;
+	 * FP state is reset. On failure c is unchanged. */
+	int (*context_new_aspace)(struct context *c);
+	/* Makes the calling host thread the owner. Once for each context, before anything else by that thread. */
+	int (*context_bind)(struct context *c);
+	/* Ends the host thread and drops the reference to the space. By the owner (or anybody when it was
+	 * never bound). */
+	void (*context_destroy)(struct context *c);
+
+	/* The last reference of a space is gone; every context has left it. From any thread. */
+	void (*aspace_destroy)(struct aspace *as);
+
+	/* Resumes the guest and waits for an event. Registers that were changed are loaded first. */
+	int (*run)(struct context *c, struct run_event *ev);
+	/* Makes the current or the next run return RUN_KICKED soon. From any thread; c must stay alive. */
+	void (*kick)(struct context *c);
+
+	/* Registers as of the last event; valid until the next run. write: they will be loaded. */
+	struct guest_regs *(*regs)(struct context *c, bool write);
+	/* The result of the call of the last event; cheaper than regs. */
+	void (*set_result)(struct context *c, int64_t result);
+	/* The extended state in the layout of XSAVE's standard form as signal frames hold it (512-byte legacy
+	 * area, header, components). size: in, the room; out, the size used. */
+	int (*fpstate_get)(struct context *c, void *buf, size_t *size);
+	/* Hostile content is refused with -EINVAL (reserved bits), never executed. size 0 resets. */
+	int (*fpstate_set)(struct context *c, const void *buf, size_t size);
+	/* The largest size fpstate_get returns, and the XFEATURE mask it covers. */
+	size_t (*fpstate_size)(struct platform *p, uint64_t *xfeatures);
+
+	/* Mappings of c's own address space. */
+	int (*map)(struct context *c, const struct map_request *r);
+	int (*unmap)(struct context *c, uaddr_t addr, uint64_t size);
+	int (*protect)(struct context *c, uaddr_t addr, uint64_t size, uint32_t prot);
+	/* Moves old to new (room is made by the call); sizes as mremap(2); flags LINUX_MREMAP_*. new_addr is
+	 * always given. */
+	int (*remap)(struct context *c, uaddr_t old, uint64_t old_size, uaddr_t new_addr, uint64_t new_size,
+		     uint32_t flags);
+	/* LINUX_MADV_* that only give advice or drop contents: DONTNEED, FREE, WILLNEED, HUGEPAGE, ... */
+	int (*advise)(struct context *c, uaddr_t addr, uint64_t size, int advice);
+	/* Residency as mincore(2): one byte a page into vec. */
+	int (*mincore)(struct context *c, uaddr_t addr, uint64_t size, uint8_t *vec);
+
+	/* Bytes copied before the first fault, honouring the mappings' protection; 0 when nothing could be. c: a
+	 * context in as owned by the caller, or NULL (another process's memory: ptrace, /proc/pid/mem). */
+	ssize_t (*copy_in)(struct aspace *as, struct context *c, void *dst, uaddr_t src, size_t size);
+	ssize_t (*copy_out)(struct aspace *as, struct context *c, uaddr_t dst, const void *src, size_t size);
+	/* Ignores write protection of private mappings (breakpoints): ptrace(2) POKE only. */
+	ssize_t (*poke)(struct aspace *as, uaddr_t dst, const void *src, size_t size);
+	/* Atomic compare-and-exchange of an aligned word: 0 when done or when it differed (*expected is then
+	 * what was found), -EFAULT. */
+	int (*cmpxchg_u32)(struct context *c, uaddr_t addr, uint32_t *expected, uint32_t desired);
+
+	/* Optional (NULL: not used): what the platform may answer in the guest's place from now on, until the
+	 * next publish. Called by the owner when a value changed, before it returns to the guest. */
+	void (*publish)(struct context *c, const struct context_facts *facts);
+
+	/* CPU time used by the guest in c's host thread, ns; 0 if unknown. From any thread. */
+	uint64_t (*cpu_time)(struct context *c);
+	/* Resident memory of a space, bytes; 0 if unknown. From any thread. */
+	uint64_t (*resident)(struct aspace *as);
+};
+
+/* NULL picks the default. Logs why when there is none. */
+const struct platform_ops *platform_select(const char *name);
+
+extern const struct platform_ops ptrace_platform_ops;
+extern const struct platform_ops systrap_platform_ops;
+
+static inline void aspace_get(struct aspace *as)
+{
+	refs_get(&as->refs);
+}
+
+static inline void aspace_put(struct aspace *as)
+{
+	if (refs_put(&as->refs))
+		as->platform->ops->aspace_destroy(as);
+}

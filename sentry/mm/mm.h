@@ -1,0 +1,119 @@
+/* mm.h: the books of a guest address space: which mappings it has, and why. Every change is mirrored
+ * through the platform into the host address space, which does the actual work (page tables, copy on
+ * write, faults). One struct mm is shared by the tasks of a thread group (and vfork children).
+ *
+ * Calls that change mappings take the caller's context and are made by a task that runs in this mm. Lock:
+ * mm->lock, rank MM, held across the platform calls so that books and host agree. */
+#pragma once
+
+#include "platform/base/lock.h"
+#include "platform/base/rbtree.h"
+#include "platform/base/refs.h"
+#include "platform/platform.h"
+#include "sentry/cred/cred.h"
+#include "sentry/mm/mappable.h"
+#include "sentry/mm/usermem.h"
+
+struct strbuf;
+
+enum vma_kind {
+	VMA_NORMAL,
+	VMA_STACK,  /* [stack] */
+	VMA_HEAP,   /* [heap] */
+	VMA_VDSO,   /* [vdso] */
+	VMA_VVAR,   /* [vvar] */
+	VMA_HIDDEN, /* the platform's own, not shown, not changeable by the guest */
+};
+
+struct vma {
+	struct rbnode node;   /* [mm lock] keyed by start; VMAs don't overlap */
+	uaddr_t start, end;   /* [mm lock] */
+	uint32_t prot;	      /* [mm lock] LINUX_PROT_* */
+	uint32_t max_prot;    /* [mm lock] what mprotect may reach (file opened read-only) */
+	uint32_t flags;	      /* [mm lock] LINUX_MAP_SHARED, NORESERVE, GROWSDOWN, LOCKED ... */
+	enum vma_kind kind;   /* [mm lock] */
+	struct mappable *file; /* [mm lock] NULL: anonymous private; shared anonymous has a mappable too */
+	uint64_t offset;      /* [mm lock] of start in file */
+	bool dontfork, wipeonfork, dontdump; /* [mm lock] */
+	char *anon_name;      /* [mm lock] PR_SET_VMA_ANON_NAME, owned */
+};
+
+struct mm {
+	struct refs refs;
+	struct aspace *as; /* [I] after creation; holds a reference */
+	struct mutex lock;
+	struct rbtree vmas;	   /* [lock] */
+	uint64_t total_pages, data_pages, locked_pages; /* [lock] for limits and /proc */
+	uaddr_t mmap_top;	   /* [I] top-down allocation starts here */
+	uaddr_t brk_start, brk;	   /* [lock] */
+	uaddr_t start_code, end_code, start_data, end_data, start_stack; /* [lock] set by the loader */
+	uaddr_t arg_start, arg_end, env_start, env_end; /* [lock] */
+	uint64_t auxv[48];	   /* [lock] pairs, for /proc/pid/auxv */
+	uint32_t auxv_count;	   /* [lock] words */
+	struct mappable *exe;	   /* [lock] holds a reference; for /proc/pid/exe identity only */
+	uint32_t dumpable;	   /* [a] PR_SET_DUMPABLE */
+	uint64_t id;		   /* [I] unique, for private futex keys */
+	bool moved;		   /* [I] the space was handed to a fresh mm */
+};
+
+/* The books for a fresh address space that ctx has just been given (context_create, context_new_aspace).
+ * Picks mmap_top below the stack with the usual randomisation; records the vDSO and the hole. */
+MUST_CHECK int mm_create(struct context *ctx, struct mm **out);
+/* fork: the books of child's space, copied from mm. The caller holds mm's lock from before context_fork until
+ * after this call, see mm_fork_begin. */
+MUST_CHECK int mm_fork(struct mm *mm, struct context *child, struct mm **out);
+void mm_fork_begin(struct mm *mm) ACQUIRES(mm->lock);
+void mm_fork_end(struct mm *mm) RELEASES(mm->lock);
+static inline struct mm *mm_get(struct mm *mm)
+{
+	refs_get(&mm->refs);
+	return mm;
+}
+void mm_put(struct mm *mm);
+
+struct mmap_args {
+	uaddr_t addr;	   /* a hint, or the place with LINUX_MAP_FIXED(_NOREPLACE) */
+	uint64_t size;
+	uint32_t prot, flags; /* LINUX_PROT_*, LINUX_MAP_* */
+	struct mappable *file; /* borrowed; NULL with LINUX_MAP_ANONYMOUS */
+	uint64_t offset;
+	uint32_t max_prot; /* 0: all */
+	enum vma_kind kind;
+};
+
+/* The address on success. limits: RLIMIT_AS, DATA, MEMLOCK are checked. */
+MUST_CHECK int64_t mm_mmap(struct mm *mm, struct context *ctx, struct rlimits *limits, const struct mmap_args *a);
+MUST_CHECK int mm_munmap(struct mm *mm, struct context *ctx, uaddr_t addr, uint64_t size);
+MUST_CHECK int mm_mprotect(struct mm *mm, struct context *ctx, uaddr_t addr, uint64_t size, uint32_t prot);
+MUST_CHECK int64_t mm_mremap(struct mm *mm, struct context *ctx, struct rlimits *limits, uaddr_t old,
+			     uint64_t old_size, uint64_t new_size, uint32_t flags, uaddr_t new_addr);
+/* The new break, or the old one on failure, as brk(2) the system call. */
+uaddr_t mm_brk(struct mm *mm, struct context *ctx, struct rlimits *limits, uaddr_t brk);
+MUST_CHECK int mm_madvise(struct mm *mm, struct context *ctx, uaddr_t addr, uint64_t size, int advice);
+MUST_CHECK int mm_msync(struct mm *mm, struct context *ctx, uaddr_t addr, uint64_t size, int flags);
+MUST_CHECK int mm_mincore(struct mm *mm, struct context *ctx, uaddr_t addr, uint64_t size, uaddr_t vec);
+MUST_CHECK int mm_mlock(struct mm *mm, struct rlimits *limits, bool cap, uaddr_t addr, uint64_t size, bool lock);
+MUST_CHECK int mm_mlockall(struct mm *mm, struct rlimits *limits, bool cap, int flags, bool lock);
+MUST_CHECK int mm_set_anon_name(struct mm *mm, uaddr_t addr, uint64_t size, const char *name);
+
+/* For shared futexes: a file identity and offset when addr lies in a shared mapping, else the mm's id and
+ * addr. -EFAULT when nothing is mapped there. */
+struct futex_key {
+	uint64_t object, offset;
+};
+MUST_CHECK int mm_futex_key(struct mm *mm, uaddr_t addr, bool is_private, struct futex_key *out);
+
+/* The mapping at addr, for fault signals: 0 and a copy of its prot and kind, or -EFAULT. */
+MUST_CHECK int mm_lookup(struct mm *mm, uaddr_t addr, uint32_t *prot, enum vma_kind *kind);
+
+/* /proc/pid/maps, smaps and statm */
+void mm_show_maps(struct mm *mm, struct strbuf *out, bool smaps);
+/* bytes; resident comes from the platform */
+void mm_usage(struct mm *mm, uint64_t *virtual_size, uint64_t *resident, uint64_t *data, uint64_t *stack,
+	      uint64_t *text);
+
+/* Guest memory of mm; ctx (may be NULL) is a context of it that the caller owns. */
+struct usermem mm_usermem(struct mm *mm, struct context *ctx);
+
+/* A shared anonymous object (MAP_SHARED|MAP_ANONYMOUS, System V shm): a memfile behind a mappable. */
+MUST_CHECK int anon_shared_create(uint64_t size, const char *name, struct mappable **out);

@@ -1,0 +1,85 @@
+/* socket.h: sockets as the system calls see them. Families register; AF_UNIX lives in socket/unix, AF_INET
+ * and AF_INET6 come with the network stack (until then: -EAFNOSUPPORT), AF_NETLINK in socket/netlink. No
+ * operation waits: -EAGAIN, and the caller waits on the file. Addresses are kernel copies. */
+#pragma once
+
+#include "sentry/vfs/file.h"
+
+struct socket;
+
+#define SOCKADDR_MAX 128
+
+struct sockaddr_buf {
+	uint32_t len;
+	union {
+		uint16_t family;
+		uint8_t bytes[SOCKADDR_MAX];
+	};
+};
+
+/* One message; control: the raw cmsg bytes, already copied in (send), or room (recv). */
+struct sock_msg {
+	struct uio *uio;
+	struct sockaddr_buf *name; /* send: destination, len 0: none; recv: filled in. NULL: not wanted */
+	struct file **files;	   /* send: SCM_RIGHTS, borrowed; recv: references handed over */
+	uint32_t file_count, file_max;
+	bool have_cred;		   /* send: SCM_CREDENTIALS given; recv: to be shown */
+	int32_t cred_pid;	   /* ids as kernel ids and initial-namespace pids */
+	uint32_t cred_uid, cred_gid;
+	void *control;		   /* other control data, protocol's own form of cmsgs */
+	size_t control_len, control_max;
+	uint32_t flags;		   /* in: LINUX_MSG_*; out (recv): MSG_TRUNC, MSG_CTRUNC, MSG_EOR */
+};
+
+/* The caller, for operations that look names up or record credentials. All borrowed. */
+struct sock_caller {
+	const struct vfs_at *at;
+	int32_t pid; /* in the initial namespace */
+	const struct usermem *um;
+	void *net_ns;
+};
+
+struct socket_ops {
+	int (*bind)(struct socket *s, const struct sock_caller *c, const struct sockaddr_buf *a);
+	int (*listen)(struct socket *s, const struct sock_caller *c, int backlog);
+	/* -EAGAIN / -EINPROGRESS: wait for EV_OUT, then connect_result */
+	int (*connect)(struct socket *s, const struct sock_caller *c, const struct sockaddr_buf *a, uint32_t file_flags);
+	int (*connect_result)(struct socket *s);
+	/* a new socket, not yet a file; -EAGAIN */
+	int (*accept)(struct socket *s, const struct sock_caller *c, struct socket **out, struct sockaddr_buf *peer);
+	int (*getname)(struct socket *s, bool peer, struct sockaddr_buf *out);
+	ssize_t (*send)(struct socket *s, const struct sock_caller *c, struct sock_msg *m);
+	ssize_t (*recv)(struct socket *s, const struct sock_caller *c, struct sock_msg *m);
+	int (*shutdown)(struct socket *s, int how);
+	int (*setsockopt)(struct socket *s, const struct sock_caller *c, int level, int name, const void *val, uint32_t len);
+	int (*getsockopt)(struct socket *s, const struct sock_caller *c, int level, int name, void *val, uint32_t *len);
+	uint32_t (*ready)(struct socket *s);
+	int64_t (*ioctl)(struct socket *s, uint32_t cmd, uint64_t arg, const struct usermem *um, const struct cred *cred);
+	void (*release)(struct socket *s); /* frees s */
+};
+
+/* Embedded at the head of the family's own. */
+struct socket {
+	const struct socket_ops *ops;
+	uint16_t family, type, protocol; /* [I] */
+	struct waitq wq;
+	uint64_t rcvtimeo, sndtimeo; /* [a] ns, 0: none (SO_RCVTIMEO, SO_SNDTIMEO) */
+	struct refs refs;
+	uint64_t ino; /* [I] once a file exists */
+};
+
+struct socket_family {
+	uint16_t family;
+	int (*create)(int type, int protocol, const struct sock_caller *c, struct socket **out);
+	/* socketpair(2); NULL: -EOPNOTSUPP */
+	int (*pair)(int type, int protocol, const struct sock_caller *c, struct socket *out[2]);
+};
+void socket_register(const struct socket_family *f); /* boot */
+MUST_CHECK int socket_create(int family, int type, int protocol, const struct sock_caller *c, struct socket **out);
+MUST_CHECK int socket_pair(int family, int type, int protocol, const struct sock_caller *c, struct socket *out[2]);
+/* The file takes s over. flags: O_NONBLOCK, O_CLOEXEC is the caller's. */
+MUST_CHECK int socket_file(struct vfs *v, struct socket *s, const struct cred *cred, uint32_t flags, struct file **out);
+/* -ENOTSOCK */
+MUST_CHECK int file_socket(struct file *f, struct socket **out);
+
+extern const struct socket_family unix_family, netlink_family;
