@@ -32,13 +32,18 @@ struct strbuf;
 
 /* What upper rooms plug into the kernel: set by boot before the first task runs. */
 struct kernel_ops {
-	/* serves ev's call; the result, or -ERESTART*. Everything the handlers need hangs off t. */
+	/* serves ev's call; the result, -ERESTART*, or SYSCALL_REGS_SET. Everything the handlers need hangs
+	 * off t. */
 	int64_t (*syscall)(struct task *t, const struct run_event *ev);
 	/* execve's work behind the path: see loader.h */
 	int (*load)(struct task *t, struct file *exe, const char *filename, void *exec_args);
 	/* the initial process has ended: status as wait(2) reports it */
 	void (*init_exited)(struct kernel *k, int status);
 };
+
+/* What a handler returns that has set all registers itself (rt_sigreturn, a successful execve): the run loop
+ * leaves them alone. Not an errno. */
+#define SYSCALL_REGS_SET INT64_MIN
 
 struct uts_ns {
 	struct refs refs;
@@ -48,6 +53,96 @@ struct uts_ns {
 	uint64_t ino;			   /* [I] */
 };
 
+/* Namespaces that have no state in this room: what lies behind hangs off priv (System V IPC, a network
+ * stack), made on first use by its owner, destroyed through destroy. */
+struct ns {
+	struct refs refs;
+	struct user_ns *owner;	 /* [I] reference */
+	uint64_t ino;		 /* [I] */
+	uint32_t type;		 /* [I] LINUX_CLONE_NEWIPC, NEWNET, NEWCGROUP, NEWTIME */
+	void *priv;		 /* [a] set once */
+	void (*destroy)(struct ns *ns); /* set before priv */
+};
+
+/* pid_namespaces(7) */
+struct pid_ns {
+	struct refs refs;
+	struct kernel *kernel;	 /* [I] */
+	struct pid_ns *parent;	 /* [I] reference; NULL: initial */
+	struct user_ns *owner;	 /* [I] reference */
+	uint32_t level;		 /* [I] */
+	uint64_t ino;		 /* [I] */
+	int32_t last;		 /* [tasklist_lock] the id given last */
+	uint32_t count;		 /* [tasklist_lock] ids in use */
+	bool dead;		 /* [tasklist_lock] its init is gone: no new ids */
+	struct rbtree ids;	 /* [tasklist_lock] struct pid_nr by nr */
+	struct process *init;	 /* [tasklist_lock] borrowed; the child reaper */
+};
+
+struct pid_nr {
+	struct rbnode node; /* [tasklist_lock] */
+	struct pid_ns *ns;  /* [I] reference */
+	int32_t nr;	    /* [I] */
+};
+
+/* One identity: a number in each namespace level it is visible in. It outlives what it names. */
+struct pid {
+	struct refs refs;
+	struct kernel *kernel;	 /* [I] */
+	struct task *task;	 /* [tasklist_lock] the thread so numbered, until it is released */
+	struct process *process; /* [tasklist_lock] the process so numbered, until it is reaped */
+	struct list group;	 /* [tasklist_lock] process->pgrp_node of the members of this process group */
+	struct list session;	 /* [tasklist_lock] process->session_node of the members of this session */
+	struct waitq wq;	 /* pidfd readers: the process ended */
+	uint32_t levels;	 /* [I] nrs holds this many; the last is its own namespace */
+	struct pid_nr nrs[];
+};
+static inline struct pid *pid_get(struct pid *p)
+{
+	refs_get(&p->refs);
+	return p;
+}
+void pid_put(struct pid *p);
+/* The number in ns; 0 when not visible there. */
+int32_t pid_nr_in(const struct pid *p, const struct pid_ns *ns);
+
+struct session {
+	struct refs refs;
+	struct pid *sid;   /* [I] reference */
+	struct tty *tty;   /* [tasklist_lock] controlling terminal (tty.h), a reference; NULL: none */
+	struct process *leader; /* [tasklist_lock] borrowed; NULL once it is gone */
+};
+
+/* A thread group. Its signal state, timers and what only this room needs are in p (internal.h). */
+struct process {
+	struct refs refs;
+	struct kernel *kernel;	  /* [I] */
+	struct mutex lock;	  /* rank SIGHAND: signals, timers, and the parts of its tasks that others read */
+	struct list node;	  /* [tasklist_lock] in kernel->processes, oldest first */
+	struct pid *pid;	  /* [I] reference */
+	int32_t tgid;		  /* [I] in the initial pid namespace */
+	struct task *leader;	  /* [tasklist_lock] reference; changes when another thread execs */
+	struct list tasks;	  /* changed under tasklist_lock and lock, read under either: internal.h */
+	uint32_t task_count;	  /* as tasks */
+	struct process *parent;	  /* [tasklist_lock] borrowed; pid 1's is NULL */
+	struct list children, sibling; /* [tasklist_lock] */
+	struct pid *pgrp;	  /* [tasklist_lock] reference */
+	struct list pgrp_node;	  /* [tasklist_lock] */
+	struct session *session;  /* [tasklist_lock] reference */
+	struct list session_node; /* [tasklist_lock] */
+	struct rlimits limits;
+	struct path exe;	  /* [lock] reference; what /proc/pid/exe shows; mnt NULL before the first exec */
+	int32_t oom_score_adj;	  /* [a] */
+	uint64_t start_ns;	  /* [I] CLOCK_BOOTTIME */
+	struct process_private *p; /* internal.h */
+};
+static inline struct process *process_get(struct process *p)
+{
+	refs_get(&p->refs);
+	return p;
+}
+void process_put(struct process *p);
+
 struct kernel {
 	struct kernel_ops ops;	   /* [I] */
 	struct platform *platform; /* [I] */
@@ -55,9 +150,13 @@ struct kernel {
 	struct user_ns *user_ns;   /* [I] the initial one */
 	struct pid_ns *pid_ns;	   /* [I] the initial one */
 	struct uts_ns *uts_ns;	   /* [I] the initial one */
-	struct mutex tasklist_lock; /* rank TASKLIST: process tree, groups, sessions, pid tables */
+	struct ns *ipc_ns, *net_ns, *cgroup_ns, *time_ns; /* [I] the initial ones */
+	struct mutex tasklist_lock; /* rank TASKLIST, low: process tree, groups, sessions, pid tables; nobody
+				     * calls another room but for cred while holding it */
 	struct list processes;	   /* [tasklist_lock] */
+	uint32_t process_count;	   /* [tasklist_lock] */
 	uint32_t task_count;	   /* [a] */
+	uint64_t forks;		   /* [a] since boot, for /proc/stat */
 	uint32_t max_tasks;	   /* [I] --pids */
 	uint32_t cpu_count;	   /* [I] what the guest sees */
 	uint64_t max_memory;	   /* [I] --memory; 0: the host's */
@@ -69,6 +168,10 @@ struct kernel {
 	struct strace *strace;	       /* [I] NULL: off */
 	const char *release, *version; /* [I] uname */
 };
+
+/* Why system calls of a task take the slow way: bits of task->syscall_work. */
+#define SYSCALL_WORK_SECCOMP 0x1u
+#define SYSCALL_WORK_TRACE   0x2u
 
 /* The extra pending-work bits of a task; any set bit makes the run loop look before it enters the guest. */
 #define TASK_WORK_SIGNAL 0x1u /* maybe a deliverable signal */
@@ -86,11 +189,14 @@ struct task {
 	struct fs_context *fs;	 /* [T]; others through task_fs_get */
 	struct mount_ns *mount_ns; /* [T] */
 	struct uts_ns *uts_ns;	 /* [T] */
+	struct ns *ipc_ns, *net_ns, *cgroup_ns, *time_ns; /* [T] */
+	struct pid_ns *child_pid_ns; /* [T] where its children get ids; its own is pid's last level */
 	struct cred *cred;	 /* [T]; others through task_cred_get */
 	int32_t tid;		 /* [I] in the initial pid namespace */
 	struct pid *pid;	 /* [tasklist_lock] its ids */
 	uint32_t work;		 /* [a] TASK_WORK_* */
 	uint32_t wake;		 /* [a] futex word of task_block */
+	uint32_t syscall_work;	 /* [a] SYSCALL_WORK_*: 0 on the usual path */
 	char comm[TASK_COMM_LEN]; /* [a] byte-wise */
 	struct run_event event;	 /* [T] the call being served */
 	void *bounce;		 /* [T] 64 KiB, allocated on first use by task_bounce */
@@ -170,6 +276,62 @@ static inline void *task_lock_owner(struct task *t)
 {
 	return t->fds;
 }
+
+/* Its own pid namespace: borrowed from t->pid. */
+struct pid_ns *task_pid_ns(struct task *t);
+/* Lookups and walks for /proc: ids as ns numbers them; results with a reference. process_next gives the
+ * leader of the process with the lowest id above `after`; task_next the next thread of p. NULL at the end. */
+struct task *task_find_in(struct pid_ns *ns, int32_t tid);
+struct process *process_find_in(struct pid_ns *ns, int32_t tgid);
+struct task *process_next(struct pid_ns *ns, int32_t after);
+struct task *task_next(struct process *p, struct pid_ns *ns, int32_t after);
+/* A reference, NULL once it is reaped. */
+struct process *pid_process_get(struct pid *pid);
+/* The executable with references; -ENOENT. */
+MUST_CHECK int process_exe(struct process *p, struct path *out);
+void process_set_exe(struct process *p, const struct path *exe); /* takes its own references */
+
+/* A snapshot of what /proc/pid/{stat,status,sched} tell; ids as viewer numbers them, times in ns. */
+struct task_info {
+	char comm[TASK_COMM_LEN];
+	char state; /* R S D T t Z X */
+	int32_t tid, tgid, ppid, pgrp, sid, tracer, tpgid;
+	uint64_t tty_nr; /* as dev_t of the controlling terminal, 0: none */
+	uint32_t threads, policy, rt_priority, exit_signal, seccomp_mode, seccomp_filters;
+	int32_t nice, oom_score_adj, exit_code; /* exit_code as wait(2) */
+	uint64_t utime, stime, cutime, cstime; /* of the process, or of the thread alone */
+	uint64_t start_ns;		       /* CLOCK_BOOTTIME */
+	uint64_t pending, shared_pending, blocked, ignored, caught; /* signal sets */
+	uint64_t sig_queued, sig_limit;
+	uint64_t voluntary, involuntary; /* context switches */
+	uint64_t timer_slack, personality;
+};
+void task_info(struct pid_ns *viewer, struct task *t, bool whole_process, struct task_info *out);
+void task_set_comm(struct task *t, const char *name);
+uint64_t task_cpumask(struct task *t, uint64_t *words, uint32_t count); /* bits set; words filled in */
+/* CPU time of a process so far, ns, without and with waited-for children. */
+void process_cpu_time(struct process *p, uint64_t *utime, uint64_t *stime);
+
+/* What /proc/pid/ns shows: the inode number of a namespace of t (LINUX_CLONE_NEW*), 0 when it has exited. */
+uint64_t task_ns_ino(struct task *t, uint32_t type, bool for_children);
+/* An open file of that namespace, for /proc/pid/ns/X and setns; and what it says to readlink. */
+MUST_CHECK int ns_file_create(struct task *t, uint32_t type, bool for_children, const struct cred *cred,
+			      struct file **out);
+
+/* seccomp(2): applies t's filters to ev. true: go on; false: *result is the call's. */
+bool seccomp_check(struct task *t, const struct run_event *ev, int64_t *result);
+/* ptrace(2) syscall stops; false: the tracer wants the call skipped, *result is its result. nr and args of ev
+ * may have been changed. */
+bool ptrace_syscall_enter(struct task *t, struct run_event *ev, int64_t *result);
+static inline bool task_needs_syscall_work(const struct task *t)
+{
+	return __atomic_load_n(&t->syscall_work, __ATOMIC_RELAXED) != 0;
+}
+
+/* Files that need to know who calls: terminals (tty.h), signalfd. Syscall handlers use these in place of
+ * file->ops->ioctl and file_ready. */
+int64_t file_ioctl(struct task *t, struct file *f, uint32_t cmd, uint64_t arg);
+uint32_t file_ready_for(struct task *t, struct file *f);
 
 /* Boot. */
 struct kernel_config {

@@ -6,6 +6,7 @@
 
 struct strbuf;
 struct socket;
+struct tty;
 
 /* Emits one entry; returns false when the caller's buffer is full (the entry isn't consumed). next: the
  * offset that continues behind it. type: DT_*. */
@@ -39,6 +40,13 @@ struct file_ops {
 	void (*show_fdinfo)(struct file *f, struct strbuf *out);
 	/* Fast copies inside one file system; bytes, or -EOPNOTSUPP (then a loop copies) */
 	ssize_t (*copy_range)(struct file *in, uint64_t in_off, struct file *out, uint64_t out_off, uint64_t n);
+	/* Terminals only (kernel/tty.h): the terminal behind f, borrowed from f; a pty master gives its slave's.
+	 * NULL slot: not a terminal. */
+	struct tty *(*tty)(struct file *f);
+	bool tty_master; /* the master side: no job control on read and write */
+	/* /dev/tty only: becomes an open of the caller's controlling terminal (may replace f->ops, f->priv,
+	 * f->wq; f isn't visible to others yet). Called by kernel/block.c: file_open_block. */
+	int (*open_ctty)(struct file *f, struct tty *tty);
 	bool seekable;	/* has a position */
 	bool is_socket; /* priv is a struct socket */
 	const char *name; /* "anon_inode:[eventfd]" for /proc/pid/fd; NULL: the path */
