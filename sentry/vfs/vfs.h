@@ -103,6 +103,8 @@ struct inode_ops {
 	int (*tmpfile)(struct inode *dir, uint32_t mode, const struct cred *cred, struct inode **out);
 	/* symbolic links: bytes of the target put into buf (not terminated), at most size */
 	ssize_t (*readlink)(struct inode *inode, char *buf, size_t size);
+	/* as readlink, for a text that depends on who asks (/proc/self); walks and vfs_readlink prefer it */
+	ssize_t (*readlink_at)(struct inode *inode, const struct vfs_at *at, char *buf, size_t size);
 	/* magic links (/proc/self/fd/3, exe, cwd): where it leads, with references; excludes readlink as the
 	 * way to walk, readlink still serves readlink(2) */
 	int (*follow)(struct inode *inode, const struct cred *cred, struct path *out);
@@ -251,6 +253,7 @@ struct vfs_at {
 	struct mount_ns *ns;
 	const struct cred *cred;
 	const struct path *base; /* relative names start here; NULL: the current directory */
+	void *task; /* who asks: opaque here, for /proc/self (inode_ops.readlink_at); NULL: nobody */
 };
 
 #define LOOKUP_FOLLOW	 0x01u /* follow a symbolic link in the last component */
