@@ -1,0 +1,13 @@
+/* version.c: `sbx version`. */
+#include <stdio.h>
+
+#include "sentry/cmd/cmd.h"
+
+#define SBX_VERSION "0.1.0"
+
+int cmd_version(int argc, char **argv)
+{
+	(void)argc, (void)argv;
+	puts("sbx " SBX_VERSION);
+	return 0;
+}

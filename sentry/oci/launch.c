@@ -1,0 +1,280 @@
+/* launch.c: clones into fresh namespaces, puts descriptors where the program expects them, execs. What each
+ * child sees: 0-2 its standard descriptors, then from 3 on those named in its arguments; nothing else. */
+#include "sentry/oci/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "platform/base/bug.h"
+
+#define NAMESPACES (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
+#define FD_MAX	   512
+
+/* A program to start: fds[i] becomes descriptor i (-1: /dev/null). */
+struct child {
+	int exe_fd;
+	const char *name;
+	char **argv;
+	int fds[FD_MAX];
+	int fd_count;
+	uint64_t namespaces;
+	bool map_all_ids; /* the caller is root: keep its power over files of every owner */
+};
+
+size_t launch_add_root(struct launch *l, int fd, bool read_only, bool public_only)
+{
+	l->roots = realloc(l->roots, (l->root_count + 1) * sizeof(*l->roots));
+	BUG_ON(!l->roots);
+	l->roots[l->root_count] = (struct gofer_root){fd, read_only, public_only};
+	return l->root_count++;
+}
+
+/* The programs lie beside sbx, or in ../libexec/sbx. */
+static int open_program(const char *name, char *err, size_t err_size)
+{
+	static const char *const places[] = {"%.*s/%s", "%.*s/../libexec/sbx/%s"};
+	char self[4096], path[4200];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash;
+	int fd;
+
+	if (n < 0) {
+		snprintf(err, err_size, "cannot read /proc/self/exe: %s", strerror(errno));
+		return -1;
+	}
+	self[n] = 0;
+	slash = strrchr(self, '/');
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		snprintf(path, sizeof(path), i ? "%.*s/../libexec/sbx/%s" : "%.*s/%s", (int)(slash - self), self,
+			 name);
+		fd = open(path, O_PATH | O_CLOEXEC);
+		if (fd >= 0)
+			return fd;
+	}
+	snprintf(err, err_size, "cannot find %s beside %s: is the installation whole?", name, self);
+	return -1;
+}
+
+/* In the child: moves descriptors to their places without overwriting one that is still needed. */
+static int place_fds(struct child *c)
+{
+	int devnull = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (devnull < 0)
+		return -1;
+	for (int i = 0; i < c->fd_count; i++) {
+		int fd = fcntl(c->fds[i] < 0 ? devnull : c->fds[i], F_DUPFD_CLOEXEC, FD_MAX);
+
+		if (fd < 0)
+			return -1;
+		c->fds[i] = fd;
+	}
+	c->exe_fd = fcntl(c->exe_fd, F_DUPFD_CLOEXEC, FD_MAX);
+	if (c->exe_fd < 0)
+		return -1;
+	for (int i = 0; i < c->fd_count; i++)
+		if (dup2(c->fds[i], i) < 0)
+			return -1;
+	/* what isn't wanted closes at exec */
+	return (int)syscall(SYS_close_range, c->fd_count, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (write(fd, text, strlen(text)) < 0)
+		fd = fd + 0; /* an id that can't be mapped stays unmapped: less power, not more */
+	close(fd);
+}
+
+/* Never returns. */
+static NORETURN void child_main(struct child *c, int parent_pid, int report_fd)
+{
+	static const char *const no_env[] = {NULL};
+	const char *const *env = no_env;
+	const char *debug_env[] = {"ASAN_OPTIONS=detect_leaks=0:allow_user_segv_handler=1", NULL};
+	sigset_t none;
+	int err;
+
+	if (SBX_ASAN)
+		env = debug_env;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!(c->namespaces & CLONE_NEWPID) && getppid() != parent_pid)
+		_exit(1);
+	setsid(); /* the terminal's signals go to sbx, which passes on what the guest is to get */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (c->namespaces & CLONE_NEWUSER && c->map_all_ids) {
+		write_file("/proc/self/uid_map", "0 0 4294967295");
+		write_file("/proc/self/gid_map", "0 0 4294967295");
+	}
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	/* report_fd travels above the ordinary ones */
+	report_fd = fcntl(report_fd, F_DUPFD_CLOEXEC, FD_MAX);
+	if (place_fds(c) == 0)
+		syscall(SYS_execveat, c->exe_fd, "", c->argv, env, AT_EMPTY_PATH);
+	err = errno;
+	if (write(report_fd, &err, sizeof(err)) < 0)
+		_exit(2);
+	_exit(1);
+}
+
+static int spawn(struct child *c, int *pidfd, char *err, size_t err_size)
+{
+	struct clone_args args = {.flags = CLONE_PIDFD | c->namespaces, .exit_signal = SIGCHLD};
+	int report[2], child_errno = 0, parent = getpid();
+	long pid;
+
+	args.pidfd = (uint64_t)(uintptr_t)pidfd;
+	if (pipe2(report, O_CLOEXEC) < 0) {
+		snprintf(err, err_size, "cannot make a pipe: %s", strerror(errno));
+		return -1;
+	}
+	pid = syscall(SYS_clone3, &args, sizeof(args));
+	if (pid < 0 && c->namespaces && (errno == EPERM || errno == ENOSPC || errno == EINVAL)) {
+		/* a host that gives ordinary users no namespaces: the filters still hold */
+		c->namespaces = 0;
+		args.flags = CLONE_PIDFD;
+		pid = syscall(SYS_clone3, &args, sizeof(args));
+	}
+	if (pid == 0)
+		child_main(c, parent, report[1]);
+	close(report[1]);
+	if (pid < 0) {
+		snprintf(err, err_size, "cannot start %s: %s", c->name, strerror(errno));
+	} else if (read(report[0], &child_errno, sizeof(child_errno)) > 0) {
+		snprintf(err, err_size, "cannot execute %s: %s", c->name, strerror(child_errno));
+		waitpid((pid_t)pid, NULL, 0);
+		close(*pidfd);
+		pid = -1;
+	}
+	close(report[0]);
+	return (int)pid;
+}
+
+static int add_fd(struct child *c, int fd)
+{
+	BUG_ON(c->fd_count >= FD_MAX);
+	c->fds[c->fd_count] = fd;
+	return c->fd_count++;
+}
+
+static int start_gofer(struct launch *l, int sock, char *err, size_t err_size)
+{
+	struct child c = {.name = "sbx-gofer", .fds = {-1, -1, 2}, .fd_count = 3, .namespaces = NAMESPACES,
+			  .map_all_ids = geteuid() == 0};
+	char **argv = calloc(l->root_count + 4, sizeof(*argv));
+	int n = 0;
+
+	BUG_ON(!argv);
+	c.exe_fd = open_program(c.name, err, err_size);
+	if (c.exe_fd < 0)
+		return -1;
+	argv[n++] = strdup("sbx-gofer");
+	BUG_ON(asprintf(&argv[n++], "--socket=%d", add_fd(&c, sock)) < 0);
+	for (size_t i = 0; i < l->root_count; i++) {
+		const struct gofer_root *r = &l->roots[i];
+
+		BUG_ON(asprintf(&argv[n++], "--root=%d%s%s", add_fd(&c, r->fd), r->read_only ? ":ro" : "",
+				r->public_only ? ":public" : "") < 0);
+	}
+	c.argv = argv;
+	l->gofer_pid = spawn(&c, &l->gofer_pidfd, err, err_size);
+	close(c.exe_fd);
+	for (int i = 0; i < n; i++)
+		free(argv[i]);
+	free(argv);
+	return l->gofer_pid < 0 ? -1 : 0;
+}
+
+static int start_sentry(struct launch *l, int control, int sock, char *err, size_t err_size)
+{
+	struct child c = {.name = "sbx-sentry", .fds = {l->stdio[0], l->stdio[1], l->stdio[2]}, .fd_count = 3,
+			  .namespaces = NAMESPACES};
+	char config_arg[32], *argv[] = {(char *)"sbx-sentry", config_arg, NULL};
+	int config_fd;
+
+	config_add(&l->config, "control-fd", "%d", add_fd(&c, control));
+	config_add(&l->config, "gofer-fd", "%d", add_fd(&c, sock));
+	if (l->log_fd >= 0)
+		config_add(&l->config, "logfd", "%d", add_fd(&c, l->log_fd));
+	if (l->strace_fd >= 0)
+		config_add(&l->config, "stracefd", "%d", add_fd(&c, l->strace_fd));
+	if (l->stats_fd >= 0)
+		config_add(&l->config, "statsfd", "%d", add_fd(&c, l->stats_fd));
+	if (l->tty_fd >= 0)
+		config_add(&l->config, "ttyfd", "%d", add_fd(&c, l->tty_fd));
+	config_fd = config_seal(&l->config);
+	if (config_fd < 0) {
+		snprintf(err, err_size, "cannot make the configuration: %s", strerror(-config_fd));
+		return -1;
+	}
+	snprintf(config_arg, sizeof(config_arg), "--config=%d", add_fd(&c, config_fd));
+	c.exe_fd = open_program(c.name, err, err_size);
+	if (c.exe_fd < 0)
+		return -1;
+	c.argv = argv;
+	l->sentry_pid = spawn(&c, &l->sentry_pidfd, err, err_size);
+	close(c.exe_fd);
+	close(config_fd);
+	return l->sentry_pid < 0 ? -1 : 0;
+}
+
+int launch_start(struct launch *l, char *err, size_t err_size)
+{
+	int control[2] = {-1, -1}, gofer[2] = {-1, -1}, ret = -1;
+
+	l->sentry_pid = l->gofer_pid = l->sentry_pidfd = l->gofer_pidfd = -1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) < 0 ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gofer) < 0) {
+		snprintf(err, err_size, "cannot make a socket pair: %s", strerror(errno));
+		goto out;
+	}
+	if (start_gofer(l, gofer[1], err, err_size) < 0)
+		goto out;
+	if (start_sentry(l, control[1], gofer[0], err, err_size) < 0) {
+		launch_stop(l);
+		goto out;
+	}
+	l->control_fd = control[0];
+	control[0] = -1;
+	ret = 0;
+out:
+	for (int i = 0; i < 2; i++) {
+		if (control[i] >= 0)
+			close(control[i]);
+		if (gofer[i] >= 0)
+			close(gofer[i]);
+	}
+	for (size_t i = 0; i < l->root_count; i++)
+		close(l->roots[i].fd);
+	return ret;
+}
+
+void launch_stop(struct launch *l)
+{
+	int *pids[] = {&l->sentry_pid, &l->gofer_pid};
+
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
+		if (*pids[i] <= 0)
+			continue;
+		kill(*pids[i], SIGKILL);
+		waitpid(*pids[i], NULL, 0);
+		*pids[i] = -1;
+	}
+}
