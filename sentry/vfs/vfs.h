@@ -26,6 +26,7 @@ struct mount;
 struct mount_ns;
 struct super;
 struct vfs;
+struct vfs_at;
 struct strbuf;
 struct flock_state;
 
