@@ -39,6 +39,7 @@ struct kernel_ops {
 	int (*load)(struct task *t, struct file *exe, const char *filename, void *exec_args);
 	/* the initial process has ended: status as wait(2) reports it */
 	void (*init_exited)(struct kernel *k, int status);
+	void *arg; /* boot's own */
 };
 
 /* What a handler returns that has set all registers itself (rt_sigreturn, a successful execve): the run loop

@@ -1,0 +1,322 @@
+/* internal.h: what only sentry/kernel sees: the private halves of tasks and processes, and the functions its
+ * files share. Locks: tasklist_lock, then process->lock (rank SIGHAND), then the action table's. Neither is held
+ * across a call to mm, vfs or the platform but for kick. */
+#pragma once
+
+#include "platform/abi/sched.h"
+#include "platform/abi/signal.h"
+#include "platform/base/bug.h"
+#include "platform/base/clock.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/kernel/seccomp.h"
+#include "sentry/kernel/signal.h"
+#include "sentry/kernel/task.h"
+#include "sentry/kernel/timer.h"
+#include "sentry/kernel/tty.h"
+
+#define CPUMASK_WORDS 16 /* 1024 processors, as the usual cpu_set_t */
+
+/* A real user: what RLIMIT_NPROC and RLIMIT_SIGPENDING count by. */
+struct user {
+	struct rbnode node; /* [users->lock] by uid */
+	uint32_t uid;	    /* [I] kernel id */
+	uint32_t refs;	    /* [users->lock] tasks that hold it */
+	uint32_t queued;    /* [a] signals queued */
+};
+
+struct user_table {
+	struct mutex lock; /* rank CRED */
+	struct rbtree users;
+};
+
+struct sigqueue {
+	struct list node;
+	struct linux_siginfo info;
+	struct user *user;	   /* counted there; NULL: not counted (preallocated) */
+	struct posix_timer *timer; /* its owner; NULL: freed on delivery */
+};
+
+struct sigpending {
+	uint64_t set;	   /* [process lock] */
+	struct list queue; /* [process lock] struct sigqueue */
+};
+
+/* Shared by CLONE_SIGHAND. */
+struct sigactions {
+	struct refs refs;
+	struct mutex lock; /* rank SIGHAND, inside the process's */
+	struct linux_sigaction action[SIG_COUNT]; /* [lock]; sa_handler also [a] */
+};
+
+/* How restart_syscall(2) goes on. */
+struct restart_block {
+	int64_t (*fn)(struct task *t, struct restart_block *r);
+	uint64_t deadline; /* absolute CLOCK_MONOTONIC ns; 0: none */
+	uint64_t a[6];
+};
+
+struct task_start {
+	uaddr_t stack, tls, child_tid;
+	uint64_t flags; /* CLONE_* */
+	struct file *pidfd;
+};
+
+/* The tracer's view of a task: ptrace.c. All [tasklist_lock] unless marked. */
+struct trace {
+	struct task *tracer;	 /* borrowed; NULL: not traced */
+	struct list node;	 /* in tracer->p->tracees */
+	uint32_t options;	 /* PTRACE_O_* */
+	bool seized;
+	bool stopped;		 /* in a trace stop; the tracer may look and change */
+	bool reported;		 /* the stop was already waited for */
+	bool listening;		 /* PTRACE_LISTEN */
+	bool interrupt;		 /* PTRACE_INTERRUPT is due */
+	uint32_t stop_code;	 /* as in the wait status: signal | event << 8 */
+	uint64_t message;	 /* PTRACE_GETEVENTMSG */
+	struct linux_siginfo info;
+	bool have_info;
+	int inject;		 /* signal to go on with */
+	uint32_t resume;	 /* how: TRACE_RESUME_* */
+	uint32_t go;		 /* [a] futex-like flag: resumed */
+	bool in_syscall;	 /* between entry and exit stop */
+	uint32_t syscall_op;	 /* PTRACE_SYSCALL_INFO_* of the stop */
+	uint32_t seccomp_data;
+	bool sysemu_skip;
+};
+
+struct task_private {
+	struct task *self;	     /* [I] */
+	struct list thread_node;     /* with process->tasks */
+	struct user *user;	     /* [T]; others under the process's lock */
+
+	uint64_t blocked;	     /* [process lock], written by the task only */
+	uint64_t saved_mask;	     /* [T] what sigsuspend and ppoll return to */
+	uint64_t wait_mask;	     /* [process lock] sigtimedwait waits for these, though blocked */
+	bool restore_mask;	     /* [T] */
+	struct sigpending pending;   /* [process lock] */
+	struct linux_sigaltstack altstack; /* [T] */
+
+	uint32_t in_guest;	     /* [a] platform->run is on: a kick is needed */
+	char state;		     /* [a] as /proc shows it */
+	bool exiting;		     /* [process lock] no signal goes to it any more */
+	bool dead;		     /* [tasklist_lock] its thread is through exit */
+	bool stop_counted;	     /* [process lock] parked, or counted as such, in the group stop */
+	bool in_exec;		     /* [T] */
+	int exit_code;		     /* [T], after dead [I] */
+	struct task *vfork_parent;   /* [T] reference; waits for our exec or exit */
+	uint32_t vfork_done;	     /* [a] the child has gone on */
+	uaddr_t clear_child_tid, set_child_tid; /* [T] */
+	uaddr_t robust_list;	     /* [a] others: get_robust_list */
+	int exit_signal;	     /* [tasklist_lock] leader's: sent to the parent; -1: none */
+	int pdeath_signal;	     /* [a] */
+	struct task *parent_task;    /* [tasklist_lock] borrowed: the thread that made it, for __WNOTHREAD, pdeath */
+	struct restart_block restart; /* [T] */
+	struct task_start start;     /* [T] until the first instruction */
+
+	int32_t nice;		     /* [a] */
+	uint32_t policy, rt_priority; /* [a] */
+	bool reset_on_fork;	     /* [a] */
+	uint64_t dl_runtime, dl_deadline, dl_period; /* [a] */
+	uint64_t cpumask[CPUMASK_WORDS]; /* [process lock] */
+	uint64_t timer_slack, timer_slack_default; /* [a] */
+	uint32_t personality;	     /* [T] */
+	int32_t ioprio;		     /* [a] */
+
+	struct seccomp_filter *filter; /* [T] head of the chain; others under process lock (TSYNC) */
+	uint32_t seccomp_mode;	     /* [T], as filter */
+
+	uint32_t host_tid;	     /* [a] 0: not running */
+	uint64_t cpu_base;	     /* [I] the host thread's CPU time when it took this task over */
+	uint64_t utime, stime;	     /* [process lock] once exited */
+	uint64_t start_ns;	     /* [I] boottime */
+	uint64_t voluntary, involuntary; /* [a] */
+
+	uaddr_t rseq;		     /* [T] */
+	uint32_t rseq_len, rseq_sig; /* [T] */
+
+	struct trace trace;
+	struct list tracees;	     /* [tasklist_lock] */
+	struct futex_task *futex;    /* [T] futex.c */
+	struct list pi_owned;	     /* [FUTEX] PI states it owns */
+};
+
+/* What wait(2) has to tell about a live process, [process lock] */
+#define WAIT_STOPPED   0x1u
+#define WAIT_CONTINUED 0x2u
+
+struct itimer {
+	uint64_t expires, interval; /* [process lock] REAL: monotonic ns; VIRTUAL, PROF: CPU ns; 0: off */
+};
+
+struct process_private {
+	struct sigactions *actions; /* changes only in exec, by the only task; reference */
+	struct sigpending pending;  /* [process lock] */
+	struct waitq signal_wq;	    /* signalfd */
+	struct waitq child_wq;	    /* wait4 */
+	bool group_exit;	    /* [process lock] everybody leaves with group_code */
+	int group_code;		    /* [process lock] wait status */
+	struct task *exec_task;	    /* [process lock] waits for the others to go */
+	bool zombie;		    /* [tasklist_lock] all tasks are gone, not reaped */
+	bool reaped;		    /* [tasklist_lock] */
+	bool autoreap;		    /* [tasklist_lock] nobody waits */
+	int exit_code;		    /* [tasklist_lock] status when zombie */
+	bool unkillable;	    /* [I] init of a pid namespace: default actions from inside don't apply */
+	bool subreaper;		    /* [tasklist_lock] */
+	bool has_exec;		    /* [a] execed since fork (setpgid's EACCES) */
+
+	int stop_signal;	    /* [process lock] group stop in progress or in force; 0: none */
+	uint32_t stop_left;	    /* [process lock] tasks that are still to park */
+	bool stopped;		    /* [process lock] all parked */
+	uint32_t wait_events;	    /* [process lock] WAIT_* not yet consumed */
+
+	uint64_t dead_utime, dead_stime; /* [process lock] of exited threads */
+	uint64_t dead_voluntary, dead_involuntary; /* [process lock] */
+	uint64_t child_utime, child_stime; /* [process lock] of reaped children */
+	uint64_t max_rss, child_max_rss;   /* [process lock] KiB */
+
+	struct itimer itimers[3];   /* [process lock] */
+	struct timer itimer_real;
+	struct timer cpu_timer;	    /* polls for VIRTUAL, PROF, RLIMIT_CPU, CPU clocks */
+	bool cpu_timer_on;	    /* [process lock] */
+	uint64_t cpu_limit_next;    /* [process lock] next SIGXCPU at this many s */
+	struct list posix_timers;   /* [process lock] */
+	uint32_t posix_timer_count; /* [process lock] */
+	int32_t next_timer_id;	    /* [process lock] */
+};
+
+static inline uint64_t kernel_now(void)
+{
+	return clock_monotonic_ns();
+}
+
+static inline const struct platform_ops *task_platform(const struct task *t)
+{
+	return t->kernel->platform->ops;
+}
+
+static inline struct guest_regs *task_regs(struct task *t, bool write)
+{
+	return task_platform(t)->regs(t->ctx, write);
+}
+
+static inline struct user_ns *task_user_ns(struct task *t)
+{
+	return t->cred->user_ns;
+}
+
+/* ---- users.c ---- */
+struct user_table *user_table_create(void);
+MUST_CHECK int user_get(struct kernel *k, uint32_t uid, struct user **out);
+void user_put(struct kernel *k, struct user *u);
+uint32_t user_tasks(struct user *u);
+
+/* ---- pid.c ---- */
+MUST_CHECK int pid_ns_create(struct kernel *k, struct pid_ns *parent, struct user_ns *owner, struct pid_ns **out);
+struct pid_ns *pid_ns_get(struct pid_ns *ns);
+void pid_ns_put(struct pid_ns *ns);
+/* Numbers in ns and its ancestors; wanted: ids for set_tid, innermost first. */
+MUST_CHECK int pid_alloc(struct pid_ns *ns, const int32_t *wanted, uint32_t wanted_count, struct pid **out);
+/* The numbers become free. [tasklist_lock] */
+void pid_release_locked(struct pid *pid);
+struct pid *pid_find_locked(struct pid_ns *ns, int32_t nr);
+static inline struct pid_ns *pid_ns_of(const struct pid *pid)
+{
+	return pid->nrs[pid->levels - 1].ns;
+}
+static inline int32_t pid_nr(const struct pid *pid) /* in its own namespace */
+{
+	return pid->nrs[pid->levels - 1].nr;
+}
+
+/* ---- ns.c ---- */
+MUST_CHECK int ns_create(struct kernel *k, uint32_t type, struct user_ns *owner, struct ns **out);
+struct ns *ns_get(struct ns *ns);
+void ns_put(struct ns *ns);
+MUST_CHECK int uts_ns_create(struct kernel *k, const struct uts_ns *from, struct user_ns *owner,
+			     struct uts_ns **out);
+struct uts_ns *uts_ns_get(struct uts_ns *ns);
+void uts_ns_put(struct uts_ns *ns);
+
+/* ---- process.c ---- */
+MUST_CHECK int process_create(struct kernel *k, struct process **out);
+/* Group and session membership; the old references are handed back for the caller to put unlocked. */
+void process_set_pgrp_locked(struct process *p, struct pid *pgrp, struct pid **old);
+void process_set_session_locked(struct process *p, struct session *s, struct session **old);
+MUST_CHECK int session_create(struct pid *sid, struct process *leader, struct session **out);
+struct session *session_get(struct session *s);
+void session_put(struct session *s);
+/* No member has a parent in another group of the session: POSIX's orphaned process group. */
+bool pgrp_orphaned_locked(struct pid *pgrp, struct process *ignore);
+bool pgrp_has_stopped_locked(struct pid *pgrp);
+/* pos: struct task_private * */
+#define process_for_each(pos, process) list_for_each(pos, &(process)->tasks, thread_node)
+
+/* ---- task.c ---- */
+MUST_CHECK int task_alloc(struct kernel *k, struct task **out);
+void task_set_work(struct task *t, uint32_t work); /* and makes it look: process lock held, or own */
+void task_poke(struct task *t);			   /* same, no new work */
+/* The parts a dying task lets go; they become NULL for others. */
+void task_drop_parts(struct task *t);
+void task_publish(struct task *t);
+void task_state_set(struct task *t, char state);
+uint64_t task_cpu_user(struct task *t);
+uint64_t task_cpu_system(struct task *t);
+
+/* ---- block.c ---- */
+/* As task_block, but only a kill interrupts. */
+MUST_CHECK int task_block_killable(struct task *t, uint64_t deadline);
+
+/* ---- run.c ---- */
+MUST_CHECK int task_start_thread(struct task *t);
+
+/* ---- signal.c ---- */
+void sigpending_init(struct sigpending *p);
+void sigpending_flush(struct kernel *k, struct sigpending *p);
+MUST_CHECK int sigactions_create(struct sigactions **out);
+MUST_CHECK int sigactions_copy(struct sigactions *a, bool clear, struct sigactions **out);
+struct sigactions *sigactions_get(struct sigactions *a);
+void sigactions_put(struct sigactions *a);
+/* With the process's lock held; task NULL: process-wide. 1: already there, -EAGAIN: queue full (rt) */
+int signal_send_locked(struct process *p, struct task *task, int sig, const struct linux_siginfo *info);
+/* Takes the next signal outside mask; 0: none. [process lock] */
+int signal_dequeue_locked(struct task *t, uint64_t mask, struct linux_siginfo *info);
+bool signal_pending_locked(struct task *t);
+/* Recomputes TASK_WORK_SIGNAL of t. */
+bool signal_recheck(struct task *t);
+void signal_flush_set_locked(struct process *p, uint64_t set);
+void signal_force_fatal(struct task *t, int sig); /* the task dies of sig, whatever it says */
+void signal_set_blocked(struct task *t, uint64_t set);
+/* Whole process leaves with this wait status. [process lock] */
+void process_group_exit_locked(struct process *p, int status, struct task *except);
+void process_kill_locked(struct process *p);
+bool signal_ignored_locked(struct process *p, int sig);
+void signal_requeue_timer_locked(struct process *p, struct sigqueue *q);
+
+/* ---- deliver.c ---- */
+/* Signals, stops, exits before the guest runs on. restart: what the call returned (-ERESTART*), 0: none is to
+ * be restarted. False: the task has to exit. */
+MUST_CHECK bool task_do_work(struct task *t, int64_t restart);
+
+/* ---- x86_64/sigframe.c ---- */
+MUST_CHECK int sigframe_push(struct task *t, const struct linux_sigaction *sa, int sig,
+			     const struct linux_siginfo *info, uint64_t mask);
+
+/* ---- exit.c ---- */
+/* Ends the calling task: everything goes, t too. Only from the run loop. */
+void task_exit(struct task *t);
+void process_reap_locked(struct process *p, struct list *dead);
+void process_free_reaped(struct list *dead);
+void parent_notify_stop_locked(struct process *p, int why, int status);
+void vfork_release(struct task *t);
+
+/* ---- futex.c ---- */
+MUST_CHECK int futex_table_create(struct futex_table **out);
+void futex_task_exit(struct task *t);
+
+/* ---- timers ---- */
+MUST_CHECK int timer_queue_create(struct kernel *k, struct timer_queue **out);
+void process_timers_exit(struct process *p, bool exec);
+void posix_timer_signal_taken_locked(struct process *p, struct sigqueue *q, struct linux_siginfo *info);
+
+/* ---- ptrace.c ---- */
+void ptrace_task_exit(struct task *t);
