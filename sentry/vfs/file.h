@@ -2,6 +2,7 @@
  * guest events: it returns -EAGAIN, and the caller (kernel/block.c) waits on f->wq if the file is blocking. */
 #pragma once
 
+#include "platform/abi/fcntl.h"
 #include "sentry/vfs/vfs.h"
 
 struct strbuf;
@@ -68,11 +69,12 @@ struct file {
 	/* F_SETOWN: kernel delivers the signal; kept opaque here */
 	int32_t owner_type, owner_id, owner_sig; /* [a] */
 	void *fasync;		    /* [a] kernel's registration for SIGIO */
-	struct mount *write_mount;  /* [I] holds a write claim */
+	struct mount *write_mount;  /* [I] holds a write claim on this mount and on the inode; NULL: none */
 };
 
-#define FILE_CAN_READ(f)  (((f)->flags & 3) != 1)
-#define FILE_CAN_WRITE(f) (((f)->flags & 3) == 1 || ((f)->flags & 3) == 2)
+/* Access mode 3 can do neither (only ioctl), and O_PATH files nothing at all. */
+#define FILE_CAN_READ(f)  (!((f)->flags & (LINUX_O_PATH | 1)))
+#define FILE_CAN_WRITE(f) (!((f)->flags & LINUX_O_PATH) && (((f)->flags & 3) == 1 || ((f)->flags & 3) == 2))
 
 static inline struct file *file_get(struct file *f)
 {
@@ -110,6 +112,7 @@ struct fdtable {
 	uint64_t *cloexec;	/* [lock] bitmap */
 	uint64_t *used;		/* [lock] bitmap */
 	uint32_t size;		/* [lock] slots; a multiple of 64 */
+	uint32_t hint;		/* [lock] no free slot below it */
 	uint32_t count;		/* [lock] */
 };
 MUST_CHECK int fdtable_create(struct fdtable **out);
@@ -146,6 +149,18 @@ MUST_CHECK int vfs_posix_getlk(struct file *f, void *owner, bool ofd, struct lin
 MUST_CHECK int vfs_flock(struct file *f, int operation); /* LOCK_SH, EX, UN; LOCK_NB is the caller's */
 MUST_CHECK int vfs_flock_waitq(struct file *f, struct waitq **out); /* lives as long as f */
 void vfs_locks_release(struct file *f, void *owner); /* all of owner's record locks on the inode */
+/* F_SETLKW: after vfs_posix_lock (not OFD) said -EAGAIN and before sleeping, note that owner waits for those
+ * in its way: 0, or -EDEADLK when they wait for owner. Undone by vfs_posix_wait_end (once per success; w is
+ * the caller's memory, one per sleeping thread). */
+struct lock_wait {
+	struct list node;
+	void *owner;
+	struct inode *inode;
+	struct linux_flock fl; /* l_start, l_len resolved */
+	bool queued;
+};
+MUST_CHECK int vfs_posix_wait_begin(struct file *f, void *owner, const struct linux_flock *fl, struct lock_wait *w);
+void vfs_posix_wait_end(struct file *f, struct lock_wait *w);
 
 /* poll/select/epoll support */
 struct epoll;

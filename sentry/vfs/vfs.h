@@ -146,6 +146,9 @@ struct inode {
 	uint32_t mark_count;	     /* [a] so that nobody else pays */
 	uint32_t write_count;	     /* [a] open for writing; as int: negative denies writes (exec) */
 	void *bound;		     /* [lock] the UNIX socket bound here (socket inodes); FIFO's pipe */
+	const char *link;	     /* [I] once set: a symbolic link's target, when it never changes and lies in
+				      * memory that lives as long as the inode; walks then need no readlink */
+	bool linkable;		     /* [a] O_TMPFILE without O_EXCL: nlink 0 may become 1 */
 	void *fs;		     /* [I] the file system's own */
 };
 
@@ -157,6 +160,9 @@ static inline bool inode_is(const struct inode *i, uint32_t type)
 /* Zeroed, one reference; times now, nlink 1. super's reference is taken. */
 MUST_CHECK int inode_create(struct super *s, const struct inode_ops *ops, const struct file_ops *fops,
 			    uint64_t ino, uint32_t mode, struct inode **out);
+/* The same with extra zeroed bytes behind the inode, which inode->fs points to. */
+MUST_CHECK int inode_create_extra(struct super *s, const struct inode_ops *ops, const struct file_ops *fops,
+				  uint64_t ino, uint32_t mode, size_t extra, struct inode **out);
 static inline struct inode *inode_get(struct inode *i)
 {
 	refs_get(&i->refs);
@@ -170,6 +176,19 @@ struct linux_timespec vfs_now(void);
 void inode_fill_kstat(struct inode *i, struct kstat *out); /* the default getattr */
 /* the default permission check: 0 or -EACCES */
 int inode_generic_permission(const struct inode *i, uint32_t may, const struct cred *cred);
+/* the inode's own rule, with -EROFS for writing on a read-only super */
+MUST_CHECK int inode_permission(struct inode *i, uint32_t may, const struct cred *cred);
+/* Is cred the owner, or may it act as one (CAP_FOWNER over mapped ids)? */
+bool inode_owner_or_capable(const struct inode *i, const struct cred *cred);
+/* A capability over this inode: its ids must be mapped in cred's user namespace. */
+bool inode_capable(const struct inode *i, const struct cred *cred, int cap);
+/* Running programs can't be written: -ETXTBSY while somebody has the file open for writing. Each success
+ * is undone by one inode_allow_write. */
+MUST_CHECK int inode_deny_write(struct inode *i);
+void inode_allow_write(struct inode *i);
+/* The other side, for those who write without a file: -ETXTBSY. */
+MUST_CHECK int inode_get_write(struct inode *i);
+void inode_put_write(struct inode *i);
 
 struct super_ops {
 	int (*statfs)(struct super *s, struct linux_statfs *out); /* NULL: type and name length only */
@@ -191,6 +210,10 @@ struct super {
 	bool read_only;		     /* [a] */
 	bool cache_negative;	     /* [I] keep negative dentries */
 	bool no_cache;		     /* [I] dentries aren't kept when unused (proc) */
+	bool below_overlay;	     /* [I] its inodes' locks have rank INODE_LOWER; set before the first inode */
+	bool dead;		     /* [dentry_lock] nothing is mounted or cached any more */
+	uint32_t objects;	     /* [a] inodes, plus one while refs > 0; refs counts mounts and creators */
+	struct list supers_node;     /* [mount_lock] */
 	struct mutex rename_lock;
 	struct dentry *root;	     /* [I] after creation */
 	uint64_t next_ino;	     /* [a] */
@@ -218,6 +241,7 @@ struct dentry {
 	bool unhashed;	       /* [DENTRY] removed: "(deleted)" */
 	uint16_t name_len;     /* [DENTRY] */
 	char *name;	       /* [DENTRY] owned, terminated */
+	bool referenced;       /* [a] used since the shrinker last came by */
 };
 void dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d);
@@ -232,6 +256,7 @@ struct fs_context {
 	struct refs refs;
 	struct mutex lock; /* rank FS_CONTEXT */
 	struct path root, cwd; /* [lock] references */
+	struct list node;      /* [fs_list_lock] in vfs->fs_contexts, for pivot_root */
 	uint32_t umask;	       /* [a] */
 };
 MUST_CHECK int fs_context_create(const struct path *root, const struct path *cwd, uint32_t umask,
@@ -321,7 +346,12 @@ struct mount {
 	struct mount_ns *ns;   /* [MOUNT] borrowed; NULL: detached */
 	uint32_t flags;	       /* [a] LINUX_MS_RDONLY, NOSUID, NODEV, NOEXEC, NOATIME, RELATIME, ... */
 	uint32_t propagation;  /* [MOUNT] LINUX_MS_SHARED, SLAVE, PRIVATE, UNBINDABLE */
-	uint32_t peer_group;   /* [MOUNT] */
+	uint32_t peer_group;   /* [MOUNT] shared: its group; 0: none */
+	uint32_t master_group; /* [MOUNT] slave: whom it follows; 0: none */
+	uint32_t writers;      /* [a] files open for writing */
+	bool expiring;	       /* [a] MNT_EXPIRE was asked once */
+	bool locked;	       /* [I] came from a more privileged namespace: can't be taken off alone */
+	struct list all_node;  /* [MOUNT] in vfs->mounts while attached */
 	uint64_t id;	       /* [I] */
 };
 void mount_get(struct mount *m);
@@ -376,9 +406,51 @@ struct vfs {
 	uint32_t type_count;
 	uint64_t next_dev, next_mount_id, next_ns_ino, next_group; /* [a] */
 	struct super *anon; /* [I] inodes of pipes, sockets, eventfds */
+	uint32_t dentry_max; /* [a] dentries kept before unused ones are dropped */
+	struct super *shm;   /* [I] tmpfs behind memfd_create, made when tmpfs is registered */
+	uint64_t tmpfs_default_size; /* [I] bytes of a tmpfs mounted without size=; 0: 8 GiB */
+	/* Opening a FIFO: as inode_ops.open. Set at boot; NULL: -ENXIO. */
+	int (*fifo_open)(struct inode *inode, struct file *f);
+	struct chrdev_range {
+		uint32_t major, minor_first, minor_last;
+		int (*open)(struct inode *inode, struct file *f);
+	} chrdevs[48]; /* [I] after boot */
+	uint32_t chrdev_count;
+	struct list mounts; /* [mount_lock] all attached mounts of all namespaces */
+	struct list supers; /* [mount_lock] for sync(2) */
+	struct mutex fs_list_lock; /* rank FS_LIST */
+	struct list fs_contexts;   /* [fs_list_lock] */
+	struct mutex epoll_lock;   /* rank EPOLL: which files are watched by which sets */
+	uint64_t epoll_gen;	   /* [epoll_lock] */
+	struct mutex inotify_lock; /* rank INOTIFY: all marks and queues */
+	uint32_t watch_count;	   /* [a] inotify marks; 0: the hooks cost one load */
+	uint32_t next_cookie;	   /* [a] of IN_MOVED_* */
+	uint64_t inotify_instances; /* [a] */
+	struct mutex lock_wait_lock; /* rank FLOCK_WAIT: who waits for whose record lock */
+	struct list lock_waits;	     /* [lock_wait_lock] */
 };
+/* sync(2), syncfs(2) */
+MUST_CHECK int vfs_sync(struct vfs *v);
+
 MUST_CHECK int vfs_create(struct vfs **out);
 void vfs_register(struct vfs *v, const struct fs_type *type);
+/* What to do when a character device of that number is opened: as inode_ops.open (fills in f->ops, priv,
+ * wq). Boot only. Unregistered numbers: -ENXIO. */
+void vfs_register_chrdev(struct vfs *v, uint32_t major, uint32_t minor_first, uint32_t minor_last,
+			 int (*open)(struct inode *inode, struct file *f));
+static inline uint64_t makedev(uint32_t major, uint32_t minor)
+{
+	return ((uint64_t)(major & 0xfffff000u) << 32) | ((uint64_t)(major & 0xfff) << 8) |
+	       ((uint64_t)(minor & 0xffffff00u) << 12) | (minor & 0xff);
+}
+static inline uint32_t dev_major(uint64_t dev)
+{
+	return (uint32_t)((dev >> 32) & 0xfffff000u) | (uint32_t)((dev >> 8) & 0xfff);
+}
+static inline uint32_t dev_minor(uint64_t dev)
+{
+	return (uint32_t)((dev >> 12) & 0xffffff00u) | (uint32_t)(dev & 0xff);
+}
 /* Drops unused dentries until at most keep remain. */
 void vfs_shrink(struct vfs *v, uint32_t keep);
 
