@@ -6,6 +6,7 @@
 #include "sentry/vfs/file.h"
 
 struct socket;
+struct strbuf;
 
 #define SOCKADDR_MAX 128
 
@@ -21,7 +22,9 @@ struct sockaddr_buf {
 struct sock_msg {
 	struct uio *uio;
 	struct sockaddr_buf *name; /* send: destination, len 0: none; recv: filled in. NULL: not wanted */
-	struct file **files;	   /* send: SCM_RIGHTS, borrowed; recv: references handed over */
+	struct file **files;	   /* send: SCM_RIGHTS, borrowed, file_count becomes 0 once they are on their
+				    * way (so that a second call with the rest of the data doesn't repeat
+				    * them); recv: references handed over */
 	uint32_t file_count, file_max;
 	bool have_cred;		   /* send: SCM_CREDENTIALS given; recv: to be shown */
 	int32_t cred_pid;	   /* ids as kernel ids and initial-namespace pids */
@@ -66,7 +69,38 @@ struct socket {
 	uint64_t rcvtimeo, sndtimeo; /* [a] ns, 0: none (SO_RCVTIMEO, SO_SNDTIMEO) */
 	struct refs refs;
 	uint64_t ino; /* [I] once a file exists */
+	struct file *file; /* [I] once a file exists: borrowed, it holds the socket */
+	/* what sockopt.c serves for every family */
+	uint64_t options;	  /* [a] bit n: the boolean option SO_n */
+	int32_t sndbuf, rcvbuf;	  /* [a] as getsockopt shows them */
+	int32_t error;		  /* [a] SO_ERROR, positive */
+	int32_t linger, priority, mark, rcvlowat; /* [a] linger: seconds, with options' bit SO_LINGER */
+	int32_t creator_pid;	  /* [I] for credentials of a plain write(2) */
 };
+#define SOCKET_BUF_DEFAULT 212992
+#define SOCKET_BUF_MAX	   212992 /* net.core.[rw]mem_max */
+static inline bool socket_option(const struct socket *s, int name)
+{
+	return (__atomic_load_n(&s->options, __ATOMIC_RELAXED) >> name & 1) != 0;
+}
+/* Returns and clears SO_ERROR. */
+static inline int socket_take_error(struct socket *s)
+{
+	if (!__atomic_load_n(&s->error, __ATOMIC_RELAXED))
+		return 0;
+	return __atomic_exchange_n(&s->error, 0, __ATOMIC_ACQ_REL);
+}
+/* A family's constructor calls it on its zeroed object. */
+void socket_init(struct socket *s, const struct socket_ops *ops, int family, int type, int protocol,
+		 const struct sock_caller *c);
+/* SOL_SOCKET options that every family has; a family's own setsockopt and getsockopt end with these.
+ * -ENOPROTOOPT. In getsockopt, *len is the room, then what was written. */
+MUST_CHECK int socket_setsockopt_generic(struct socket *s, const struct sock_caller *c, int level, int name,
+					 const void *val, uint32_t len);
+MUST_CHECK int socket_getsockopt_generic(struct socket *s, const struct sock_caller *c, int level, int name,
+					 void *val, uint32_t *len);
+/* An option's value into the caller's room, truncated as getsockopt(2) does. 0. */
+int socket_option_put(void *val, uint32_t *len, const void *v, uint32_t n);
 
 struct socket_family {
 	uint16_t family;
@@ -75,6 +109,9 @@ struct socket_family {
 	int (*pair)(int type, int protocol, const struct sock_caller *c, struct socket *out[2]);
 };
 void socket_register(const struct socket_family *f); /* boot */
+/* State of a family that it finds again (AF_UNIX: names, descriptors in flight); NULL before it is set. */
+void *socket_family_state(int family);
+void socket_family_set_state(int family, void *state);
 MUST_CHECK int socket_create(int family, int type, int protocol, const struct sock_caller *c, struct socket **out);
 MUST_CHECK int socket_pair(int family, int type, int protocol, const struct sock_caller *c, struct socket *out[2]);
 /* The file takes s over. flags: O_NONBLOCK, O_CLOEXEC is the caller's. */
@@ -83,3 +120,8 @@ MUST_CHECK int socket_file(struct vfs *v, struct socket *s, const struct cred *c
 MUST_CHECK int file_socket(struct file *f, struct socket **out);
 
 extern const struct socket_family unix_family, netlink_family;
+/* Boot: registers them; -ENOMEM. */
+MUST_CHECK int unix_init(void);
+MUST_CHECK int netlink_init(void);
+/* /proc/net/unix: the sockets of a network namespace (as sock_caller.net_ns) */
+void unix_show(void *net_ns, struct strbuf *out);
