@@ -1,0 +1,88 @@
+# tests.mk: what `make check` runs. Each part ends with a line "N passed, N failed, N skipped"; the total is
+# printed at the end.
+
+PLATFORMS ?= ptrace systrap
+GUEST_SRC := $(wildcard tests/guest/*.c)
+GUEST_BIN := $(patsubst tests/guest/%.c,build/guest/%,$(GUEST_SRC))
+HOSTILE_SRC := $(wildcard tests/guest/hostile/*.c)
+HOSTILE_BIN := $(patsubst tests/guest/hostile/%.c,build/hostile/%,$(HOSTILE_SRC))
+
+build/guest/%: tests/guest/%.c tests/guest/guest.h
+	@mkdir -p $(@D)
+	$(call say,GUEST,$<)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Wno-stringop-overflow -Wno-stringop-overread -Wno-unused-result -I. -static -o $@ $< -lpthread
+
+build/hostile/%: tests/guest/hostile/%.c tests/guest/guest.h
+	@mkdir -p $(@D)
+	$(call say,GUEST,$<)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Wno-stringop-overflow -Wno-stringop-overread -Wno-unused-result -I. -static -o $@ $< -lpthread
+
+.PHONY: guests
+guests: $(GUEST_BIN) $(HOSTILE_BIN)
+
+# The guest programs on the host and under each platform, outputs compared.
+.PHONY: check-guest
+check-guest: all $(GUEST_BIN)
+	$(Q)tests/guest/run $(PLATFORMS)
+
+# Hostile programs for SECONDS each against the build in build/bin (use DEBUG=1).
+SECONDS ?= 5
+.PHONY: check-hostile
+check-hostile: all $(HOSTILE_BIN)
+	$(Q)tests/guest/hostile/run $(SECONDS) $(PLATFORMS)
+
+.PHONY: check-integration
+check-integration: all
+	$(Q)tests/integration/run $(PLATFORMS)
+
+.PHONY: lint
+lint:
+	$(Q)tests/lint/run
+
+.PHONY: check
+check: deps-test
+	$(Q)tests/check
+
+.PHONY: demo
+demo: deps-build
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/demo
+
+.PHONY: deps-build deps-test
+deps-build:
+	$(Q)tests/deps build
+deps-test:
+	$(Q)tests/deps test
+
+.PHONY: syscalls
+syscalls: all
+	$(Q)build/bin/sbx syscalls
+
+.PHONY: format format-check
+FORMATTED := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+format:
+	$(Q)clang-format -i $(FORMATTED)
+format-check:
+	$(Q)clang-format --dry-run -Werror $(FORMATTED)
+
+.PHONY: install uninstall
+install: all
+	install -D -m 755 build/bin/sbx $(DESTDIR)$(PREFIX)/bin/sbx
+	install -D -m 755 build/bin/sbx-sentry $(DESTDIR)$(PREFIX)/libexec/sbx/sbx-sentry
+	install -D -m 755 build/bin/sbx-gofer $(DESTDIR)$(PREFIX)/libexec/sbx/sbx-gofer
+	install -D -m 644 sentry/cmd/sbx.1 $(DESTDIR)$(PREFIX)/share/man/man1/sbx.1
+	install -D -m 644 sentry/cmd/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sbx
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/sbx $(DESTDIR)$(PREFIX)/share/man/man1/sbx.1 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sbx
+	rm -rf $(DESTDIR)$(PREFIX)/libexec/sbx
+
+.PHONY: help
+help:
+	@echo "make              build sbx, sbx-sentry, sbx-gofer into build/bin"
+	@echo "make demo         install build dependencies, build, run a real program"
+	@echo "make check        install test dependencies, run every test"
+	@echo "make DEBUG=1      with ASan, UBSan, slab poisoning and the lock-order checker"
+	@echo "make check-unit | check-guest | check-hostile | check-integration | lint | bench | syscalls | format"
+	@echo "make install PREFIX=/usr/local"
