@@ -86,3 +86,8 @@ help:
 	@echo "make DEBUG=1      with ASan, UBSan, slab poisoning and the lock-order checker"
 	@echo "make check-unit | check-guest | check-hostile | check-integration | lint | bench | syscalls | format"
 	@echo "make install PREFIX=/usr/local"
+
+# ROUNDS=, ROWS=a,b, PLATFORM=, PEER=runc, CORES=both,one, OUT=file
+.PHONY: bench
+bench: all
+	$(Q)tests/bench/run
