@@ -548,6 +548,21 @@ int hc_sigprocmask(int how, const uint64_t *set, uint64_t *old)
 	return (int)raw_syscall6(SYS_rt_sigprocmask, how, (long)set, (long)old, 8, 0, 0);
 }
 
+int hc_sigaction(int sig, const struct hc_sigaction *act, struct hc_sigaction *old)
+{
+	return (int)raw_syscall6(SYS_rt_sigaction, sig, (long)act, (long)old, 8, 0, 0);
+}
+
+int hc_fork(uint64_t flags)
+{
+	return (int)raw_syscall6(SYS_clone, (long)flags, 0, 0, 0, 0, 0);
+}
+
+int hc_rseq(uint64_t area, unsigned size, int flags, uint32_t sig)
+{
+	return (int)raw_syscall6(SYS_rseq, (long)area, size, flags, sig, 0, 0);
+}
+
 int hc_seccomp(unsigned op, unsigned flags, void *arg)
 {
 	return (int)raw_syscall3(SYS_seccomp, op, flags, (long)arg);

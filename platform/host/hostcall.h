@@ -152,6 +152,15 @@ int hc_prctl(int op, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 int hc_arch_prctl(int op, uint64_t addr);
 int hc_prlimit(int pid, int resource, const struct rlimit64 *set, struct rlimit64 *old);
 int hc_sigprocmask(int how, const uint64_t *set, uint64_t *old);
+/* act, old: the kernel's struct sigaction: struct hc_sigaction */
+struct hc_sigaction {
+	uint64_t handler, flags, restorer, mask;
+};
+int hc_sigaction(int sig, const struct hc_sigaction *act, struct hc_sigaction *old);
+/* clone(2) without a new stack or shared memory: a fork with flags (CLONE_FILES, CLONE_PARENT, ...; the low
+ * byte is the exit signal). Returns twice. The child may use raw wrappers only. Set-up. */
+int hc_fork(uint64_t flags);
+int hc_rseq(uint64_t area, unsigned size, int flags, uint32_t sig);
 int hc_seccomp(unsigned op, unsigned flags, void *arg);
 int hc_setpriority(int which, int who, int prio);
 int hc_sched_getaffinity(int pid, size_t n, void *mask);

@@ -1,0 +1,134 @@
+/* proc.c: see proc.h. */
+#include "platform/host/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "platform/host/hostcall.h"
+
+/* One line of /proc/self/maps without its newline. */
+static bool proc_parse_line(const char *line, size_t n, uaddr_t *start, uaddr_t *end)
+{
+	uaddr_t v[2] = {0, 0};
+	size_t i = 0;
+
+	for (int k = 0; k < 2; k++) {
+		for (; i < n; i++) {
+			char c = line[i];
+
+			if (c >= '0' && c <= '9')
+				v[k] = v[k] * 16 + (uaddr_t)(c - '0');
+			else if (c >= 'a' && c <= 'f')
+				v[k] = v[k] * 16 + (uaddr_t)(c - 'a' + 10);
+			else
+				break;
+		}
+		if (i == n || line[i] != (k ? ' ' : '-'))
+			return false;
+		i++;
+	}
+	*start = v[0];
+	*end = v[1];
+	return true;
+}
+
+static bool proc_line_is(const char *line, size_t n, const char *name)
+{
+	const char *p = memrchr(line, ' ', n);
+
+	return p && (size_t)(line + n - p - 1) >= strlen(name) && !memcmp(p + 1, name, strlen(name));
+}
+
+struct proc_vdso {
+	uaddr_t first, end, vdso; /* the run of pages so far */
+};
+
+static void proc_vdso_line(struct proc_vdso *v, const char *line, size_t n)
+{
+	bool vdso = proc_line_is(line, n, "[vdso]");
+	uaddr_t start, end;
+
+	/* "[vvar]", and since Linux 6.13 "[vvar_vclock]" too */
+	if (v->vdso || (!vdso && !proc_line_is(line, n, "[vvar")))
+		return;
+	if (!proc_parse_line(line, n, &start, &end))
+		return;
+	if (v->end != start)
+		v->first = start;
+	v->end = end;
+	if (vdso)
+		v->vdso = start;
+}
+
+int proc_find_vdso(uaddr_t *vvar_start, uaddr_t *vdso_start, uaddr_t *vdso_end)
+{
+	struct proc_vdso v = {0};
+	char buf[4096];
+	size_t have = 0;
+	ssize_t n;
+	int fd;
+
+	fd = hc_openat(AT_FDCWD, "/proc/self/maps", O_RDONLY, 0);
+	if (fd < 0)
+		return fd;
+	while ((n = hc_read(fd, buf + have, sizeof(buf) - have)) > 0) {
+		char *line = buf, *nl;
+
+		have += (size_t)n;
+		while ((nl = memchr(line, '\n', (size_t)(buf + have - line)))) {
+			proc_vdso_line(&v, line, (size_t)(nl - line));
+			line = nl + 1;
+		}
+		have -= (size_t)(line - buf);
+		memmove(buf, line, have);
+		if (have == sizeof(buf)) /* a line that long isn't ours */
+			have = 0;
+	}
+	hc_close(fd);
+	if (!v.vdso)
+		return -ENOENT;
+	*vvar_start = v.first;
+	*vdso_start = v.vdso;
+	*vdso_end = v.end;
+	return 0;
+}
+
+uint64_t proc_resident(int pid)
+{
+	char path[32], buf[128];
+	uint64_t pages = 0;
+	char *p;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+	fd = hc_openat(AT_FDCWD, path, O_RDONLY, 0);
+	if (fd < 0)
+		return 0;
+	n = hc_read(fd, buf, sizeof(buf) - 1);
+	hc_close(fd);
+	if (n <= 0)
+		return 0;
+	buf[n] = 0;
+	p = strchr(buf, ' ');
+	for (p = p ? p + 1 : buf + n; *p >= '0' && *p <= '9'; p++)
+		pages = pages * 10 + (uint64_t)(*p - '0');
+	return pages * PAGE_SIZE;
+}
+
+ssize_t proc_poke(int pid, uaddr_t dst, const void *src, size_t size)
+{
+	char path[32];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+	fd = hc_openat(AT_FDCWD, path, O_RDWR, 0);
+	if (fd < 0)
+		return 0;
+	n = hc_pwrite(fd, src, size, dst);
+	hc_close(fd);
+	return MAX(n, (ssize_t)0);
+}
