@@ -1,0 +1,18 @@
+# bash completion for sbx
+_sbx() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+	if [ "$COMP_CWORD" = 1 ]; then
+		COMPREPLY=($(compgen -W "run syscalls version --help" -- "$cur"))
+		return
+	fi
+	case $prev in
+	--platform) COMPREPLY=($(compgen -W "systrap ptrace" -- "$cur")); return ;;
+	--rootfs|-w) COMPREPLY=($(compgen -d -- "$cur")); return ;;
+	--log) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	esac
+	case $cur in
+	-*) COMPREPLY=($(compgen -W "--rootfs --platform -v -e -w -u -i -t --hostname --memory --cpus --pids --files --timeout --read-only --strace --log --debug --stats --help" -- "$cur")) ;;
+	*) COMPREPLY=($(compgen -c -- "$cur")) ;;
+	esac
+}
+complete -o default -F _sbx sbx
