@@ -140,6 +140,13 @@ static int64_t sockfile_ioctl(struct file *f, uint32_t cmd, uint64_t arg, const 
 	return s->ops->ioctl ? s->ops->ioctl(s, cmd, arg, um, cred) : -ENOTTY;
 }
 
+static uint64_t sockfile_timeout(struct file *f, bool write)
+{
+	struct socket *s = f->priv;
+
+	return __atomic_load_n(write ? &s->sndtimeo : &s->rcvtimeo, __ATOMIC_RELAXED);
+}
+
 static int sockfile_set_flags(struct file *f, uint32_t flags)
 {
 	(void)f;
@@ -159,6 +166,7 @@ static const struct file_ops socket_file_ops = {
 	.write = sockfile_write,
 	.ready = sockfile_ready,
 	.ioctl = sockfile_ioctl,
+	.timeout = sockfile_timeout,
 	.set_flags = sockfile_set_flags,
 	.release = sockfile_release,
 	.is_socket = true,

@@ -48,6 +48,9 @@ struct file_ops {
 	/* /dev/tty only: becomes an open of the caller's controlling terminal (may replace f->ops, f->priv,
 	 * f->wq; f isn't visible to others yet). Called by kernel/block.c: file_open_block. */
 	int (*open_ctty)(struct file *f, struct tty *tty);
+	/* SO_RCVTIMEO, SO_SNDTIMEO: how long a blocking read or write waits, ns; 0: for ever. NULL: for ever */
+	uint64_t (*timeout)(struct file *f, bool write);
+	bool timeout_ends; /* a read that timed out gives 0, not -EAGAIN (VTIME of terminals) */
 	bool seekable;	/* has a position */
 	bool is_socket; /* priv is a struct socket */
 	const char *name; /* "anon_inode:[eventfd]" for /proc/pid/fd; NULL: the path */

@@ -287,6 +287,8 @@ int pipe_fifo_open(struct inode *inode, struct file *f)
 	struct pipe *p;
 	int ret = 0;
 
+	if ((f->flags & 3) == 3)
+		return -EINVAL;
 	mutex_lock(&inode->lock);
 	p = inode->bound;
 	if (!p) {
