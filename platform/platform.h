@@ -37,7 +37,8 @@ struct aspace {
 	struct platform *platform; /* [I] */
 	struct refs refs;
 	/* Called by the platform for pages of its own inside the guest's range (trampolines): finds room of
-	 * size bytes within reach of near, records it as hidden, and returns it, or 0. Set by mm. */
+	 * size bytes within reach of near, records it as hidden, and returns it, or 0. Set by mm. It takes mm's
+	 * lock: never call it from inside a mapping call (map, unmap, protect, remap, advise, fork). */
 	uaddr_t (*alloc_hidden)(void *owner, uaddr_t near, uint64_t reach, uint64_t size);
 	void *owner; /* [I] set by mm; borrowed */
 };

@@ -15,6 +15,7 @@
 #include "sentry/mm/usermem.h"
 
 struct strbuf;
+struct vma_name;
 
 enum vma_kind {
 	VMA_NORMAL,
@@ -27,15 +28,23 @@ enum vma_kind {
 
 struct vma {
 	struct rbnode node;   /* [mm lock] keyed by start; VMAs don't overlap */
+	uint64_t gap, max_gap; /* [mm lock] free bytes before start; the most in the subtree */
 	uaddr_t start, end;   /* [mm lock] */
 	uint32_t prot;	      /* [mm lock] LINUX_PROT_* */
 	uint32_t max_prot;    /* [mm lock] what mprotect may reach (file opened read-only) */
-	uint32_t flags;	      /* [mm lock] LINUX_MAP_SHARED, NORESERVE, GROWSDOWN, LOCKED ... */
+	uint32_t flags;	      /* [mm lock] LINUX_MAP_SHARED, NORESERVE, GROWSDOWN, LOCKED, and VMA_ACCOUNT */
 	enum vma_kind kind;   /* [mm lock] */
 	struct mappable *file; /* [mm lock] NULL: anonymous private; shared anonymous has a mappable too */
-	uint64_t offset;      /* [mm lock] of start in file */
+	uint64_t offset;      /* [mm lock] of start in file; anonymous: the address it was first mapped at */
 	bool dontfork, wipeonfork, dontdump; /* [mm lock] */
-	char *anon_name;      /* [mm lock] PR_SET_VMA_ANON_NAME, owned */
+	struct vma_name *anon_name; /* [mm lock] PR_SET_VMA_ANON_NAME; reference */
+};
+
+/* What the first thread of a forked child has to do to its own space: see mm_fork_finish. */
+struct mm_fixup {
+	uaddr_t start, end;
+	uint32_t prot;
+	bool wipe; /* else unmap */
 };
 
 struct mm {
@@ -43,7 +52,11 @@ struct mm {
 	struct aspace *as; /* [I] after creation; holds a reference */
 	struct mutex lock;
 	struct rbtree vmas;	   /* [lock] */
-	uint64_t total_pages, data_pages, locked_pages; /* [lock] for limits and /proc */
+	uint64_t total_pages, data_pages, locked_pages, stack_pages; /* [lock] for limits and /proc */
+	uint32_t map_count;	   /* [lock] VMAs that the guest can see */
+	bool lock_future;	   /* [lock] mlockall(MCL_FUTURE) */
+	struct mm_fixup *fixups;   /* [lock] owned; left by fork until mm_fork_finish */
+	uint32_t fixup_count;	   /* [lock] */
 	uaddr_t mmap_top;	   /* [I] top-down allocation starts here */
 	uaddr_t brk_start, brk;	   /* [lock] */
 	uaddr_t start_code, end_code, start_data, end_data, start_stack; /* [lock] set by the loader */
@@ -64,6 +77,9 @@ MUST_CHECK int mm_create(struct context *ctx, struct mm **out);
 MUST_CHECK int mm_fork(struct mm *mm, struct context *child, struct mm **out);
 void mm_fork_begin(struct mm *mm) ACQUIRES(mm->lock);
 void mm_fork_end(struct mm *mm) RELEASES(mm->lock);
+/* In the child's own thread, once its context is bound and before it runs: unmaps what fork doesn't inherit
+ * (MADV_DONTFORK) and wipes MADV_WIPEONFORK ranges. A failure must kill the child. */
+MUST_CHECK int mm_fork_finish(struct mm *mm, struct context *ctx);
 static inline struct mm *mm_get(struct mm *mm)
 {
 	refs_get(&mm->refs);
@@ -83,6 +99,11 @@ struct mmap_args {
 
 /* The address on success. limits: RLIMIT_AS, DATA, MEMLOCK are checked. */
 MUST_CHECK int64_t mm_mmap(struct mm *mm, struct context *ctx, struct rlimits *limits, const struct mmap_args *a);
+/* Where mm_mmap would put size bytes without a hint; 0 when there is no room. For the loader, whose space
+ * nobody else changes. */
+uaddr_t mm_find_free(struct mm *mm, uint64_t size, uint64_t align);
+/* Is [addr, addr + size) free and usable by the guest? */
+bool mm_is_free(struct mm *mm, uaddr_t addr, uint64_t size);
 MUST_CHECK int mm_munmap(struct mm *mm, struct context *ctx, uaddr_t addr, uint64_t size);
 MUST_CHECK int mm_mprotect(struct mm *mm, struct context *ctx, uaddr_t addr, uint64_t size, uint32_t prot);
 MUST_CHECK int64_t mm_mremap(struct mm *mm, struct context *ctx, struct rlimits *limits, uaddr_t old,
