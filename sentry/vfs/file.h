@@ -52,6 +52,7 @@ struct file_ops {
 	uint64_t (*timeout)(struct file *f, bool write);
 	bool timeout_ends; /* a read that timed out gives 0, not -EAGAIN (VTIME of terminals) */
 	bool seekable;	/* has a position */
+	bool map_anon;	/* mmap(2) of it is anonymous memory (/dev/zero) */
 	bool is_socket; /* priv is a struct socket */
 	const char *name; /* "anon_inode:[eventfd]" for /proc/pid/fd; NULL: the path */
 };
