@@ -95,6 +95,7 @@ struct pid {
 	struct list group;	 /* [tasklist_lock] process->pgrp_node of the members of this process group */
 	struct list session;	 /* [tasklist_lock] process->session_node of the members of this session */
 	struct waitq wq;	 /* pidfd readers: the process ended */
+	bool released;		 /* [tasklist_lock] its numbers are free again */
 	uint32_t levels;	 /* [I] nrs holds this many; the last is its own namespace */
 	struct pid_nr nrs[];
 };
@@ -164,8 +165,11 @@ struct kernel {
 	uint64_t boot_ns;	   /* [I] CLOCK_BOOTTIME at start: the guest's btime */
 	uint64_t next_ns_ino;	   /* [a] */
 	struct futex_table *futexes;   /* [I] */
+	struct user_table *users;      /* [I] */
 	struct timer_queue *timers;    /* [I] */
-	struct kernel_stats *stats;    /* [I] NULL: not collected */
+	uint64_t host_memory;	   /* [I] set by boot: the host's RAM in bytes; 0: unknown */
+	uint64_t missing_calls[8]; /* [a] bitmap by number: already logged as not implemented */
+	struct kernel_stats *stats;    /* [I] stats.h; NULL: not collected */
 	struct strace *strace;	       /* [I] NULL: off */
 	const char *release, *version; /* [I] uname */
 };
@@ -262,6 +266,7 @@ struct mm *task_mm_get(struct task *t);
 struct fdtable *task_fds_get(struct task *t);
 struct fs_context *task_fs_get(struct task *t);
 struct cred *task_cred_get(struct task *t);
+struct mount_ns *task_mount_ns_get(struct task *t);
 /* Limits are the process's. */
 struct rlimits *task_rlimits(struct task *t);
 static inline uint64_t task_rlimit(struct task *t, int resource)
@@ -333,6 +338,10 @@ static inline bool task_needs_syscall_work(const struct task *t)
  * file->ops->ioctl and file_ready. */
 int64_t file_ioctl(struct task *t, struct file *f, uint32_t cmd, uint64_t arg);
 uint32_t file_ready_for(struct task *t, struct file *f);
+struct waitq *file_wq_for(struct task *t, struct file *f); /* in place of f->wq; NULL: always ready */
+
+/* What the guest takes for the machine's memory, in bytes (sysinfo(2), /proc/meminfo). */
+void kernel_memory(struct kernel *k, uint64_t *total, uint64_t *available);
 
 /* Boot. */
 struct kernel_config {
