@@ -493,6 +493,26 @@ int hc_wait4(int pid, int *status, int options, struct rusage *ru)
 	return (int)raw_syscall6(SYS_wait4, pid, (long)status, options, (long)ru, 0, 0);
 }
 
+int hc_clone(uint64_t flags)
+{
+	return (int)raw_syscall6(SYS_clone, (long)flags, 0, 0, 0, 0, 0);
+}
+
+int hc_waitid(int idtype, int id, void *info, int options)
+{
+	return (int)raw_syscall6(SYS_waitid, idtype, id, (long)info, options, 0, 0);
+}
+
+int hc_getpgid(int pid)
+{
+	return (int)raw_syscall3(SYS_getpgid, pid, 0, 0);
+}
+
+int hc_setpgid(int pid, int pgid)
+{
+	return (int)raw_syscall3(SYS_setpgid, pid, pgid, 0);
+}
+
 int hc_tgkill(int tgid, int tid, int sig)
 {
 	return (int)raw_syscall3(SYS_tgkill, tgid, tid, sig);

@@ -1,0 +1,208 @@
+/* tracee.c: one traced host thread: attaching, stopping, running stub code, letting go. Every function is
+ * called by the tracer thread. A traced thread may be killed from outside at any moment; then ptrace calls
+ * answer -ESRCH, and the thread is waited for when its owner lets go of it. */
+#include "platform/ptrace/internal.h"
+
+#include <linux/ptrace.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "platform/host/hostcall.h"
+
+#define EVENT_OF(status) ((status) >> 16)
+
+/* EXITKILL: the tracer's end is the thread's end. TRACEEXIT: a first thread that is killed reports it at
+ * once; otherwise its end can be waited for only when all other threads are gone. No option that attaches
+ * to new threads: they belong to other tracers. */
+#define OPTIONS (PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXIT)
+
+_Static_assert(sizeof(struct guest_regs) == 27 * 8, "guest_regs is user_regs_struct");
+
+int tracee_wait(struct tracee *t, int *status)
+{
+	int ret;
+
+	if (t->ended)
+		return -ESRCH;
+	do {
+		ret = hc_wait4(t->tid, status, __WALL, NULL);
+	} while (ret == -EINTR);
+	if (ret != t->tid) {
+		t->ended = true;
+		return -ESRCH;
+	}
+	if (!WIFSTOPPED(*status))
+		t->ended = true;
+	return 0;
+}
+
+int tracee_get_regs(struct tracee *t, struct guest_regs *r)
+{
+	if (t->ended)
+		return -ESRCH;
+	return (int)hc_ptrace(PTRACE_GETREGS, t->tid, 0, (uint64_t)(uintptr_t)r);
+}
+
+static uint64_t data_selector(uint64_t v)
+{
+	return (v & 3) == 3 ? v & 0xffff : 0;
+}
+
+int tracee_set_regs(struct tracee *t, const struct guest_regs *r)
+{
+	struct guest_regs safe = *r;
+
+	if (t->ended)
+		return -ESRCH;
+	/* No call is in progress: the host must not restart one, whatever rax holds. */
+	safe.orig_rax = (uint64_t)-1;
+	/* The host refuses some selectors and bases, and stops half-way when it does. */
+	safe.cs = (r->cs & 0xffff) == 0x23 ? 0x23 : 0x33;
+	safe.ss = 0x2b;
+	safe.ds = data_selector(r->ds);
+	safe.es = data_selector(r->es);
+	safe.fs = data_selector(r->fs);
+	safe.gs = data_selector(r->gs);
+	if (safe.fs_base >= GUEST_VA_END)
+		safe.fs_base = 0;
+	if (safe.gs_base >= GUEST_VA_END)
+		safe.gs_base = 0;
+	return (int)hc_ptrace(PTRACE_SETREGS, t->tid, 0, (uint64_t)(uintptr_t)&safe);
+}
+
+void stub_regs(struct guest_regs *r, const char *label)
+{
+	*r = (struct guest_regs){
+		.rip = stub_addr(label),
+		.eflags = 0x202,
+		.cs = 0x33,
+		.ss = 0x2b,
+		.orig_rax = (uint64_t)-1,
+	};
+}
+
+static int tracee_cont(struct tracee *t)
+{
+	return (int)hc_ptrace(PTRACE_CONT, t->tid, 0, 0);
+}
+
+/* It died while it was being attached to: no leader of a process that has run, so its end comes soon. */
+static int tracee_lost(struct tracee *t)
+{
+	int status;
+
+	while (!t->ended && !tracee_wait(t, &status) && WIFSTOPPED(status))
+		(void)tracee_cont(t);
+	return -ESRCH;
+}
+
+int tracee_attach(struct tracee *t)
+{
+	int ret = (int)hc_ptrace(PTRACE_SEIZE, t->tid, 0, OPTIONS);
+
+	if (ret < 0)
+		return ret;
+	for (;;) {
+		struct guest_regs r;
+		int status;
+
+		if (hc_ptrace(PTRACE_INTERRUPT, t->tid, 0, 0) < 0 || tracee_wait(t, &status) < 0)
+			return tracee_lost(t);
+		if (t->ended)
+			return -ESRCH;
+		if (EVENT_OF(status) == PTRACE_EVENT_EXIT || tracee_get_regs(t, &r) < 0)
+			return tracee_lost(t);
+		if (r.rip >= stub_addr(ptrace_stub_idle) && r.rip < stub_addr(ptrace_stub_idle_end))
+			return 0;
+		/* still between clone and the loop: let it get there */
+		if (tracee_cont(t) < 0)
+			return tracee_lost(t);
+		hc_sched_yield();
+	}
+}
+
+/* Does the thread still have memory, that is, isn't it a zombie? */
+static bool tracee_has_memory(struct tracee *t)
+{
+	char byte;
+	struct iovec_ {
+		void *base;
+		size_t size;
+	} local = {&byte, 1}, remote = {(void *)STUB_TEXT, 1};
+
+	return hc_process_vm_readv(t->tid, (const struct iovec *)&local, 1, (const struct iovec *)&remote,
+				   1) == 1;
+}
+
+/* A thread that was killed from outside: lets it die, and reaps it unless it is a leader, whose process is
+ * reaped with the address space. */
+static void tracee_bury(struct tracee *t, bool leader)
+{
+	const struct timespec pause = {.tv_nsec = 100000};
+
+	while (!t->ended) {
+		int status, ret = hc_wait4(t->tid, &status, __WALL | WNOHANG, NULL);
+
+		if (ret == -EINTR)
+			continue;
+		if (ret < 0 || (ret == t->tid && !WIFSTOPPED(status))) {
+			t->ended = true;
+		} else if (ret == t->tid) {
+			if (!hc_ptrace(PTRACE_DETACH, t->tid, 0, 0) && leader)
+				return;
+		} else {
+			if (leader && !tracee_has_memory(t))
+				return;
+			hc_clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+		}
+	}
+}
+
+void tracee_release(struct tracee *t, const char *label, bool leader)
+{
+	struct guest_regs r;
+
+	if (t->ended)
+		return;
+	stub_regs(&r, label);
+	if (tracee_set_regs(t, &r) < 0 || hc_ptrace(PTRACE_DETACH, t->tid, 0, 0) < 0)
+		tracee_bury(t, leader);
+}
+
+static bool is_fault(struct tracee *t, int sig)
+{
+	siginfo_t info = {0};
+
+	if (sig != SIGSEGV && sig != SIGBUS && sig != SIGILL && sig != SIGFPE)
+		return false;
+	return !hc_ptrace(PTRACE_GETSIGINFO, t->tid, 0, (uint64_t)(uintptr_t)&info) && info.si_code > 0;
+}
+
+int tracee_run_stub(struct tracee *t, struct guest_regs *r, const char *trap, bool catch_fault)
+{
+	uaddr_t end = stub_addr(trap) + 1;
+	int ret = tracee_set_regs(t, r);
+
+	while (ret == 0) {
+		int status;
+
+		if (tracee_cont(t) < 0 || tracee_wait(t, &status) < 0 || t->ended)
+			return -ESRCH;
+		if (EVENT_OF(status) == PTRACE_EVENT_EXIT)
+			return -ESRCH;
+		if (EVENT_OF(status))
+			continue; /* a stop from outside: not honoured */
+		if (is_fault(t, WSTOPSIG(status))) {
+			/* The stub itself can't fault; should it, the thread must not go on. */
+			return catch_fault ? tracee_get_regs(t, r) ?: -EFAULT : -ESRCH;
+		}
+		if (WSTOPSIG(status) == SIGTRAP) {
+			ret = tracee_get_regs(t, r);
+			if (ret == 0 && r->rip == end)
+				return 0;
+		}
+		/* any other signal, a kick's among them, is dropped: the kick flag stays set */
+	}
+	return ret;
+}
