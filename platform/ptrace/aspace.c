@@ -55,7 +55,8 @@ static int aspace_range(struct aspace *base, uaddr_t addr, uint64_t size)
 	struct platform *p = base->platform;
 	uaddr_t end = addr + size;
 
-	if (!size || ((addr | size) & ~PAGE_MASK) || end < addr || addr < GUEST_VA_MIN || end > GUEST_VA_END)
+	if (!size || ((addr | size) & ~PAGE_MASK) || end < addr || addr < GUEST_VA_MIN ||
+	    end > GUEST_VA_END)
 		return -EINVAL;
 	if (addr < SBX_HOLE_END && end > SBX_HOLE_START)
 		return -EINVAL;
@@ -110,8 +111,8 @@ int ptrace_protect(struct context *ctx, uaddr_t addr, uint64_t size, uint32_t pr
 
 	if (ret < 0)
 		return ret;
-	return (int)context_call(ptrace_context_of(ctx), SYS_mprotect, addr, size, (uint64_t)host_prot(prot),
-				 0, 0, 0);
+	return (int)context_call(ptrace_context_of(ctx), SYS_mprotect, addr, size,
+				 (uint64_t)host_prot(prot), 0, 0, 0);
 }
 
 int ptrace_remap(struct context *ctx, uaddr_t old, uint64_t old_size, uaddr_t new_addr, uint64_t new_size,
@@ -131,8 +132,8 @@ int ptrace_remap(struct context *ctx, uaddr_t old, uint64_t old_size, uaddr_t ne
 	/* in place, the host moves nothing and wants no target */
 	if (old != new_addr)
 		host_flags |= MREMAP_MAYMOVE | MREMAP_FIXED;
-	ret = context_call(ptrace_context_of(ctx), SYS_mremap, old, old_size, new_size, host_flags, new_addr,
-			   0);
+	ret = context_call(ptrace_context_of(ctx), SYS_mremap, old, old_size, new_size, host_flags,
+			   new_addr, 0);
 	return ret < 0 ? (int)ret : 0;
 }
 
@@ -164,8 +165,8 @@ int ptrace_advise(struct context *ctx, uaddr_t addr, uint64_t size, int advice)
 	case LINUX_MADV_POPULATE_WRITE:
 	case LINUX_MADV_DONTNEED_LOCKED:
 	case LINUX_MADV_COLLAPSE:
-		return (int)context_call(ptrace_context_of(ctx), SYS_madvise, addr, size, (uint64_t)advice, 0,
-					 0, 0);
+		return (int)context_call(ptrace_context_of(ctx), SYS_madvise, addr, size, (uint64_t)advice,
+					 0, 0, 0);
 	default: /* merging would tell tenants about each other; poisoning is not for guests */
 		return -EINVAL;
 	}
@@ -175,13 +176,14 @@ int ptrace_advise(struct context *ctx, uaddr_t addr, uint64_t size, int advice)
  * answer is the guest's own business, and is masked. */
 int ptrace_mincore(struct context *ctx, uaddr_t addr, uint64_t size, uint8_t *vec)
 {
+	struct ptrace_context *c = ptrace_context_of(ctx);
 	int64_t ret = aspace_range(ctx->as, addr, size);
 
 	while (ret == 0 && size) {
 		uint64_t part = MIN(size, PAGE_SIZE * PAGE_SIZE), pages = part / PAGE_SIZE;
 
-		ret = context_call(ptrace_context_of(ctx), SYS_mincore, addr, part, STUB_SCRATCH, 0, 0, 0);
-		if (ret == 0 && ptrace_copy_in(ctx->as, ctx, vec, STUB_SCRATCH, pages) != (ssize_t)pages)
+		ret = context_call(c, SYS_mincore, addr, part, STUB_SCRATCH, 0, 0, 0);
+		if (ret == 0 && !copy_scratch(c, vec, pages))
 			ret = -EFAULT;
 		for (uint64_t i = 0; ret == 0 && i < pages; i++)
 			vec[i] &= 1;

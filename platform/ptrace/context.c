@@ -27,6 +27,14 @@ int context_fetch_regs(struct ptrace_context *c)
 	return 0;
 }
 
+bool context_alive(struct ptrace_context *c)
+{
+	if (!c->bound || c->t.ended || c->t.dying)
+		return false;
+	return !c->leader || !__atomic_load_n(&ptrace_aspace_of(c->base.as)->threaded, __ATOMIC_RELAXED) ||
+	       !tracee_killed(&c->t);
+}
+
 struct guest_regs *ptrace_regs(struct context *ctx, bool write)
 {
 	struct ptrace_context *c = ptrace_context_of(ctx);
@@ -43,8 +51,8 @@ void ptrace_set_result(struct context *ctx, int64_t result)
 {
 	struct ptrace_context *c = ptrace_context_of(ctx);
 
-	/* What the host kernel would take for "restart the call" goes the long way, which says that there is
-	 * no call. */
+	/* What the host kernel would take for "restart the call" goes the long way, which says that there
+	 * is no call. */
 	if (result <= -512 && result >= -516) {
 		ptrace_regs(ctx, true)->rax = (uint64_t)result;
 		return;
@@ -58,7 +66,7 @@ void ptrace_set_result(struct context *ctx, int64_t result)
 /* Runs the stub in c's thread in the guest's place; the guest's registers are loaded again later. */
 static int context_run_stub(struct ptrace_context *c, struct guest_regs *r, const char *trap)
 {
-	int ret = c->bound ? context_fetch_regs(c) : -ESRCH;
+	int ret = context_alive(c) ? context_fetch_regs(c) : -ESRCH;
 
 	if (ret < 0)
 		return ret;
@@ -238,9 +246,8 @@ int ptrace_context_thread(struct context *ctx, struct context **out)
 		return -ENOMEM;
 	}
 	context_leave_process_clock(c);
-	tid = context_clone(c,
-			    CLONE_VM | CLONE_THREAD | CLONE_SIGHAND | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM,
-			    false);
+	tid = context_clone(
+		c, CLONE_VM | CLONE_THREAD | CLONE_SIGHAND | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM, false);
 	if (tid < 0) {
 		child->t.ended = true;
 		ptrace_context_destroy(&child->base);
@@ -377,7 +384,8 @@ void ptrace_context_destroy(struct context *ctx)
 {
 	struct ptrace_context *c = ptrace_context_of(ctx);
 
-	/* A thread that nobody bound waits in the idle loop. With its process it goes; alone it must be told. */
+	/* A thread that nobody bound waits in the idle loop. With its process it goes; alone it must be
+	 * told. */
 	if (!c->bound && !c->leader && !c->t.ended)
 		c->bound = tracee_attach(&c->t) == 0;
 	context_retire(c);

@@ -7,7 +7,8 @@
 #include "platform/host/hostcall.h"
 #include "platform/host/proc.h"
 
-/* Everything the guest may name: below the end, outside the hole. Shortens size to what is in front of it. */
+/* Everything the guest may name: below the end, outside the hole. Shortens size to what is in front of it.
+ */
 static size_t copy_bound(uaddr_t addr, size_t size)
 {
 	uaddr_t end = addr < SBX_HOLE_START ? SBX_HOLE_START : GUEST_VA_END;
@@ -37,7 +38,8 @@ static ssize_t copy_vm(int pid, bool write, uaddr_t addr, void *buf, size_t size
 	return (ssize_t)done;
 }
 
-static ssize_t copy_any(struct aspace *base, struct context *c, bool write, uaddr_t addr, void *buf, size_t size)
+static ssize_t copy_any(struct aspace *base, struct context *c, bool write, uaddr_t addr, void *buf,
+			size_t size)
 {
 	struct ptrace_aspace *as = ptrace_aspace_of(base);
 	ssize_t n = 0;
@@ -51,6 +53,11 @@ static ssize_t copy_any(struct aspace *base, struct context *c, bool write, uadd
 		n = copy_vm(as->pid, write, addr, buf, size);
 	rwlock_read_unlock(&as->pid_lock);
 	return n;
+}
+
+bool copy_scratch(struct ptrace_context *c, void *dst, size_t size)
+{
+	return copy_vm(ptrace_aspace_of(c->base.as)->pid, false, STUB_SCRATCH, dst, size) == (ssize_t)size;
 }
 
 ssize_t ptrace_copy_in(struct aspace *as, struct context *c, void *dst, uaddr_t src, size_t size)
@@ -89,8 +96,7 @@ int ptrace_cmpxchg_u32(struct context *ctx, uaddr_t addr, uint32_t *expected, ui
 
 	if (addr % sizeof(uint32_t) || copy_bound(addr, sizeof(uint32_t)) != sizeof(uint32_t))
 		return -EFAULT;
-	ret = c->bound ? context_fetch_regs(c) : -ESRCH;
-	if (ret < 0)
+	if (!context_alive(c) || context_fetch_regs(c) < 0)
 		return -EFAULT;
 	stub_regs(&r, ptrace_stub_cmpxchg);
 	r.rdi = addr;

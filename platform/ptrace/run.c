@@ -127,7 +127,7 @@ static bool decode(struct ptrace_context *c, int status, struct run_event *ev)
 {
 	int sig = WSTOPSIG(status), event = status >> 16;
 
-	if (!WIFSTOPPED(status) || event == PTRACE_EVENT_EXIT) {
+	if (c->t.ended || c->t.dying) {
 		ev->reason = RUN_EXITED;
 		return true;
 	}
@@ -184,7 +184,7 @@ int ptrace_run(struct context *ctx, struct run_event *ev)
 		ev->reason = RUN_KICKED;
 		return 0;
 	}
-	if (c->t.ended || !c->bound || run_load(c) < 0) {
+	if (!context_alive(c) || run_load(c) < 0) {
 		ev->reason = RUN_EXITED;
 	} else {
 		c->regs_dirty = c->result_dirty = false;

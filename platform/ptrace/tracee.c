@@ -34,7 +34,23 @@ int tracee_wait(struct tracee *t, int *status)
 	}
 	if (!WIFSTOPPED(*status))
 		t->ended = true;
+	else if (EVENT_OF(*status) == PTRACE_EVENT_EXIT)
+		t->dying = true;
 	return 0;
+}
+
+bool tracee_killed(struct tracee *t)
+{
+	int status, ret;
+
+	if (t->ended || t->dying)
+		return true;
+	ret = hc_wait4(t->tid, &status, __WALL | WNOHANG, NULL);
+	if (ret == t->tid && !WIFSTOPPED(status))
+		t->ended = true;
+	else if (ret == t->tid && EVENT_OF(status) == PTRACE_EVENT_EXIT)
+		t->dying = true;
+	return t->ended || t->dying;
 }
 
 int tracee_get_regs(struct tracee *t, struct guest_regs *r)
@@ -111,7 +127,7 @@ int tracee_attach(struct tracee *t)
 			return tracee_lost(t);
 		if (t->ended)
 			return -ESRCH;
-		if (EVENT_OF(status) == PTRACE_EVENT_EXIT || tracee_get_regs(t, &r) < 0)
+		if (t->dying || tracee_get_regs(t, &r) < 0)
 			return tracee_lost(t);
 		if (r.rip >= stub_addr(ptrace_stub_idle) && r.rip < stub_addr(ptrace_stub_idle_end))
 			return 0;
@@ -182,14 +198,12 @@ static bool is_fault(struct tracee *t, int sig)
 int tracee_run_stub(struct tracee *t, struct guest_regs *r, const char *trap, bool catch_fault)
 {
 	uaddr_t end = stub_addr(trap) + 1;
-	int ret = tracee_set_regs(t, r);
+	int ret = t->dying ? -ESRCH : tracee_set_regs(t, r);
 
 	while (ret == 0) {
 		int status;
 
-		if (tracee_cont(t) < 0 || tracee_wait(t, &status) < 0 || t->ended)
-			return -ESRCH;
-		if (EVENT_OF(status) == PTRACE_EVENT_EXIT)
+		if (tracee_cont(t) < 0 || tracee_wait(t, &status) < 0 || t->ended || t->dying)
 			return -ESRCH;
 		if (EVENT_OF(status))
 			continue; /* a stop from outside: not honoured */

@@ -27,12 +27,12 @@
 
 /* ---- the child's side: raw calls only, nothing on the heap ----------------------------------------- */
 
-#define LD(field)	 BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define LD_HIGH(field)	 BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field) + 4)
-#define JEQ(v, yes, no)	 BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(v), yes, no)
-#define JGE(v, yes, no)	 BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (uint32_t)(v), yes, no)
-#define ALLOW_NR(nr)	 JEQ(nr, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
-#define KILL		 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
+#define LD(field)	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define LD_HIGH(field)	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field) + 4)
+#define JEQ(v, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(v), yes, no)
+#define JGE(v, yes, no) BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (uint32_t)(v), yes, no)
+#define ALLOW_NR(nr)	JEQ(nr, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+#define KILL		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
 
 /* Guest code never gets here: under PTRACE_SYSEMU a call stops before seccomp sees it. The filter is for
  * the stub's own calls and for the day that something goes wrong. The vsyscall page is emulated by the host
@@ -108,8 +108,8 @@ static int child_map_stub(int fd)
 	v = hc_mmap(STUB_TEXT, PAGE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, 0);
 	if (hc_is_error(v))
 		return (int)v;
-	v = hc_mmap(STUB_SCRATCH, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-		    -1, 0);
+	v = hc_mmap(STUB_SCRATCH, PAGE_SIZE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	return hc_is_error(v) ? (int)v : 0;
 }
 
@@ -132,7 +132,8 @@ static int child_limit(void)
 
 static int child_confine(void)
 {
-	struct sock_fprog prog = {.len = ARRAY_SIZE(filter), .filter = (struct sock_filter *)(uintptr_t)filter};
+	struct sock_fprog prog = {.len = ARRAY_SIZE(filter),
+				  .filter = (struct sock_filter *)(uintptr_t)filter};
 	int ret = hc_prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 
 	if (ret < 0)
@@ -155,7 +156,7 @@ static NORETURN void child_main(int sentry_pid, int stub_fd)
 	/* the sentry must be able to trace it as an ordinary user */
 	if (hc_prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
 		hc_exit_group(4);
-	hc_prctl(PR_SET_NAME, (uint64_t)(uintptr_t)"sbx-guest", 0, 0, 0);
+	hc_prctl(PR_SET_NAME, (uint64_t)(uintptr_t) "sbx-guest", 0, 0, 0);
 	if (child_map_stub(stub_fd) < 0)
 		hc_exit_group(5);
 	if (child_confine() < 0)
