@@ -44,6 +44,7 @@ enum arena_root {
 	ROOT_VFS,
 	ROOT_SOCKET,
 	ROOT_STATS,
+	ROOT_POLLER,
 	ROOT_COUNT = 16,
 };
 void *arena_root(enum arena_root which);

@@ -103,6 +103,15 @@ void gnode_update(struct inode *i, const struct gofer_attr *a)
 	mutex_unlock(&i->lock);
 }
 
+static const struct inode_ops *ops_for(const struct gofer_fs *fs, uint32_t mode)
+{
+	uint32_t type = mode & LINUX_S_IFMT;
+
+	if (type != LINUX_S_IFREG && type != LINUX_S_IFDIR && type != LINUX_S_IFLNK)
+		return &gofer_special_inode_ops;
+	return fs->shared ? &gofer_shared_inode_ops : &gofer_inode_ops;
+}
+
 static const struct file_ops *fops_for(uint32_t mode)
 {
 	switch (mode & LINUX_S_IFMT) {
@@ -136,8 +145,7 @@ static int create(struct gofer_fs *fs, const struct gofer_attr *a, struct inode 
 {
 	struct inode *i;
 	struct gnode *g;
-	int ret = inode_create_extra(fs->super, fs->shared ? &gofer_shared_inode_ops : &gofer_inode_ops,
-				     fops_for(a->mode), gnode_ino(fs, a->dev, a->ino), a->mode & 0177777u, sizeof(*g),
+	int ret = inode_create_extra(fs->super, ops_for(fs, a->mode), fops_for(a->mode), gnode_ino(fs, a->dev, a->ino), a->mode & 0177777u, sizeof(*g),
 				     &i);
 
 	if (ret < 0)

@@ -98,7 +98,7 @@ static inline struct gofer_fs *gofer_fs_of(const struct inode *i)
 	return i->super->fs;
 }
 
-extern const struct inode_ops gofer_inode_ops, gofer_shared_inode_ops;
+extern const struct inode_ops gofer_inode_ops, gofer_shared_inode_ops, gofer_special_inode_ops;
 extern const struct file_ops gofer_file_ops, gofer_dir_ops;
 extern const struct mappable_ops gofer_mappable_ops;
 extern const struct super_ops gofer_super_ops;

@@ -211,25 +211,20 @@ static int gofer_removexattr(struct inode *i, const char *name)
 
 static int gofer_open(struct inode *i, struct file *f)
 {
-	switch (i->mode & LINUX_S_IFMT) {
-	case LINUX_S_IFREG:
-		return gofer_file_open(i, f);
-	case LINUX_S_IFDIR:
-		return gofer_dir_open(i, f);
-	default:
-		return -ENXIO; /* the host's devices, FIFOs and sockets are not for guests */
-	}
+	return inode_is(i, LINUX_S_IFDIR) ? gofer_dir_open(i, f) : gofer_file_open(i, f);
 }
 
 #define GOFER_INODE_OPS                                                                                              \
 	.lookup = gofer_lookup, .mknod = gofer_mknod, .mkdir = gofer_mkdir, .symlink = gofer_symlink,                \
 	.link = gofer_link, .unlink = gofer_unlink, .rmdir = gofer_rmdir, .rename = gofer_rename,                    \
 	.tmpfile = gofer_tmpfile, .readlink = gofer_readlink, .getattr = gofer_getattr, .setattr = gofer_setattr,    \
-	.open = gofer_open, .getxattr = gofer_getxattr, .setxattr = gofer_setxattr, .listxattr = gofer_listxattr,    \
+	.getxattr = gofer_getxattr, .setxattr = gofer_setxattr, .listxattr = gofer_listxattr,    \
 	.removexattr = gofer_removexattr, .destroy = gnode_destroy
 
-const struct inode_ops gofer_inode_ops = {GOFER_INODE_OPS};
-const struct inode_ops gofer_shared_inode_ops = {GOFER_INODE_OPS, .revalidate = gofer_revalidate};
+const struct inode_ops gofer_inode_ops = {GOFER_INODE_OPS, .open = gofer_open};
+const struct inode_ops gofer_shared_inode_ops = {GOFER_INODE_OPS, .open = gofer_open, .revalidate = gofer_revalidate};
+/* FIFOs are the guest's own, devices those of its number in the guest: the host's are never opened. */
+const struct inode_ops gofer_special_inode_ops = {GOFER_INODE_OPS};
 
 /* ---- the super */
 
