@@ -2,6 +2,7 @@
  * the one stdio function used: it formats into a buffer and keeps no stream. */
 #include "platform/base/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +51,21 @@ void log_line(enum log_level level, const char *fmt, ...)
 	line[n++] = '\n';
 	if (write(log_config.fd, line, (size_t)n) < 0)
 		return; /* nowhere left to say it */
+}
+
+int log_write(int fd, const char *text, size_t n)
+{
+	while (n) {
+		ssize_t w = write(fd, text, n);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w < 0)
+			return -errno;
+		text += w;
+		n -= (size_t)w;
+	}
+	return 0;
 }
 
 const char *log_escape(char *dst, size_t size, const char *src, size_t n)

@@ -17,6 +17,9 @@ void log_setup(int fd, enum log_level level, const char *program);
 bool log_enabled(enum log_level level);
 PRINTF_LIKE(2, 3) void log_line(enum log_level level, const char *fmt, ...);
 
+/* Text as it is to a descriptor, whole even when the host takes it in parts: traces, listings. 0 or -errno. */
+int log_write(int fd, const char *text, size_t n);
+
 /* Escapes n bytes of src as C would into dst (size bytes, always terminated); returns dst. */
 const char *log_escape(char *dst, size_t size, const char *src, size_t n);
 

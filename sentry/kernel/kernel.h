@@ -205,6 +205,7 @@ struct task {
 	char comm[TASK_COMM_LEN]; /* [a] byte-wise */
 	struct run_event event;	 /* [T] the call being served */
 	void *bounce;		 /* [T] 64 KiB, allocated on first use by task_bounce */
+	char *strace_line;	 /* [T] arguments shown at entry, for calls that replace memory; owned */
 	struct task_private *p;	 /* kernel/internal.h: signals, timers, robust list, ... */
 };
 
@@ -314,9 +315,9 @@ struct task_info {
 };
 void task_info(struct pid_ns *viewer, struct task *t, bool whole_process, struct task_info *out);
 void task_set_comm(struct task *t, const char *name);
-uint64_t task_cpumask(struct task *t, uint64_t *words, uint32_t count); /* bits set; words filled in */
 /* CPU time of a process so far, ns, without and with waited-for children. */
 void process_cpu_time(struct process *p, uint64_t *utime, uint64_t *stime);
+void process_times(struct process *p, uint64_t *utime, uint64_t *stime, uint64_t *cutime, uint64_t *cstime);
 
 /* What /proc/pid/ns shows: the inode number of a namespace of t (LINUX_CLONE_NEW*), 0 when it has exited. */
 uint64_t task_ns_ino(struct task *t, uint32_t type, bool for_children);

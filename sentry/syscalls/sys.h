@@ -27,6 +27,9 @@ struct sys_entry {
 /* The table by number; NULL beyond it. */
 const struct sys_entry *sys_lookup(int64_t nr);
 
+/* The table as Markdown to a host descriptor; needs no arena. 0 or -errno. */
+MUST_CHECK int syscall_listing(int fd);
+
 /* The kernel's syscall op. */
 int64_t syscall_dispatch(struct task *t, const struct run_event *ev);
 
