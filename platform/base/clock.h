@@ -11,3 +11,6 @@ uint64_t clock_boottime_ns(void);
 int64_t clock_realtime_ns(void);
 /* CPU time of the calling host thread */
 uint64_t clock_thread_cpu_ns(void);
+/* Another thread of this process: a handle for it, taken by itself, and its CPU time (0 when it is gone). */
+int32_t clock_thread_handle(void);
+uint64_t clock_thread_cpu_of(int32_t handle);

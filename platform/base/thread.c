@@ -112,3 +112,8 @@ int thread_start(void (*fn)(void *arg), void *arg, const char *name)
 	futex_wake_word(&w->go, 1);
 	return 0;
 }
+
+void thread_yield(void)
+{
+	sched_yield();
+}

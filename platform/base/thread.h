@@ -6,3 +6,5 @@
 
 /* Runs fn(arg) on a thread of the pool, or a new one. -EAGAIN/-ENOMEM when the host has none. */
 MUST_CHECK int thread_start(void (*fn)(void *arg), void *arg, const char *name);
+/* Lets another thread run. */
+void thread_yield(void);

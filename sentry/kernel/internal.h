@@ -7,7 +7,9 @@
 #include "platform/abi/signal.h"
 #include "platform/base/bug.h"
 #include "platform/base/clock.h"
+#include "sentry/kernel/futex.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/task.h"
@@ -21,6 +23,7 @@ struct user {
 	struct rbnode node; /* [users->lock] by uid */
 	uint32_t uid;	    /* [I] kernel id */
 	uint32_t refs;	    /* [users->lock] tasks that hold it */
+	uint32_t tasks;	    /* [a] */
 	uint32_t queued;    /* [a] signals queued */
 };
 
@@ -44,7 +47,7 @@ struct sigpending {
 /* Shared by CLONE_SIGHAND. */
 struct sigactions {
 	struct refs refs;
-	struct mutex lock; /* rank SIGHAND, inside the process's */
+	struct mutex lock; /* rank SIGACTION, inside the process's */
 	struct linux_sigaction action[SIG_COUNT]; /* [lock]; sa_handler also [a] */
 };
 
@@ -58,7 +61,7 @@ struct restart_block {
 struct task_start {
 	uaddr_t stack, tls, child_tid;
 	uint64_t flags; /* CLONE_* */
-	struct file *pidfd;
+	const struct init_args *init; /* the first task: what to execute */
 };
 
 /* The tracer's view of a task: ptrace.c. All [tasklist_lock] unless marked. */
@@ -91,7 +94,7 @@ struct task_private {
 
 	uint64_t blocked;	     /* [process lock], written by the task only */
 	uint64_t saved_mask;	     /* [T] what sigsuspend and ppoll return to */
-	uint64_t wait_mask;	     /* [process lock] sigtimedwait waits for these, though blocked */
+	uint64_t real_blocked;	     /* [process lock] sigtimedwait: what is blocked in truth; else 0 */
 	bool restore_mask;	     /* [T] */
 	struct sigpending pending;   /* [process lock] */
 	struct linux_sigaltstack altstack; /* [T] */
@@ -101,7 +104,9 @@ struct task_private {
 	bool exiting;		     /* [process lock] no signal goes to it any more */
 	bool dead;		     /* [tasklist_lock] its thread is through exit */
 	bool stop_counted;	     /* [process lock] parked, or counted as such, in the group stop */
-	bool in_exec;		     /* [T] */
+	struct cred *exec_cred;	     /* [T] while in execve: what it will have */
+	bool exec_nosuid;	     /* [T] the mount says so */
+	int start_result;	     /* [a] of the first process: 1: not known yet */
 	int exit_code;		     /* [T], after dead [I] */
 	struct task *vfork_parent;   /* [T] reference; waits for our exec or exit */
 	uint32_t vfork_done;	     /* [a] the child has gone on */
@@ -130,6 +135,7 @@ struct task_private {
 	uint64_t utime, stime;	     /* [process lock] once exited */
 	uint64_t start_ns;	     /* [I] boottime */
 	uint64_t voluntary, involuntary; /* [a] */
+	uint64_t fault_trapno, fault_err, fault_addr; /* [T] of the last exception */
 
 	uaddr_t rseq;		     /* [T] */
 	uint32_t rseq_len, rseq_sig; /* [T] */
@@ -156,6 +162,8 @@ struct process_private {
 	bool group_exit;	    /* [process lock] everybody leaves with group_code */
 	int group_code;		    /* [process lock] wait status */
 	struct task *exec_task;	    /* [process lock] waits for the others to go */
+	uint32_t undead;	    /* [tasklist_lock] tasks that aren't through exit */
+	uint32_t live;		    /* [process lock] tasks that haven't begun to exit */
 	bool zombie;		    /* [tasklist_lock] all tasks are gone, not reaped */
 	bool reaped;		    /* [tasklist_lock] */
 	bool autoreap;		    /* [tasklist_lock] nobody waits */
@@ -167,6 +175,8 @@ struct process_private {
 	int stop_signal;	    /* [process lock] group stop in progress or in force; 0: none */
 	uint32_t stop_left;	    /* [process lock] tasks that are still to park */
 	bool stopped;		    /* [process lock] all parked */
+	uint32_t cont_count;	    /* [process lock] SIGCONTs so far: a stop signal taken before one is void */
+	bool tell_continued;	    /* [process lock] the first task that resumes tells the parent */
 	uint32_t wait_events;	    /* [process lock] WAIT_* not yet consumed */
 
 	uint64_t dead_utime, dead_stime; /* [process lock] of exited threads */
@@ -183,6 +193,11 @@ struct process_private {
 	uint32_t posix_timer_count; /* [process lock] */
 	int32_t next_timer_id;	    /* [process lock] */
 };
+
+/* task->wake: */
+#define WAKE_EVENT 1u /* task_wake was called */
+#define WAKE_LOOK  2u /* look at task->work */
+#define WAKE_SLEEP 4u /* the task sleeps on the word */
 
 static inline uint64_t kernel_now(void)
 {
@@ -232,7 +247,7 @@ static inline int32_t pid_nr(const struct pid *pid) /* in its own namespace */
 MUST_CHECK int ns_create(struct kernel *k, uint32_t type, struct user_ns *owner, struct ns **out);
 struct ns *ns_get(struct ns *ns);
 void ns_put(struct ns *ns);
-MUST_CHECK int uts_ns_create(struct kernel *k, const struct uts_ns *from, struct user_ns *owner,
+MUST_CHECK int uts_ns_create(struct kernel *k, struct uts_ns *from, struct user_ns *owner,
 			     struct uts_ns **out);
 struct uts_ns *uts_ns_get(struct uts_ns *ns);
 void uts_ns_put(struct uts_ns *ns);
@@ -265,9 +280,20 @@ uint64_t task_cpu_system(struct task *t);
 /* ---- block.c ---- */
 /* As task_block, but only a kill interrupts. */
 MUST_CHECK int task_block_killable(struct task *t, uint64_t deadline);
+/* Sleeps until somebody pokes or wakes the task: the caller looks at its condition and calls again. */
+void task_park(struct task *t);
 
 /* ---- run.c ---- */
 MUST_CHECK int task_start_thread(struct task *t);
+
+/* ---- clone.c ---- */
+/* The whole identity of a new task becomes visible: tables, groups, parent. */
+MUST_CHECK int task_link(struct task *parent, struct task *child, uint64_t flags, int exit_signal);
+void task_unlink(struct task *child);
+
+/* ---- exec.c ---- */
+/* The first program: kernel argv and envp; on the task's own thread. */
+MUST_CHECK int task_exec_kernel(struct task *t, const struct init_args *a);
 
 /* ---- signal.c ---- */
 void sigpending_init(struct sigpending *p);
@@ -278,45 +304,98 @@ struct sigactions *sigactions_get(struct sigactions *a);
 void sigactions_put(struct sigactions *a);
 /* With the process's lock held; task NULL: process-wide. 1: already there, -EAGAIN: queue full (rt) */
 int signal_send_locked(struct process *p, struct task *task, int sig, const struct linux_siginfo *info);
+/* q is the caller's own: 1 when it is queued already. */
+int signal_send_preallocated_locked(struct process *p, struct task *task, struct sigqueue *q);
+int signal_send_pgrp_locked(struct pid *pgrp, int sig, const struct linux_siginfo *info); /* [tasklist_lock] */
+/* t is leaving: others take the process's signals over. */
+void signal_retarget_exiting_locked(struct task *t);
 /* Takes the next signal outside mask; 0: none. [process lock] */
 int signal_dequeue_locked(struct task *t, uint64_t mask, struct linux_siginfo *info);
 bool signal_pending_locked(struct task *t);
 /* Recomputes TASK_WORK_SIGNAL of t. */
 bool signal_recheck(struct task *t);
 void signal_flush_set_locked(struct process *p, uint64_t set);
-void signal_force_fatal(struct task *t, int sig); /* the task dies of sig, whatever it says */
 void signal_set_blocked(struct task *t, uint64_t set);
 /* Whole process leaves with this wait status. [process lock] */
 void process_group_exit_locked(struct process *p, int status, struct task *except);
-void process_kill_locked(struct process *p);
 bool signal_ignored_locked(struct process *p, int sig);
-void signal_requeue_timer_locked(struct process *p, struct sigqueue *q);
 
 /* ---- deliver.c ---- */
 /* Signals, stops, exits before the guest runs on. restart: what the call returned (-ERESTART*), 0: none is to
  * be restarted. False: the task has to exit. */
 MUST_CHECK bool task_do_work(struct task *t, int64_t restart);
+/* Counts t as parked: true when it was the last (then the parent is to be told). [process lock] */
+bool signal_stop_count_locked(struct task *t);
 
 /* ---- x86_64/sigframe.c ---- */
 MUST_CHECK int sigframe_push(struct task *t, const struct linux_sigaction *sa, int sig,
 			     const struct linux_siginfo *info, uint64_t mask);
+
+/* Segment selectors and flags that a guest may run with, whatever it asked for. */
+void regs_sanitize(struct guest_regs *r);
 
 /* ---- exit.c ---- */
 /* Ends the calling task: everything goes, t too. Only from the run loop. */
 void task_exit(struct task *t);
 void process_reap_locked(struct process *p, struct list *dead);
 void process_free_reaped(struct list *dead);
+void exit_release_thread_locked(struct task *t); /* out of all tables */
+void exit_wait(struct task *t);
+void rusage_fill(struct process *p, struct linux_rusage *r);
+
+/* ---- namespaces.c ---- */
+/* The credential of a task that enters a new user namespace of its own. */
+MUST_CHECK int cred_new_user_ns(struct task *t, struct cred **out);
+/* Fills in c's namespaces: shared with t or new by flags, owned by owner; fs: c's, moved into a new mount ns. */
+MUST_CHECK int namespaces_copy(struct task *t, struct task *c, struct user_ns *owner, struct fs_context *fs,
+			       uint64_t flags);
 void parent_notify_stop_locked(struct process *p, int why, int status);
 void vfork_release(struct task *t);
 
 /* ---- futex.c ---- */
 MUST_CHECK int futex_table_create(struct futex_table **out);
-void futex_task_exit(struct task *t);
+void futex_task_exit(struct task *t); /* exit and exec: robust list, PI locks; while mm is there */
+
+void futex_wake_exit(struct task *t, uaddr_t addr);
 
 /* ---- timers ---- */
 MUST_CHECK int timer_queue_create(struct kernel *k, struct timer_queue **out);
-void process_timers_exit(struct process *p, bool exec);
+void process_timers_init(struct process *p);
+void process_timers_exit(struct process *p, bool exec); /* exec: POSIX timers only. Without locks */
 void posix_timer_signal_taken_locked(struct process *p, struct sigqueue *q, struct linux_siginfo *info);
 
+/* ---- seccomp.c ---- */
+struct seccomp_filter *seccomp_filter_get(struct seccomp_filter *f);
+void seccomp_filter_put(struct seccomp_filter *f);
+uint32_t seccomp_filter_count(struct seccomp_filter *f);
+
+/* ---- signalfd.c ---- */
+extern const struct file_ops signalfd_ops;
+ssize_t signalfd_read(struct task *t, struct file *f, struct uio *dst);
+uint32_t signalfd_ready(struct task *t, struct file *f);
+
+/* ---- tty.c ---- */
+/* 0, or -EIO, -ERESTARTSYS after SIGTTIN/SIGTTOU was sent. */
+MUST_CHECK int tty_check_read(struct task *t, struct tty *tty);
+MUST_CHECK int tty_check_write(struct task *t, struct tty *tty);
+/* open(2) of a terminal by a session leader without one */
+void tty_opened(struct task *t, struct file *f);
+MUST_CHECK int tty_set_controlling(struct task *t, struct tty *tty, bool steal);
+struct tty *tty_of_session(struct task *t); /* reference or NULL */
+/* The session leader exits or gives it up: HUP and CONT to the foreground. */
+void tty_disassociate(struct task *t, bool on_exit);
+
 /* ---- ptrace.c ---- */
+/* A stop for a signal that is about to be delivered: the signal to go on with, 0: none. */
+int ptrace_signal(struct task *t, int sig, struct linux_siginfo *info);
+void ptrace_syscall_exit(struct task *t);
+/* PTRACE_EVENT_*; nothing when it isn't asked for. */
+void ptrace_event(struct task *t, int event, uint64_t message);
+void ptrace_exec(struct task *t);
+void ptrace_do_interrupt(struct task *t); /* PTRACE_INTERRUPT */
+void ptrace_group_stop(struct task *t, int sig);
+/* A zombie that its tracer has waited for: untraced, the real parent is told. [tasklist_lock] */
+void ptrace_release_zombie_locked(struct process *p, struct list *dead);
+void ptrace_release_thread_locked(struct task *t);
+void ptrace_clone(struct task *t, struct task *child, uint64_t flags, int event);
 void ptrace_task_exit(struct task *t);

@@ -1,4 +1,4 @@
-/* stats.h: counters per system call, kept when kernel->stats is set (--metrics, sbx events). */
+/* stats.h: counters per system call, kept when kernel->stats is set (--stats). */
 #pragma once
 
 #include "platform/abi/x86_64/nr.h"
@@ -11,4 +11,5 @@ struct call_stats {
 struct kernel_stats {
 	struct call_stats call[LINUX_NR_MAX + 1];
 	uint64_t unknown; /* [a] numbers beyond the table */
+	uint64_t faults, kicks, blocks; /* [a] exceptions seen, runs interrupted, times a task slept */
 };

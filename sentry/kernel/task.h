@@ -19,9 +19,12 @@ MUST_CHECK int64_t task_clone(struct task *t, const struct clone_args *a);
 
 /* ---- execve(2) ---- */
 struct exec_args;
-/* at, flags: execveat's. argv, envp: guest arrays. SYSCALL_REGS_SET on success. */
-MUST_CHECK int64_t task_exec(struct task *t, const struct vfs_at *at, const char *name, uint32_t flags,
-			     uaddr_t argv, uaddr_t envp);
+/* name relative to at, lookup: LOOKUP_*; filename: what the program is told (AT_EXECFN, scripts). argv, envp:
+ * guest arrays. SYSCALL_REGS_SET on success. */
+MUST_CHECK int64_t task_exec(struct task *t, const struct vfs_at *at, const char *name, const char *filename,
+			     uint32_t lookup, uaddr_t argv, uaddr_t envp);
+/* loader_exec's begin: kernel_ops.load is a call of loader_exec with it. */
+MUST_CHECK int task_exec_begin(struct task *t, struct exec_args *a);
 
 /* ---- exit(2) ---- both mark the task; it ends when the handler has returned */
 void task_exit_thread(struct task *t, int code);

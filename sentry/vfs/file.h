@@ -73,7 +73,8 @@ struct file {
 	/* F_SETOWN: kernel delivers the signal; kept opaque here */
 	int32_t owner_type, owner_id, owner_sig; /* [a] */
 	void *fasync;		    /* [a] kernel's registration for SIGIO */
-	struct mount *write_mount;  /* [I] holds a write claim on this mount and on the inode; NULL: none */
+	struct mount *write_mount;  /* [I] holds a write claim on this mount; NULL: none */
+	bool claims_inode;	    /* [I] counts in inode->write_count */
 };
 
 /* Access mode 3 can do neither (only ioctl), and O_PATH files nothing at all. */

@@ -1,0 +1,150 @@
+/* run.c: the loop of a task: run the guest, serve what it came out for, look at pending work, again. One
+ * sentry thread a task, from the first instruction to the exit. */
+#include "platform/abi/signal.h"
+#include "platform/base/log.h"
+#include "platform/base/thread.h"
+#include "sentry/kernel/internal.h"
+
+/* The exception as the signal that Linux makes of it. */
+static void fault(struct task *t, const struct run_event *ev)
+{
+	struct linux_siginfo info = {.si_signo = ev->signo, .si_code = ev->code};
+
+	info.fault.si_addr = ev->addr;
+	t->p->fault_trapno = ev->trapno;
+	t->p->fault_err = ev->err;
+	if (ev->signo == LINUX_SIGSEGV || ev->signo == LINUX_SIGBUS)
+		t->p->fault_addr = ev->addr;
+	log_debug("task %d: signal %d code %d at %#lx, ip %#lx", t->tid, ev->signo, ev->code, ev->addr,
+		  regs_ip(task_regs(t, false)));
+	signal_force(t, ev->signo, &info);
+}
+
+/* Returns the -ERESTART* that is to be acted upon, or 0. */
+static int64_t serve(struct task *t)
+{
+	int64_t ret = t->kernel->ops.syscall(t, &t->event);
+	bool traced = UNLIKELY(__atomic_load_n(&t->syscall_work, __ATOMIC_RELAXED) & SYSCALL_WORK_TRACE);
+
+	if (ret == SYSCALL_REGS_SET) {
+		if (traced)
+			ptrace_syscall_exit(t);
+		return 0;
+	}
+	if (UNLIKELY(ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK)) {
+		/* A tracer sees the raw value, as on Linux; then the registers are set for the restart. */
+		if (traced) {
+			task_platform(t)->set_result(t->ctx, ret);
+			ptrace_syscall_exit(t);
+		}
+		return ret;
+	}
+	task_platform(t)->set_result(t->ctx, ret);
+	if (traced)
+		ptrace_syscall_exit(t);
+	return 0;
+}
+
+/* The host side failed us: the process can't go on. */
+static void host_lost(struct task *t, const char *what, int err)
+{
+	log_warn("task %d: %s: error %d", t->tid, what, -err);
+	mutex_lock(&t->process->lock);
+	process_group_exit_locked(t->process, LINUX_SIGKILL, NULL);
+	mutex_unlock(&t->process->lock);
+}
+
+static void loop(struct task *t)
+{
+	const struct platform_ops *ops = task_platform(t);
+	int64_t restart = 0;
+	int ret;
+
+	for (;;) {
+		/* Set first, then look: whoever sets work afterwards sees that a kick is needed. */
+		__atomic_store_n(&t->p->in_guest, 1, __ATOMIC_SEQ_CST);
+		if (UNLIKELY(__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) || restart || t->p->restore_mask)) {
+			__atomic_store_n(&t->p->in_guest, 0, __ATOMIC_SEQ_CST);
+			if (!task_do_work(t, restart))
+				return;
+			restart = 0;
+			continue;
+		}
+		ret = ops->run(t->ctx, &t->event);
+		__atomic_store_n(&t->p->in_guest, 0, __ATOMIC_RELAXED);
+		if (UNLIKELY(ret < 0)) {
+			host_lost(t, "run", ret);
+			continue;
+		}
+		switch (t->event.reason) {
+		case RUN_SYSCALL:
+			restart = serve(t);
+			break;
+		case RUN_FAULT:
+			fault(t, &t->event);
+			break;
+		case RUN_KICKED:
+			t->p->involuntary++;
+			break;
+		case RUN_EXITED:
+			host_lost(t, "guest thread ended", -ESRCH);
+			break;
+		}
+	}
+}
+
+/* What clone(2) left to the child itself: registers and memory are its own only now. */
+static void first_steps(struct task *t)
+{
+	struct guest_regs *r = task_regs(t, true);
+	const struct task_start *s = &t->p->start;
+	int32_t tid;
+
+	regs_set_result(r, 0);
+	if (s->stack)
+		regs_set_sp(r, s->stack);
+	if (s->flags & LINUX_CLONE_SETTLS)
+		regs_set_tls(r, s->tls);
+	if (s->flags & LINUX_CLONE_CHILD_SETTID) {
+		tid = pid_nr(t->pid);
+		if (copy_to_user(t, s->child_tid, &tid, sizeof(tid)) < 0)
+			log_debug("task %d: child_tid can't be written", t->tid); /* as Linux: no error */
+	}
+}
+
+static void task_main(void *arg)
+{
+	struct task *t = arg;
+	int ret;
+
+	t->p->cpu_base = clock_thread_cpu_ns();
+	__atomic_store_n(&t->p->host_tid, (uint32_t)clock_thread_handle(), __ATOMIC_RELEASE);
+	ret = task_platform(t)->context_bind(t->ctx);
+	if (ret < 0) {
+		host_lost(t, "bind", ret);
+	} else if (t->p->start.init) {
+		ret = task_exec_kernel(t, t->p->start.init);
+		if (ret < 0)
+			host_lost(t, "the first program", ret);
+		__atomic_store_n(&t->p->start_result, ret, __ATOMIC_RELEASE);
+		futex_wake_word((uint32_t *)&t->p->start_result, 1);
+	} else {
+		first_steps(t);
+	}
+	__atomic_fetch_or(&t->work, TASK_WORK_FACTS, __ATOMIC_SEQ_CST);
+	loop(t);
+	task_exit(t);
+}
+
+int task_start_thread(struct task *t)
+{
+	char name[16] = "task";
+	uint32_t n = (uint32_t)t->tid, len = 4, digits = 1;
+
+	for (uint32_t v = n; v >= 10; v /= 10)
+		digits++;
+	name[len++] = '-';
+	for (uint32_t i = 0; i < digits; i++, n /= 10)
+		name[len + digits - 1 - i] = (char)('0' + n % 10);
+	return thread_start(task_main, t, name);
+}
