@@ -129,7 +129,11 @@ static void task_main(void *arg)
 		__atomic_store_n(&t->p->start_result, ret, __ATOMIC_RELEASE);
 		futex_wake_word((uint32_t *)&t->p->start_result, 1);
 	} else {
-		first_steps(t);
+		ret = mm_fork_finish(t->mm, t->ctx);
+		if (ret < 0)
+			host_lost(t, "what fork leaves out", ret);
+		else
+			first_steps(t);
 	}
 	__atomic_fetch_or(&t->work, TASK_WORK_FACTS, __ATOMIC_SEQ_CST);
 	loop(t);

@@ -241,6 +241,9 @@ int mm_fork_finish(struct mm *mm, struct context *ctx)
 {
 	int ret = 0;
 
+	/* Threads that share mm find nothing: the child that has it began alone. */
+	if (!__atomic_load_n(&mm->fixup_count, __ATOMIC_RELAXED))
+		return 0;
 	mutex_lock(&mm->lock);
 	for (uint32_t i = 0; i < mm->fixup_count && ret == 0; i++) {
 		const struct mm_fixup *f = &mm->fixups[i];
