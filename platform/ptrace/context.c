@@ -29,10 +29,9 @@ int context_fetch_regs(struct ptrace_context *c)
 
 bool context_alive(struct ptrace_context *c)
 {
-	if (!c->bound || c->t.ended || c->t.dying)
-		return false;
-	return !c->leader || !__atomic_load_n(&ptrace_aspace_of(c->base.as)->threaded, __ATOMIC_RELAXED) ||
-	       !tracee_killed(&c->t);
+	c->t.watch =
+		c->leader && __atomic_load_n(&ptrace_aspace_of(c->base.as)->threaded, __ATOMIC_RELAXED);
+	return c->bound && !c->t.ended && !c->t.dying;
 }
 
 struct guest_regs *ptrace_regs(struct context *ctx, bool write)

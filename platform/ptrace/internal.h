@@ -32,6 +32,7 @@ static inline uaddr_t stub_addr(const char *label)
 /* A host thread that the calling thread traces. */
 struct tracee {
 	int tid;
+	bool watch; /* it is the first of several threads: see tracee_resume */
 	bool dying; /* it was killed from outside and must not be resumed, only let go */
 	bool ended; /* it is gone and reaped: tid means nothing any more */
 };
@@ -102,8 +103,13 @@ MUST_CHECK int tracee_wait(struct tracee *t, int *status);
 MUST_CHECK int tracee_get_regs(struct tracee *t, struct guest_regs *r);
 /* What the host would refuse or misread is made harmless first. */
 MUST_CHECK int tracee_set_regs(struct tracee *t, const struct guest_regs *r);
-/* Looks, without waiting, whether a stopped thread has been killed. */
-bool tracee_killed(struct tracee *t);
+/* Resumes a stopped thread, request PTRACE_CONT or SYSEMU, just after its registers were loaded.
+ *
+ * A first thread that was killed while stopped stops once more on its way out. Resumed from there it ends,
+ * but its end is reported only after that of all other threads, whose owners may sleep: the wait would not
+ * come back. So a thread to watch is looked at first. A kill that comes right in between can't be seen, but
+ * the thread takes longer to get to that stop than its tracer takes to resume it. */
+MUST_CHECK int tracee_resume(struct tracee *t, long request);
 /* Registers to run the stub with. */
 void stub_regs(struct guest_regs *r, const char *label);
 
@@ -117,9 +123,7 @@ MUST_CHECK int zygote_fork(struct ptrace_platform *p);
 /* A host call in c's thread: its result. -ESRCH too when the thread is gone. */
 int64_t context_call(struct ptrace_context *c, long nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
 		     uint64_t a4, uint64_t a5);
-/* May c's thread be resumed? A first thread that was killed while stopped and is resumed ends at once, but
- * its end is reported only after that of all others, whose owners may sleep: the wait would never come
- * back. */
+/* Is c's thread there to be resumed? */
 bool context_alive(struct ptrace_context *c);
 /* Reads the registers if they aren't known. */
 MUST_CHECK int context_fetch_regs(struct ptrace_context *c);

@@ -169,7 +169,7 @@ static void run_guest(struct ptrace_context *c, struct run_event *ev)
 
 	do {
 		c->regs_valid = false;
-		if (hc_ptrace(PTRACE_SYSEMU, c->t.tid, 0, 0) < 0 || tracee_wait(&c->t, &status) < 0) {
+		if (tracee_resume(&c->t, PTRACE_SYSEMU) < 0 || tracee_wait(&c->t, &status) < 0) {
 			ev->reason = RUN_EXITED;
 			return;
 		}

@@ -39,7 +39,8 @@ int tracee_wait(struct tracee *t, int *status)
 	return 0;
 }
 
-bool tracee_killed(struct tracee *t)
+/* Looks, without waiting, whether a stopped thread has been killed. */
+static bool tracee_killed(struct tracee *t)
 {
 	int status, ret;
 
@@ -98,9 +99,11 @@ void stub_regs(struct guest_regs *r, const char *label)
 	};
 }
 
-static int tracee_cont(struct tracee *t)
+int tracee_resume(struct tracee *t, long request)
 {
-	return (int)hc_ptrace(PTRACE_CONT, t->tid, 0, 0);
+	if (t->watch && tracee_killed(t))
+		return -ESRCH;
+	return (int)hc_ptrace(request, t->tid, 0, 0);
 }
 
 /* It died while it was being attached to: no leader of a process that has run, so its end comes soon. */
@@ -109,7 +112,7 @@ static int tracee_lost(struct tracee *t)
 	int status;
 
 	while (!t->ended && !tracee_wait(t, &status) && WIFSTOPPED(status))
-		(void)tracee_cont(t);
+		(void)hc_ptrace(PTRACE_CONT, t->tid, 0, 0);
 	return -ESRCH;
 }
 
@@ -132,7 +135,7 @@ int tracee_attach(struct tracee *t)
 		if (r.rip >= stub_addr(ptrace_stub_idle) && r.rip < stub_addr(ptrace_stub_idle_end))
 			return 0;
 		/* still between clone and the loop: let it get there */
-		if (tracee_cont(t) < 0)
+		if (tracee_resume(t, PTRACE_CONT) < 0)
 			return tracee_lost(t);
 		hc_sched_yield();
 	}
@@ -203,7 +206,8 @@ int tracee_run_stub(struct tracee *t, struct guest_regs *r, const char *trap, bo
 	while (ret == 0) {
 		int status;
 
-		if (tracee_cont(t) < 0 || tracee_wait(t, &status) < 0 || t->ended || t->dying)
+		if (tracee_resume(t, PTRACE_CONT) < 0 || tracee_wait(t, &status) < 0 || t->ended ||
+		    t->dying)
 			return -ESRCH;
 		if (EVENT_OF(status))
 			continue; /* a stop from outside: not honoured */
