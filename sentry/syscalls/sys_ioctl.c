@@ -1,5 +1,6 @@
 /* sys_ioctl.c: ioctl(2): the commands that concern any descriptor, then the file's own. */
 #include "platform/abi/ioctl.h"
+#include "sentry/fs/devpts/devpts.h"
 #include "sentry/syscalls/fasync.h"
 #include "sentry/syscalls/internal.h"
 
@@ -70,6 +71,22 @@ static int64_t pgrp_ioctl(struct task *t, struct file *f, bool set, uaddr_t arg)
 	return file_set_owner(t, f, &ex);
 }
 
+/* TIOCGPTPEER: the slave of a pseudo-terminal's master as a new descriptor. */
+static int64_t open_peer(struct task *t, struct file *f, uint32_t flags)
+{
+	struct file *peer;
+	int ret = devpts_open_peer(f, flags, &peer);
+
+	if (ret < 0)
+		return ret;
+	ret = file_open_block(t, peer);
+	if (ret < 0) {
+		file_put(peer);
+		return ret;
+	}
+	return sys_install(t, peer, flags & LINUX_O_CLOEXEC);
+}
+
 static int64_t do_ioctl(struct task *t, int fd, struct file *f, uint32_t cmd, uint64_t arg)
 {
 	switch (cmd) {
@@ -99,6 +116,8 @@ static int64_t do_ioctl(struct task *t, int fd, struct file *f, uint32_t cmd, ui
 		if (f->ops->is_socket)
 			return pgrp_ioctl(t, f, false, arg);
 		break;
+	case LINUX_TIOCGPTPEER:
+		return open_peer(t, f, (uint32_t)arg);
 	case LINUX_FICLONE:
 	case LINUX_FICLONERANGE:
 		return -EOPNOTSUPP;
