@@ -164,6 +164,7 @@ struct kernel {
 	uint64_t max_memory;	   /* [I] --memory; 0: the host's */
 	uint64_t boot_ns;	   /* [I] CLOCK_BOOTTIME at start: the guest's btime */
 	uint64_t next_ns_ino;	   /* [a] */
+	uint64_t boot_id[2];	   /* [I] random, set by fs/proc when it is registered */
 	struct futex_table *futexes;   /* [I] */
 	struct user_table *users;      /* [I] */
 	struct timer_queue *timers;    /* [I] */
