@@ -38,6 +38,10 @@ struct file_ops {
 	int (*set_flags)(struct file *f, uint32_t flags); /* F_SETFL's O_NONBLOCK, O_DIRECT, ... 0 */
 	int (*flush)(struct file *f); /* each close(2) */
 	void (*release)(struct file *f); /* the last reference went */
+	/* Anonymous files: opened again through /proc/pid/fd and the like, as inode_ops.open (NULL: -ENXIO); and
+	 * the inode goes, after every file of it (what inode->bound holds) */
+	int (*reopen)(struct inode *inode, struct file *f);
+	void (*inode_gone)(struct inode *inode);
 	void (*show_fdinfo)(struct file *f, struct strbuf *out);
 	/* Fast copies inside one file system; bytes, or -EOPNOTSUPP (then a loop copies) */
 	ssize_t (*copy_range)(struct file *in, uint64_t in_off, struct file *out, uint64_t out_off, uint64_t n);

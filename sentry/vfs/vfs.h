@@ -176,6 +176,8 @@ struct linux_timespec vfs_now(void);
 void inode_fill_kstat(struct inode *i, struct kstat *out); /* the default getattr */
 /* the default permission check: 0 or -EACCES */
 int inode_generic_permission(const struct inode *i, uint32_t may, const struct cred *cred);
+/* The default setattr, for file systems whose own does more: sets mode, owner, times (ctime always). */
+void inode_set_fields(struct inode *i, const struct iattr *a);
 /* the inode's own rule, with -EROFS for writing on a read-only super */
 MUST_CHECK int inode_permission(struct inode *i, uint32_t may, const struct cred *cred);
 /* Is cred the owner, or may it act as one (CAP_FOWNER over mapped ids)? */
@@ -350,8 +352,10 @@ struct mount {
 	uint32_t master_group; /* [MOUNT] slave: whom it follows; 0: none */
 	uint32_t writers;      /* [a] files open for writing */
 	bool expiring;	       /* [a] MNT_EXPIRE was asked once */
-	bool locked;	       /* [I] came from a more privileged namespace: can't be taken off alone */
+	bool locked;	       /* [MOUNT] came from a more privileged namespace: can't be taken off alone */
+	uint32_t locked_flags; /* [MOUNT] flags that can't be cleared, for the same reason */
 	struct list all_node;  /* [MOUNT] in vfs->mounts while attached */
+	struct mount *copy;    /* [MOUNT] while a tree is being copied */
 	uint64_t id;	       /* [I] */
 };
 void mount_get(struct mount *m);
@@ -425,6 +429,7 @@ struct vfs {
 	struct mutex inotify_lock; /* rank INOTIFY: all marks and queues */
 	uint32_t watch_count;	   /* [a] inotify marks; 0: the hooks cost one load */
 	uint32_t next_cookie;	   /* [a] of IN_MOVED_* */
+	struct list watches;	   /* [inotify_lock] all marks */
 	uint64_t inotify_instances; /* [a] */
 	struct mutex lock_wait_lock; /* rank FLOCK_WAIT: who waits for whose record lock */
 	struct list lock_waits;	     /* [lock_wait_lock] */
