@@ -29,6 +29,11 @@
 
 #define ARENA_PAGES (ARENA_SIZE / PAGE_SIZE)
 #define SLAB_PAGES  8
+#define POPULATE_PAGES	32
+#define GIVE_BACK_PAGES 256
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14; older hosts refuse, and fault */
+#endif
 #define MAX_SMALL   4096
 #define MAX_BIN     64
 
@@ -72,6 +77,7 @@ struct arena_header {
 	struct mutex page_lock;
 	struct list free_bins[MAX_BIN]; /* [page_lock] free ranges by size; last bin: larger */
 	size_t top;	   /* [page_lock] pages from here on were never used */
+	size_t populated;  /* [page_lock] the host has given pages up to here */
 	uint64_t used_pages, peak_pages; /* [page_lock] */
 	struct size_class classes[CLASS_COUNT];
 	void *roots[ROOT_COUNT]; /* [I] after boot */
@@ -174,6 +180,19 @@ static size_t bin_find(size_t count)
 	return 0;
 }
 
+/* A first touch costs the host's fault path, ten times what a page costs in a batch: asks for the next pages
+ * together. Large runs are left alone, they may be meant to stay sparse. */
+static void pages_populate(size_t count)
+{
+	if (HEADER->top <= HEADER->populated || count > POPULATE_PAGES) {
+		HEADER->populated = MAX(HEADER->populated, HEADER->top);
+		return;
+	}
+	HEADER->populated = MIN(HEADER->top + POPULATE_PAGES, ARENA_PAGES);
+	madvise(page_addr(HEADER->top - count), (HEADER->populated - HEADER->top + count) * PAGE_SIZE,
+		MADV_POPULATE_WRITE);
+}
+
 /* Page number of a run, or 0. *fresh: never used before, so zero. */
 static size_t pages_alloc(size_t count, bool *fresh)
 {
@@ -191,6 +210,7 @@ static size_t pages_alloc(size_t count, bool *fresh)
 	} else if (HEADER->top + count <= ARENA_PAGES) {
 		page = HEADER->top;
 		HEADER->top += count;
+		pages_populate(count);
 		*fresh = true;
 	}
 	if (page) {
@@ -207,7 +227,7 @@ static void pages_free(size_t page, size_t count)
 {
 	mutex_lock_nested(&HEADER->page_lock);
 	HEADER->used_pages -= count;
-	if (count >= 16) /* give big runs back to the host; they read as zero afterwards */
+	if (count >= GIVE_BACK_PAGES) /* give big runs back to the host; they read as zero afterwards */
 		madvise(page_addr(page), count * PAGE_SIZE, MADV_REMOVE);
 	if (page > FIRST_PAGE && DESCS[page - 1].kind == PAGE_FREE) {
 		size_t before = DESCS[page - 1].count;
