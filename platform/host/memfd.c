@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "platform/host/hostcall.h"
 
@@ -31,4 +32,12 @@ int memfd_create_sized(const char *name, uint64_t size)
 int memfd_seal(int fd)
 {
 	return hc_fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+}
+
+int64_t memfd_allocated(int fd)
+{
+	struct stat st;
+	int ret = hc_fstat(fd, &st);
+
+	return ret < 0 ? ret : (int64_t)st.st_blocks * 512;
 }

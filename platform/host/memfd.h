@@ -8,3 +8,5 @@
 MUST_CHECK int memfd_create_sized(const char *name, uint64_t size);
 /* Forbids for good to change contents or size. Every shared writable mapping must be gone. */
 MUST_CHECK int memfd_seal(int fd);
+/* Bytes the host holds for it, or -errno. */
+MUST_CHECK int64_t memfd_allocated(int fd);

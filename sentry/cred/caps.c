@@ -4,10 +4,10 @@
 #include "sentry/cred/internal.h"
 
 /* The capabilities that follow the file-system user id. */
-#define CAPSET_FS                                                                                  \
-	(CAP_BIT(LINUX_CAP_CHOWN) | CAP_BIT(LINUX_CAP_DAC_OVERRIDE) |                              \
-	 CAP_BIT(LINUX_CAP_DAC_READ_SEARCH) | CAP_BIT(LINUX_CAP_FOWNER) | CAP_BIT(LINUX_CAP_FSETID) | \
-	 CAP_BIT(LINUX_CAP_LINUX_IMMUTABLE) | CAP_BIT(LINUX_CAP_MKNOD) | CAP_BIT(LINUX_CAP_MAC_OVERRIDE))
+#define CAPSET_FS                                                                                          \
+	(CAP_BIT(LINUX_CAP_CHOWN) | CAP_BIT(LINUX_CAP_DAC_OVERRIDE) | CAP_BIT(LINUX_CAP_DAC_READ_SEARCH) | \
+	 CAP_BIT(LINUX_CAP_FOWNER) | CAP_BIT(LINUX_CAP_FSETID) | CAP_BIT(LINUX_CAP_LINUX_IMMUTABLE) |      \
+	 CAP_BIT(LINUX_CAP_MKNOD) | CAP_BIT(LINUX_CAP_MAC_OVERRIDE))
 
 static bool any_root(const struct cred *c, uint32_t root)
 {
@@ -44,8 +44,7 @@ void cred_fixup_setfsuid(struct cred *c, const struct cred *old)
 		c->effective |= c->permitted & CAPSET_FS;
 }
 
-int cred_exec(const struct cred *old, uint32_t set_uid, uint32_t set_gid, bool *secure,
-	      struct cred **out)
+int cred_exec(const struct cred *old, uint32_t set_uid, uint32_t set_gid, bool *secure, struct cred **out)
 {
 	uint32_t root = user_ns_to_kuid(old->user_ns, 0);
 	bool effective = false, set_id;

@@ -1,5 +1,6 @@
 /* cred.c: life of a credential, groups, and capability questions. Not here: what happens to capabilities
- * when ids change (caps.c), namespaces and their maps (userns.c). No locks: a shared credential never changes. */
+ * when ids change (caps.c), namespaces and their maps (userns.c). No locks: a shared credential never
+ * changes. */
 #include "sentry/cred/cred.h"
 
 #include <string.h>

@@ -23,15 +23,15 @@ struct id_extent {
 };
 
 struct id_map {
-	uint32_t count; /* [a] 0: not written yet; set last, so that readers need no lock */
+	uint32_t count;		   /* [a] 0: not written yet; set last, so that readers need no lock */
 	struct id_extent *extents; /* [I] once count is set; owned; outside ids are kernel ids */
 };
 
 /* user_namespaces(7). Kernel ids ("kuid") are those of the initial namespace. */
 struct user_ns {
 	struct refs refs;
-	struct user_ns *parent; /* [I] NULL: initial */
-	uint32_t level;		/* [I] */
+	struct user_ns *parent;	       /* [I] NULL: initial */
+	uint32_t level;		       /* [I] */
 	uint32_t owner_uid, owner_gid; /* [I] kernel ids */
 	struct mutex lock;
 	struct id_map uid_map, gid_map; /* [lock] set once */
@@ -41,17 +41,18 @@ struct user_ns {
 
 struct cred {
 	struct refs refs;
-	uint32_t uid, gid, euid, egid, suid, sgid, fsuid, fsgid; /* [I] kernel ids */
+	uint32_t uid, gid, euid, egid, suid, sgid, fsuid, fsgid;       /* [I] kernel ids */
 	capset_t permitted, effective, inheritable, bounding, ambient; /* [I] */
-	uint32_t securebits; /* [I] */
-	bool no_new_privs;   /* [I] */
-	struct user_ns *user_ns; /* [I] holds a reference */
-	uint32_t group_count;	 /* [I] */
-	uint32_t *groups;	 /* [I] kernel ids, sorted; owned */
+	uint32_t securebits;					       /* [I] */
+	bool no_new_privs;					       /* [I] */
+	struct user_ns *user_ns;				       /* [I] holds a reference */
+	uint32_t group_count;					       /* [I] */
+	uint32_t *groups;					       /* [I] kernel ids, sorted; owned */
 };
 
 /* root in the initial namespace with the given capabilities */
-MUST_CHECK int cred_create(struct user_ns *ns, uint32_t uid, uint32_t gid, capset_t caps, struct cred **out);
+MUST_CHECK int cred_create(struct user_ns *ns, uint32_t uid, uint32_t gid, capset_t caps,
+			   struct cred **out);
 /* An editable copy. */
 MUST_CHECK int cred_copy(const struct cred *c, struct cred **out);
 MUST_CHECK int cred_set_groups(struct cred *c, const uint32_t *groups, uint32_t count);
@@ -62,8 +63,8 @@ static inline struct cred *cred_get(struct cred *c)
 }
 void cred_put(struct cred *c);
 
-/* What capabilities(7) says happens to the sets of `c` (an editable copy of old, ids already changed) when the
- * real, effective and saved user ids, or the file-system user id, changed. */
+/* What capabilities(7) says happens to the sets of `c` (an editable copy of old, ids already changed) when
+ * the real, effective and saved user ids, or the file-system user id, changed. */
 void cred_fixup_setuid(struct cred *c, const struct cred *old);
 void cred_fixup_setfsuid(struct cred *c, const struct cred *old);
 /* execve: the credential that the new image runs with. set_uid, set_gid: kernel ids of a set-id file or
@@ -108,13 +109,14 @@ MUST_CHECK int user_ns_write_map(struct user_ns *ns, bool gid, const char *text,
 				 const struct cred *writer);
 MUST_CHECK int user_ns_write_setgroups(struct user_ns *ns, const char *text, size_t n);
 /* The i-th extent as seen from viewer's namespace: false when there is none. */
-bool user_ns_map_extent(struct user_ns *ns, bool gid, uint32_t i, struct user_ns *viewer, struct id_extent *out);
+bool user_ns_map_extent(struct user_ns *ns, bool gid, uint32_t i, struct user_ns *viewer,
+			struct id_extent *out);
 /* setgroups(2) is possible: gid_map written and not denied. */
 bool user_ns_may_setgroups(struct user_ns *ns);
 
 /* Limits of a thread group: getrlimit(2). */
 struct rlimits {
-	struct mutex lock; /* rank CRED */
+	struct mutex lock;			   /* rank CRED */
 	struct linux_rlimit r[LINUX_RLIM_NLIMITS]; /* [lock] */
 };
 void rlimits_init(struct rlimits *l);

@@ -119,7 +119,8 @@ Test(cred, groups_are_searched)
 	setup();
 	c = make(1000);
 	cr_assert_eq(cred_set_groups(c, g, 5), 0);
-	cr_assert(cred_in_group(c, 900) && cred_in_group(c, 3) && cred_in_group(c, 12) && cred_in_group(c, 1000));
+	cr_assert(cred_in_group(c, 900) && cred_in_group(c, 3) && cred_in_group(c, 12) &&
+		  cred_in_group(c, 1000));
 	cr_assert(!cred_in_group(c, 4) && !cred_in_group(c, 901));
 	cr_assert_eq(cred_set_groups(c, g, 65537), -EINVAL);
 	cred_put(c);
@@ -141,7 +142,7 @@ Test(cred, user_namespace_maps)
 	cr_assert_eq(user_ns_from_kuid(ns, 1000), OVERFLOW_ID);
 	cr_assert(cred_has_cap_in(inside, LINUX_CAP_SYS_ADMIN, ns));
 	cr_assert(!cred_has_cap_in(inside, LINUX_CAP_SYS_ADMIN, init_ns));
-	cr_assert(cred_has_cap_in(user, LINUX_CAP_SYS_ADMIN, ns)); /* its owner */
+	cr_assert(cred_has_cap_in(user, LINUX_CAP_SYS_ADMIN, ns));		     /* its owner */
 	cr_assert_eq(user_ns_write_map(ns, false, "0 1001 1\n", 9, inside), -EPERM); /* not one's own */
 	cr_assert_eq(user_ns_write_map(ns, false, "0 1000 2\n", 9, inside), -EPERM);
 	cr_assert_eq(user_ns_write_map(ns, false, "0 1000\n", 7, inside), -EINVAL);

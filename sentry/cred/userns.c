@@ -11,7 +11,8 @@ int user_ns_create(struct user_ns *parent, const struct cred *owner, struct user
 
 	if (parent && parent->level >= USER_NS_MAX_LEVEL)
 		return -ENOSPC;
-	/* The creator must exist in its own namespace, or nothing could be said about who owns the new one. */
+	/* The creator must exist in its own namespace, or nothing could be said about who owns the new one.
+	 */
 	if (parent && owner &&
 	    (!user_ns_knows_kuid(parent, owner->euid) || !user_ns_knows_kgid(parent, owner->egid)))
 		return -EPERM;

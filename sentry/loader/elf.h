@@ -1,5 +1,5 @@
-/* elf.h: what the loader takes from an ELF file, checked. Pure: works on buffers, does no I/O, so that it can
- * be fuzzed. The file is hostile. */
+/* elf.h: what the loader takes from an ELF file, checked. Pure: works on buffers, does no I/O, so that it
+ * can be fuzzed. The file is hostile. */
 #pragma once
 
 #include "platform/abi/types.h"
@@ -34,6 +34,6 @@ struct elf_image {
 
 /* -ENOEXEC when this isn't an ELF program for this machine. n may be less than the header's size. */
 MUST_CHECK int elf_parse_header(const void *buf, size_t n, struct elf_header *out);
-/* phdrs holds img->h.phnum program headers. -ENOEXEC, -EINVAL, -EPERM or -ENOMEM, as Linux says when it comes
- * to map such a file. */
+/* phdrs holds img->h.phnum program headers. -ENOEXEC, -EINVAL, -EPERM or -ENOMEM, as Linux says when it
+ * comes to map such a file. */
 MUST_CHECK int elf_parse_segments(const void *phdrs, struct elf_image *img);

@@ -125,11 +125,12 @@ Test(elf, random_bytes_never_escape_their_bounds)
 
 		header(rand_r(&seed) % 2 ? LINUX_ET_DYN : LINUX_ET_EXEC, (uint16_t)(1 + rand_r(&seed) % 8));
 		for (int j = 0; j < 8; j++) {
-			phdr(j, rand_r(&seed) % 4, (uint32_t)rand_r(&seed) % 8, (uint64_t)(rand_r(&seed) % 16) << 12,
-			     (uint64_t)(rand_r(&seed) % 4096) << 12, (uint64_t)rand_r(&seed) % 9000,
-			     (uint64_t)rand_r(&seed) % 20000);
+			phdr(j, rand_r(&seed) % 4, (uint32_t)rand_r(&seed) % 8,
+			     (uint64_t)(rand_r(&seed) % 16) << 12, (uint64_t)(rand_r(&seed) % 4096) << 12,
+			     (uint64_t)rand_r(&seed) % 9000, (uint64_t)rand_r(&seed) % 20000);
 			if (rand_r(&seed) % 4 == 0)
-				file[64 + j * ELF_PHDR_SIZE + rand_r(&seed) % ELF_PHDR_SIZE] = (uint8_t)rand_r(&seed);
+				file[64 + j * ELF_PHDR_SIZE + rand_r(&seed) % ELF_PHDR_SIZE] =
+					(uint8_t)rand_r(&seed);
 		}
 		if (parse(&img) < 0)
 			continue;
@@ -160,7 +161,7 @@ Test(script, lines)
 	cr_assert(!l.has_arg);
 	cr_assert_eq(line("#! \t/usr/bin/env  python3 -u \t\n", &l), 0);
 	cr_assert_str_eq(l.interp, "/usr/bin/env");
-	cr_assert_str_eq(l.arg, "python3 -u"); /* one argument */
+	cr_assert_str_eq(l.arg, "python3 -u");	/* one argument */
 	cr_assert_eq(line("#!/bin/sh", &l), 0); /* the file ends here */
 	cr_assert_str_eq(l.interp, "/bin/sh");
 	cr_assert_eq(line("#!\n", &l), -ENOEXEC);

@@ -22,7 +22,7 @@ struct exec_image {
 struct exec_state {
 	struct task *task;
 	struct exec_args *args;
-	const char *filename; /* as execve was given it */
+	const char *filename;	       /* as execve was given it */
 	struct exec_image exe, interp; /* interp.file NULL: none */
 };
 

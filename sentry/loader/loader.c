@@ -1,5 +1,5 @@
-/* loader.c: the course of an execve: find out what the file is, follow scripts, read and check images; then,
- * past the point of no return, map them and build the stack. */
+/* loader.c: the course of an execve: find out what the file is, follow scripts, read and check images;
+ * then, past the point of no return, map them and build the stack. */
 #include "sentry/loader/loader.h"
 
 #include <string.h>

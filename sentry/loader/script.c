@@ -1,5 +1,5 @@
-/* script.c: the first line of an interpreter script, execve(2): "#!" path [argument], at most 255 bytes. Pure
- * but for the allocation of the new argument list. */
+/* script.c: the first line of an interpreter script, execve(2): "#!" path [argument], at most 255 bytes.
+ * Pure but for the allocation of the new argument list. */
 #include <string.h>
 
 #include "sentry/loader/internal.h"

@@ -8,26 +8,27 @@
 #include "platform/base/random.h"
 #include "sentry/loader/internal.h"
 
-#define STACK_MAX	 (8UL << 20) /* mapped in full, touched as needed */
-#define STACK_MIN	 (128UL << 10)
-#define STACK_RANDOM	 0x3fffffUL /* pages */
-#define STACK_GUARD	 (1UL << 20)
-#define ARG_LIMIT_MAX	 (6UL << 20)
-#define ARG_LIMIT_MIN	 (128UL << 10)
-#define SIGFRAME_FIXED	 (440 + 4 + 64 + 16) /* rt_sigframe, FP magic, alignment */
+#define STACK_MAX      (8UL << 20) /* mapped in full, touched as needed */
+#define STACK_MIN      (128UL << 10)
+#define STACK_RANDOM   0x3fffffUL /* pages */
+#define STACK_GUARD    (1UL << 20)
+#define ARG_LIMIT_MAX  (6UL << 20)
+#define ARG_LIMIT_MIN  (128UL << 10)
+#define SIGFRAME_FIXED (440 + 4 + 64 + 16) /* rt_sigframe, FP magic, alignment */
 
 static const char platform_name[] = "x86_64";
 
 struct stack_plan {
-	uaddr_t top;	  /* end of the mapping */
+	uaddr_t top; /* end of the mapping */
 	uaddr_t execfn, strings, platform, random, table;
-	uint64_t words;	  /* of the table */
+	uint64_t words; /* of the table */
 };
 
 int stack_check_size(struct task *t, const struct exec_args *a, const char *filename)
 {
 	uint64_t limit = MIN(task_rlimit(t, LINUX_RLIMIT_STACK) / 4, ARG_LIMIT_MAX);
-	uint64_t size = a->strings_size + strlen(filename) + ((uint64_t)a->argc + a->envc) * sizeof(uint64_t);
+	uint64_t size =
+		a->strings_size + strlen(filename) + ((uint64_t)a->argc + a->envc) * sizeof(uint64_t);
 
 	return size > MAX(limit, ARG_LIMIT_MIN) ? -E2BIG : 0;
 }
@@ -59,8 +60,7 @@ static int stack_map(struct exec_state *s, struct stack_plan *p)
 	m = (struct mmap_args){
 		.addr = stack_place(t->mm, size),
 		.size = size,
-		.prot = LINUX_PROT_READ | LINUX_PROT_WRITE |
-			(s->exe.elf.exec_stack ? LINUX_PROT_EXEC : 0),
+		.prot = LINUX_PROT_READ | LINUX_PROT_WRITE | (s->exe.elf.exec_stack ? LINUX_PROT_EXEC : 0),
 		.flags = LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED_NOREPLACE |
 			 LINUX_MAP_GROWSDOWN | LINUX_MAP_NORESERVE,
 		.kind = VMA_STACK,

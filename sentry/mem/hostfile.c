@@ -1,22 +1,18 @@
 /* hostfile.c: a memfile that lives in a host memfd of its own, because guests map it or it grew large.
  * The account of such a file is brought up to date by each operation on it; pages that a guest touches
  * through a mapping are counted then, and limited in between by the host (cgroup). Callers hold m->lock. */
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "platform/abi/errno.h"
+#include "platform/abi/fcntl.h"
+#include "platform/abi/fs.h"
 #include "platform/host/hostcall.h"
 #include "platform/host/memfd.h"
 #include "sentry/mem/internal.h"
 
 uint64_t hostfile_allocated(struct memfile *m)
 {
-	struct stat st;
+	int64_t bytes = memfd_allocated(m->fd);
 
-	if (hc_fstat(m->fd, &st) < 0)
-		return m->charged * PAGE_SIZE;
-	return (uint64_t)st.st_blocks * 512;
+	return bytes < 0 ? m->charged * PAGE_SIZE : (uint64_t)bytes;
 }
 
 /* The account follows what the host holds. */
@@ -74,7 +70,7 @@ ssize_t hostfile_write(struct memfile *m, const void *src, size_t n, uint64_t of
 	 * exists must still work. */
 	if (mem_charge(pages) == 0)
 		m->charged += pages;
-	else if (hc_lseek(m->fd, (int64_t)off, SEEK_HOLE) < (int64_t)(off + n))
+	else if (hc_lseek(m->fd, (int64_t)off, LINUX_SEEK_HOLE) < (int64_t)(off + n))
 		return -ENOSPC;
 	ret = hostfile_write_raw(m->fd, src, n, off);
 	if (ret > 0 && off + (uint64_t)ret > m->size)
@@ -102,7 +98,7 @@ int hostfile_allocate(struct memfile *m, uint64_t off, uint64_t n, bool keep_siz
 		return ret;
 	m->charged += pages;
 	do
-		ret = hc_fallocate(m->fd, keep_size ? FALLOC_FL_KEEP_SIZE : 0, off, n);
+		ret = hc_fallocate(m->fd, keep_size ? LINUX_FALLOC_FL_KEEP_SIZE : 0, off, n);
 	while (ret == -EINTR);
 	if (ret == 0 && !keep_size && off + n > m->size)
 		m->size = off + n;
@@ -112,7 +108,7 @@ int hostfile_allocate(struct memfile *m, uint64_t off, uint64_t n, bool keep_siz
 
 int hostfile_punch(struct memfile *m, uint64_t off, uint64_t n)
 {
-	int ret = hc_fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, n);
+	int ret = hc_fallocate(m->fd, LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_KEEP_SIZE, off, n);
 
 	hostfile_recount(m);
 	return ret;
@@ -120,7 +116,7 @@ int hostfile_punch(struct memfile *m, uint64_t off, uint64_t n)
 
 int64_t hostfile_seek(struct memfile *m, uint64_t off, bool data)
 {
-	return hc_lseek(m->fd, (int64_t)off, data ? SEEK_DATA : SEEK_HOLE);
+	return hc_lseek(m->fd, (int64_t)off, data ? LINUX_SEEK_DATA : LINUX_SEEK_HOLE);
 }
 
 int hostfile_convert(struct memfile *m)

@@ -17,10 +17,10 @@ struct mem_state {
 	uint64_t pool_pages; /* [a] those in the arena */
 };
 
-/* Sparse array of pages: a radix tree of variable height. Empty nodes are freed, so that its size is bounded
- * by the pages it holds. Not locked. */
-#define PAGEMAP_BITS  6
-#define PAGEMAP_SLOTS (1u << PAGEMAP_BITS)
+/* Sparse array of pages: a radix tree of variable height. Empty nodes are freed, so that its size is
+ * bounded by the pages it holds. Not locked. */
+#define PAGEMAP_BITS   6
+#define PAGEMAP_SLOTS  (1u << PAGEMAP_BITS)
 #define PAGEMAP_LEVELS 9 /* 54 bits of page number */
 
 struct pagemap {

@@ -34,5 +34,6 @@ MUST_CHECK int memfile_host_fd(struct memfile *m, int *fd);
 
 /* For direct copies: a pointer to the bytes from off to the end of its page, or NULL for a hole or when the
  * file lives in a memfd that isn't mapped here. Valid until the memfile changes; caller holds the inode's
- * lock, which excludes writers (and memfile_host_fd, which whoever uses peek also calls under it). *avail: bytes from there within the page. */
+ * lock, which excludes writers (and memfile_host_fd, which whoever uses peek also calls under it). *avail:
+ * bytes from there within the page. */
 const void *memfile_peek(struct memfile *m, uint64_t off, size_t *avail);

@@ -100,7 +100,8 @@ static void random_run(unsigned seed, bool convert)
 	memset(model, 0, sizeof(model));
 	cr_assert_eq(memfile_create(&m), 0);
 	for (int i = 0; i < 300; i++) {
-		uint64_t off = (uint64_t)rand_r(&seed) % SPAN, n = 1 + (uint64_t)rand_r(&seed) % (4 * PAGE_SIZE);
+		uint64_t off = (uint64_t)rand_r(&seed) % SPAN,
+			 n = 1 + (uint64_t)rand_r(&seed) % (4 * PAGE_SIZE);
 		int fd;
 
 		n = MIN(n, SPAN - off);

@@ -42,8 +42,7 @@ static int brk_locked(struct mm *mm, struct context *ctx, struct rlimits *limits
 
 	if (brk < mm->brk_start || brk >= GUEST_VA_END)
 		return -ENOMEM;
-	if (limit < LINUX_RLIM_INFINITY &&
-	    (brk - mm->brk_start) + (mm->end_data - mm->start_data) > limit)
+	if (limit < LINUX_RLIM_INFINITY && (brk - mm->brk_start) + (mm->end_data - mm->start_data) > limit)
 		return -ENOMEM;
 	new_end = ROUND_UP(brk, PAGE_SIZE);
 	if (new_end < old_end)

@@ -18,7 +18,7 @@
 /* In vma->flags: counts as committed memory (private and once writable). Linux doesn't merge a mapping that
  * does with one that doesn't, and neither do we. */
 #define VMA_ACCOUNT 0x80000000u
-#define VMA_FLAGS_KEPT                                                                             \
+#define VMA_FLAGS_KEPT                                                                                     \
 	((uint32_t)(LINUX_MAP_SHARED | LINUX_MAP_GROWSDOWN | LINUX_MAP_LOCKED | LINUX_MAP_NORESERVE))
 #define PROT_ALL ((uint32_t)(LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC))
 
@@ -77,7 +77,7 @@ uaddr_t vma_tree_gap(const struct mm *mm, uint64_t size, uint64_t align, uaddr_t
 /* vma.c: single VMAs: allocation, splitting, merging, accounts. */
 MUST_CHECK int mm_batch_begin(struct mm_batch *b, uint32_t count); /* no lock */
 struct vma *mm_batch_take(struct mm_batch *b);
-void mm_batch_end(struct mm_batch *b); /* no lock */
+void mm_batch_end(struct mm_batch *b);			 /* no lock */
 void vma_set_file(struct vma *v, struct mappable *file); /* takes a reference; counts the mapping */
 void vma_link(struct mm *mm, struct vma *v);
 void vma_discard(struct mm *mm, struct mm_batch *b, struct vma *v);

@@ -16,8 +16,8 @@ struct mappable_ops {
 	void (*put)(struct mappable *m);
 	/* For /proc/pid/maps: device, inode, and the path into buf (always terminated). */
 	void (*describe)(struct mappable *m, uint64_t *dev, uint64_t *ino, char *buf, size_t size);
-	/* Optional: a mapping appeared (+1) or went (-1): for busy text, seals. +1 may come with mm's lock held:
-	 * atomics only. shared_write: the mapping is shared and may be made writable. */
+	/* Optional: a mapping appeared (+1) or went (-1): for busy text, seals. +1 may come with mm's lock
+	 * held: atomics only. shared_write: the mapping is shared and may be made writable. */
 	void (*mapped)(struct mappable *m, int delta, bool shared_write);
 	/* Optional: msync(MS_SYNC). */
 	int (*sync)(struct mappable *m, uint64_t off, uint64_t size);

@@ -19,7 +19,8 @@ static int lock_range(struct mm *mm, struct mm_batch *b, uaddr_t start, uaddr_t 
 	if (reach > start) {
 		if (mm_count_exceeded(mm, 2))
 			return -ENOMEM;
-		for (struct vma *v = mm_isolate(mm, b, start, reach); v && v->start < reach; v = vma_next(v))
+		for (struct vma *v = mm_isolate(mm, b, start, reach); v && v->start < reach;
+		     v = vma_next(v))
 			if (!vma_is_special(v))
 				vma_set_locked(mm, v, lock);
 		mm_merge_range(mm, b, start, reach);
@@ -49,8 +50,7 @@ int mm_mlock(struct mm *mm, struct rlimits *limits, bool cap, uaddr_t addr, uint
 	if (ret < 0)
 		return ret;
 	mutex_lock(&mm->lock);
-	if (lock && !cap &&
-	    mm->locked_pages + unlocked_pages(mm, start, start + size) > limit / PAGE_SIZE)
+	if (lock && !cap && mm->locked_pages + unlocked_pages(mm, start, start + size) > limit / PAGE_SIZE)
 		ret = -ENOMEM;
 	else
 		ret = lock_range(mm, &b, start, start + size, lock);
@@ -76,7 +76,8 @@ int mm_mlockall(struct mm *mm, struct rlimits *limits, bool cap, int flags, bool
 	} else {
 		mm->lock_future = lock && (flags & LINUX_MCL_FUTURE);
 		for (struct vma *v = vma_first(mm); v; v = vma_next(v))
-			if (!vma_is_hidden(v) && !vma_is_special(v) && (!lock || (flags & LINUX_MCL_CURRENT)))
+			if (!vma_is_hidden(v) && !vma_is_special(v) &&
+			    (!lock || (flags & LINUX_MCL_CURRENT)))
 				vma_set_locked(mm, v, lock);
 		mm_merge_range(mm, &b, 0, GUEST_VA_END);
 	}

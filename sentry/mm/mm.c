@@ -1,5 +1,5 @@
-/* mm.c: life of an address space's books: made fresh for execve, copied for fork, dropped. Also the pages that
- * the platform keeps inside the guest's range. */
+/* mm.c: life of an address space's books: made fresh for execve, copied for fork, dropped. Also the pages
+ * that the platform keeps inside the guest's range. */
 #include "sentry/mm/mm.h"
 
 #include <string.h>
@@ -50,7 +50,8 @@ static uaddr_t mm_alloc_hidden(void *owner, uaddr_t near, uint64_t reach, uint64
 		high = ROUND_DOWN(near + reach, PAGE_SIZE);
 	mutex_lock(&mm->lock);
 	/* Below first: above an image lies its heap, which wants to grow. */
-	at = near > low ? vma_tree_gap(mm, size, PAGE_SIZE, low, MIN(ROUND_DOWN(near, PAGE_SIZE), high)) : 0;
+	at = near > low ? vma_tree_gap(mm, size, PAGE_SIZE, low, MIN(ROUND_DOWN(near, PAGE_SIZE), high))
+			: 0;
 	if (!at)
 		at = vma_tree_gap(mm, size, PAGE_SIZE, low, high);
 	if (at) {
@@ -249,10 +250,8 @@ int mm_fork_finish(struct mm *mm, struct context *ctx)
 		const struct mm_fixup *f = &mm->fixups[i];
 
 		if (f->wipe) {
-			struct map_request r = {.addr = f->start,
-						.size = f->end - f->start,
-						.prot = f->prot,
-						.fd = -1};
+			struct map_request r = {
+				.addr = f->start, .size = f->end - f->start, .prot = f->prot, .fd = -1};
 
 			ret = mm_ops(mm)->map(ctx, &r);
 		} else {

@@ -27,17 +27,17 @@ enum vma_kind {
 };
 
 struct vma {
-	struct rbnode node;   /* [mm lock] keyed by start; VMAs don't overlap */
+	struct rbnode node;    /* [mm lock] keyed by start; VMAs don't overlap */
 	uint64_t gap, max_gap; /* [mm lock] free bytes before start; the most in the subtree */
-	uaddr_t start, end;   /* [mm lock] */
-	uint32_t prot;	      /* [mm lock] LINUX_PROT_* */
-	uint32_t max_prot;    /* [mm lock] what mprotect may reach (file opened read-only) */
-	uint32_t flags;	      /* [mm lock] LINUX_MAP_SHARED, NORESERVE, GROWSDOWN, LOCKED, and VMA_ACCOUNT */
-	enum vma_kind kind;   /* [mm lock] */
+	uaddr_t start, end;    /* [mm lock] */
+	uint32_t prot;	       /* [mm lock] LINUX_PROT_* */
+	uint32_t max_prot;     /* [mm lock] what mprotect may reach (file opened read-only) */
+	uint32_t flags;	    /* [mm lock] LINUX_MAP_SHARED, NORESERVE, GROWSDOWN, LOCKED, and VMA_ACCOUNT */
+	enum vma_kind kind; /* [mm lock] */
 	struct mappable *file; /* [mm lock] NULL: anonymous private; shared anonymous has a mappable too */
-	uint64_t offset;      /* [mm lock] of start in file; anonymous: the address it was first mapped at */
+	uint64_t offset; /* [mm lock] of start in file; anonymous: the address it was first mapped at */
 	bool dontfork, wipeonfork, dontdump; /* [mm lock] */
-	struct vma_name *anon_name; /* [mm lock] PR_SET_VMA_ANON_NAME; reference */
+	struct vma_name *anon_name;	     /* [mm lock] PR_SET_VMA_ANON_NAME; reference */
 };
 
 /* What the first thread of a forked child has to do to its own space: see mm_fork_finish. */
@@ -51,29 +51,29 @@ struct mm {
 	struct refs refs;
 	struct aspace *as; /* [I] after creation; holds a reference */
 	struct mutex lock;
-	struct rbtree vmas;	   /* [lock] */
+	struct rbtree vmas;					     /* [lock] */
 	uint64_t total_pages, data_pages, locked_pages, stack_pages; /* [lock] for limits and /proc */
-	uint32_t map_count;	   /* [lock] VMAs that the guest can see */
-	bool lock_future;	   /* [lock] mlockall(MCL_FUTURE) */
-	struct mm_fixup *fixups;   /* [lock] owned; left by fork until mm_fork_finish */
-	uint32_t fixup_count;	   /* [lock] */
-	uaddr_t mmap_top;	   /* [I] top-down allocation starts here */
-	uaddr_t brk_start, brk;	   /* [lock] */
+	uint32_t map_count;	 /* [lock] VMAs that the guest can see */
+	bool lock_future;	 /* [lock] mlockall(MCL_FUTURE) */
+	struct mm_fixup *fixups; /* [lock] owned; left by fork until mm_fork_finish */
+	uint32_t fixup_count;	 /* [lock] */
+	uaddr_t mmap_top;	 /* [I] top-down allocation starts here */
+	uaddr_t brk_start, brk;	 /* [lock] */
 	uaddr_t start_code, end_code, start_data, end_data, start_stack; /* [lock] set by the loader */
-	uaddr_t arg_start, arg_end, env_start, env_end; /* [lock] */
-	uint64_t auxv[48];	   /* [lock] pairs, for /proc/pid/auxv */
-	uint32_t auxv_count;	   /* [lock] words */
-	struct mappable *exe;	   /* [lock] holds a reference; for /proc/pid/exe identity only */
-	uint32_t dumpable;	   /* [a] PR_SET_DUMPABLE */
-	uint64_t id;		   /* [I] unique, for private futex keys */
-	bool moved;		   /* [I] the space was handed to a fresh mm */
+	uaddr_t arg_start, arg_end, env_start, env_end;			 /* [lock] */
+	uint64_t auxv[48];    /* [lock] pairs, for /proc/pid/auxv */
+	uint32_t auxv_count;  /* [lock] words */
+	struct mappable *exe; /* [lock] holds a reference; for /proc/pid/exe identity only */
+	uint32_t dumpable;    /* [a] PR_SET_DUMPABLE */
+	uint64_t id;	      /* [I] unique, for private futex keys */
+	bool moved;	      /* [I] the space was handed to a fresh mm */
 };
 
 /* The books for a fresh address space that ctx has just been given (context_create, context_new_aspace).
  * Picks mmap_top below the stack with the usual randomisation; records the vDSO and the hole. */
 MUST_CHECK int mm_create(struct context *ctx, struct mm **out);
-/* fork: the books of child's space, copied from mm. The caller holds mm's lock from before context_fork until
- * after this call, see mm_fork_begin. */
+/* fork: the books of child's space, copied from mm. The caller holds mm's lock from before context_fork
+ * until after this call, see mm_fork_begin. */
 MUST_CHECK int mm_fork(struct mm *mm, struct context *child, struct mm **out);
 void mm_fork_begin(struct mm *mm) ACQUIRES(mm->lock);
 void mm_fork_end(struct mm *mm) RELEASES(mm->lock);
@@ -88,9 +88,9 @@ static inline struct mm *mm_get(struct mm *mm)
 void mm_put(struct mm *mm);
 
 struct mmap_args {
-	uaddr_t addr;	   /* a hint, or the place with LINUX_MAP_FIXED(_NOREPLACE) */
+	uaddr_t addr; /* a hint, or the place with LINUX_MAP_FIXED(_NOREPLACE) */
 	uint64_t size;
-	uint32_t prot, flags; /* LINUX_PROT_*, LINUX_MAP_* */
+	uint32_t prot, flags;  /* LINUX_PROT_*, LINUX_MAP_* */
 	struct mappable *file; /* borrowed; NULL with LINUX_MAP_ANONYMOUS */
 	uint64_t offset;
 	uint32_t max_prot; /* 0: all */
@@ -98,7 +98,8 @@ struct mmap_args {
 };
 
 /* The address on success. limits: RLIMIT_AS, DATA, MEMLOCK are checked. */
-MUST_CHECK int64_t mm_mmap(struct mm *mm, struct context *ctx, struct rlimits *limits, const struct mmap_args *a);
+MUST_CHECK int64_t mm_mmap(struct mm *mm, struct context *ctx, struct rlimits *limits,
+			   const struct mmap_args *a);
 /* Where mm_mmap would put size bytes without a hint; 0 when there is no room. For the loader, whose space
  * nobody else changes. */
 uaddr_t mm_find_free(struct mm *mm, uint64_t size, uint64_t align);
@@ -113,7 +114,8 @@ uaddr_t mm_brk(struct mm *mm, struct context *ctx, struct rlimits *limits, uaddr
 MUST_CHECK int mm_madvise(struct mm *mm, struct context *ctx, uaddr_t addr, uint64_t size, int advice);
 MUST_CHECK int mm_msync(struct mm *mm, struct context *ctx, uaddr_t addr, uint64_t size, int flags);
 MUST_CHECK int mm_mincore(struct mm *mm, struct context *ctx, uaddr_t addr, uint64_t size, uaddr_t vec);
-MUST_CHECK int mm_mlock(struct mm *mm, struct rlimits *limits, bool cap, uaddr_t addr, uint64_t size, bool lock);
+MUST_CHECK int mm_mlock(struct mm *mm, struct rlimits *limits, bool cap, uaddr_t addr, uint64_t size,
+			bool lock);
 MUST_CHECK int mm_mlockall(struct mm *mm, struct rlimits *limits, bool cap, int flags, bool lock);
 MUST_CHECK int mm_set_anon_name(struct mm *mm, uaddr_t addr, uint64_t size, const char *name);
 

@@ -1,5 +1,5 @@
-/* mm_test.c: the books against a host that counts pages: single behaviours, then long random sequences with a
- * check of every invariant after each step. */
+/* mm_test.c: the books against a host that counts pages: single behaviours, then long random sequences with
+ * a check of every invariant after each step. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,10 +8,10 @@
 #include "sentry/mm/internal.h"
 #include "tests/harness/fake_platform.h"
 
-#define RW	 (LINUX_PROT_READ | LINUX_PROT_WRITE)
-#define PRIVATE	 (LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS)
-#define BASE	 0x10000000UL
-#define WINDOW	 64 /* pages */
+#define RW	(LINUX_PROT_READ | LINUX_PROT_WRITE)
+#define PRIVATE (LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS)
+#define BASE	0x10000000UL
+#define WINDOW	64 /* pages */
 
 static struct fake_platform *fake;
 static struct context *ctx;
@@ -132,8 +132,8 @@ Test(mm, hints_fixed_and_gaps)
 	a = map_at(0, 1, RW, PRIVATE, NULL, 0);
 	b = map_at(0, 1, RW, PRIVATE, NULL, 0);
 	cr_assert_gt(a, 0);
-	cr_assert_eq(b, a - (int64_t)PAGE_SIZE); /* top down */
-	cr_assert_eq(visible_count(), 3);	 /* merged; vvar and vdso */
+	cr_assert_eq(b, a - (int64_t)PAGE_SIZE);		       /* top down */
+	cr_assert_eq(visible_count(), 3);			       /* merged; vvar and vdso */
 	cr_assert_eq(map_at(BASE + 5, 2, RW, PRIVATE, NULL, 0), BASE); /* a free hint is taken */
 	cr_assert_neq(map_at(BASE, 2, RW, PRIVATE, NULL, 0), BASE);    /* a taken one isn't */
 	cr_assert_eq(map_at(BASE, 1, RW, PRIVATE | LINUX_MAP_FIXED_NOREPLACE, NULL, 0), -EEXIST);
@@ -254,7 +254,8 @@ Test(mm, shared_anonymous_and_futex_keys)
 	at = map_at(0, 4, RW, LINUX_MAP_SHARED | LINUX_MAP_ANONYMOUS, NULL, 0);
 	cr_assert_gt(at, 0);
 	/* old size 0 makes a second mapping of the same memory */
-	dup = mm_mremap(mm, ctx, &limits, (uaddr_t)at + PAGE_SIZE, 0, 2 * PAGE_SIZE, LINUX_MREMAP_MAYMOVE, 0);
+	dup = mm_mremap(mm, ctx, &limits, (uaddr_t)at + PAGE_SIZE, 0, 2 * PAGE_SIZE, LINUX_MREMAP_MAYMOVE,
+			0);
 	cr_assert_gt(dup, 0);
 	cr_assert_eq(mm_futex_key(mm, (uaddr_t)at + PAGE_SIZE + 8, false, &a), 0);
 	cr_assert_eq(mm_futex_key(mm, (uaddr_t)dup + 8, false, &b), 0);
@@ -333,7 +334,8 @@ Test(mm, host_refusal_changes_nothing)
 	cr_assert_eq(mm_munmap(mm, ctx, BASE, PAGE_SIZE), -ENOMEM);
 	check_all();
 	fake->fail_at = fake->calls + 1;
-	cr_assert_eq(mm_mremap(mm, ctx, &limits, BASE, PAGE_SIZE, 2 * PAGE_SIZE, LINUX_MREMAP_MAYMOVE, 0), -ENOMEM);
+	cr_assert_eq(mm_mremap(mm, ctx, &limits, BASE, PAGE_SIZE, 2 * PAGE_SIZE, LINUX_MREMAP_MAYMOVE, 0),
+		     -ENOMEM);
 	check_all();
 	fake->fail_at = fake->calls + 1;
 	cr_assert_eq(map_at(BASE + 2 * PAGE_SIZE, 2, RW, PRIVATE | LINUX_MAP_FIXED, NULL, 0), -ENOMEM);
@@ -378,7 +380,8 @@ static void step_protect(int first, int n, uint32_t prot)
 	ret = mm_mprotect(mm, ctx, BASE + (uint64_t)first * PAGE_SIZE, (uint64_t)n * PAGE_SIZE, prot);
 	cr_assert_eq(ret, covered < n ? -ENOMEM : 0);
 	for (int i = 0; i < n; i++) {
-		struct fake_page *p = fake_page_find(fake_space(ctx), BASE + (uint64_t)(first + i) * PAGE_SIZE);
+		struct fake_page *p =
+			fake_page_find(fake_space(ctx), BASE + (uint64_t)(first + i) * PAGE_SIZE);
 
 		cr_assert_eq(p != NULL, model[first + i].mapped);
 		if (p)
@@ -389,10 +392,10 @@ static void step_protect(int first, int n, uint32_t prot)
 static void step_remap(int from, int n, int to, int to_n, uint32_t extra)
 {
 	bool overlap = from < to + to_n && to < from + n, one = model_one_vma(from, n);
-	int64_t ret = mm_mremap(mm, ctx, &limits, BASE + (uint64_t)from * PAGE_SIZE, (uint64_t)n * PAGE_SIZE,
-				(uint64_t)to_n * PAGE_SIZE,
-				LINUX_MREMAP_MAYMOVE | LINUX_MREMAP_FIXED | extra,
-				BASE + (uint64_t)to * PAGE_SIZE);
+	int64_t ret =
+		mm_mremap(mm, ctx, &limits, BASE + (uint64_t)from * PAGE_SIZE, (uint64_t)n * PAGE_SIZE,
+			  (uint64_t)to_n * PAGE_SIZE, LINUX_MREMAP_MAYMOVE | LINUX_MREMAP_FIXED | extra,
+			  BASE + (uint64_t)to * PAGE_SIZE);
 
 	if (overlap || ((extra & LINUX_MREMAP_DONTUNMAP) && n != to_n)) {
 		cr_assert_eq(ret, -EINVAL);
@@ -428,7 +431,8 @@ static void step(unsigned *seed)
 	case 1:
 	case 2:
 		ret = map_at(addr, (uint64_t)n, prot,
-			     (rand_r(seed) % 4 ? PRIVATE : LINUX_MAP_SHARED | LINUX_MAP_ANONYMOUS) | LINUX_MAP_FIXED,
+			     (rand_r(seed) % 4 ? PRIVATE : LINUX_MAP_SHARED | LINUX_MAP_ANONYMOUS) |
+				     LINUX_MAP_FIXED,
 			     NULL, 0);
 		cr_assert_eq(ret, (int64_t)addr);
 		break;
@@ -444,7 +448,8 @@ static void step(unsigned *seed)
 	case 6:
 	case 7:
 		fake_cut(fake_space(ctx), addr + PAGE_SIZE);
-		step_remap(first, n, to, 1 + rand_r(seed) % 10, rand_r(seed) % 4 ? 0 : LINUX_MREMAP_DONTUNMAP);
+		step_remap(first, n, to, 1 + rand_r(seed) % 10,
+			   rand_r(seed) % 4 ? 0 : LINUX_MREMAP_DONTUNMAP);
 		break;
 	case 8: /* wherever it likes; may fail, must stay consistent */
 		ret = mm_mremap(mm, ctx, &limits, addr, (uint64_t)n * PAGE_SIZE,
@@ -480,7 +485,8 @@ static void run_random(unsigned seed, int steps, bool failures)
 
 			switch (rand_r(&seed) % 5) {
 			case 0:
-				(void)!map_at(addr, len / PAGE_SIZE, RW, PRIVATE | LINUX_MAP_FIXED, NULL, 0);
+				(void)!map_at(addr, len / PAGE_SIZE, RW, PRIVATE | LINUX_MAP_FIXED, NULL,
+					      0);
 				break;
 			case 1:
 				(void)!mm_munmap(mm, ctx, addr, len);

@@ -6,11 +6,11 @@
 #define MAP_32BIT_HIGH 0x80000000UL
 #define STACK_GUARD    (1UL << 20)
 /* the flags that MAP_SHARED_VALIDATE knows */
-#define MAP_KNOWN                                                                                  \
-	((uint32_t)(LINUX_MAP_TYPE | LINUX_MAP_FIXED | LINUX_MAP_ANONYMOUS | LINUX_MAP_DENYWRITE |  \
-		    LINUX_MAP_EXECUTABLE | LINUX_MAP_UNINITIALIZED | LINUX_MAP_GROWSDOWN |         \
-		    LINUX_MAP_LOCKED | LINUX_MAP_NORESERVE | LINUX_MAP_POPULATE |                  \
-		    LINUX_MAP_NONBLOCK | LINUX_MAP_STACK | LINUX_MAP_HUGETLB | LINUX_MAP_32BIT |   \
+#define MAP_KNOWN                                                                                          \
+	((uint32_t)(LINUX_MAP_TYPE | LINUX_MAP_FIXED | LINUX_MAP_ANONYMOUS | LINUX_MAP_DENYWRITE |         \
+		    LINUX_MAP_EXECUTABLE | LINUX_MAP_UNINITIALIZED | LINUX_MAP_GROWSDOWN |                 \
+		    LINUX_MAP_LOCKED | LINUX_MAP_NORESERVE | LINUX_MAP_POPULATE | LINUX_MAP_NONBLOCK |     \
+		    LINUX_MAP_STACK | LINUX_MAP_HUGETLB | LINUX_MAP_32BIT |                                \
 		    ((uint32_t)LINUX_MAP_HUGE_MASK << LINUX_MAP_HUGE_SHIFT)))
 
 struct map_plan {
@@ -76,8 +76,8 @@ static int plan_init(struct map_plan *p, const struct mmap_args *a)
 	return 0;
 }
 
-/* The host descriptor, asked for without mm's lock. A file that can't be written stays mappable for reading;
- * mprotect is then told so. */
+/* The host descriptor, asked for without mm's lock. A file that can't be written stays mappable for
+ * reading; mprotect is then told so. */
 static int plan_resolve(struct map_plan *p)
 {
 	bool write = p->shared && (p->max_prot & LINUX_PROT_WRITE);
@@ -199,8 +199,7 @@ static int check_limits(const struct mm *mm, struct rlimits *limits, const struc
 
 	if (p->fixed)
 		replaced = mapped_pages(mm, p->addr, p->addr + p->size);
-	if (!mm_may_expand(mm, limits, pages - replaced, data) ||
-	    mm_count_exceeded(mm, replaced ? 2 : 1))
+	if (!mm_may_expand(mm, limits, pages - replaced, data) || mm_count_exceeded(mm, replaced ? 2 : 1))
 		return -ENOMEM;
 	if (p->flags & LINUX_MAP_LOCKED)
 		return mm_may_lock(mm, limits, pages);

@@ -1,8 +1,8 @@
-/* mremap.c: mremap(2). Growing in place maps the piece that is missing; moving is the host's mremap, so that
- * page contents never pass through the sentry. */
+/* mremap.c: mremap(2). Growing in place maps the piece that is missing; moving is the host's mremap, so
+ * that page contents never pass through the sentry. */
 #include "sentry/mm/internal.h"
 
-#define REMAP_KNOWN ((uint32_t)(LINUX_MREMAP_MAYMOVE | LINUX_MREMAP_FIXED | LINUX_MREMAP_DONTUNMAP))
+#define REMAP_KNOWN  ((uint32_t)(LINUX_MREMAP_MAYMOVE | LINUX_MREMAP_FIXED | LINUX_MREMAP_DONTUNMAP))
 #define REMAP_SPARES 5 /* two splits at either end, and the new VMA */
 
 struct remap {
@@ -23,7 +23,8 @@ static int remap_check(struct remap *r)
 {
 	if (r->flags & ~REMAP_KNOWN)
 		return -EINVAL;
-	if ((r->flags & (LINUX_MREMAP_FIXED | LINUX_MREMAP_DONTUNMAP)) && !(r->flags & LINUX_MREMAP_MAYMOVE))
+	if ((r->flags & (LINUX_MREMAP_FIXED | LINUX_MREMAP_DONTUNMAP)) &&
+	    !(r->flags & LINUX_MREMAP_MAYMOVE))
 		return -EINVAL;
 	if (!IS_ALIGNED(r->old, PAGE_SIZE) || r->new_size == 0 || r->new_size > GUEST_VA_END ||
 	    r->old_size > GUEST_VA_END)
@@ -103,8 +104,8 @@ static int remap_grow(struct remap *r, struct vma *v)
 	return 0;
 }
 
-/* The host's move. Its mappings may be cut finer than ours (pages faulted before and after a fork, say), and
- * mremap(2) refuses to move more than one at once: then in smaller pieces. */
+/* The host's move. Its mappings may be cut finer than ours (pages faulted before and after a fork, say),
+ * and mremap(2) refuses to move more than one at once: then in smaller pieces. */
 static int remap_host_move(struct remap *r)
 {
 	uint64_t done = 0, piece = r->old_size;
@@ -244,8 +245,8 @@ static int64_t remap_locked(struct remap *r, bool *need)
 	return ret < 0 ? ret : (int64_t)r->to;
 }
 
-int64_t mm_mremap(struct mm *mm, struct context *ctx, struct rlimits *limits, uaddr_t old, uint64_t old_size,
-		  uint64_t new_size, uint32_t flags, uaddr_t new_addr)
+int64_t mm_mremap(struct mm *mm, struct context *ctx, struct rlimits *limits, uaddr_t old,
+		  uint64_t old_size, uint64_t new_size, uint32_t flags, uaddr_t new_addr)
 {
 	struct remap r = {.mm = mm,
 			  .ctx = ctx,

@@ -1,12 +1,12 @@
-/* show.c: /proc/pid/maps and smaps, byte for byte in Linux's form, from a snapshot of the VMAs: a file's name
- * is asked for without mm's lock, because finding it takes locks that rank above. */
+/* show.c: /proc/pid/maps and smaps, byte for byte in Linux's form, from a snapshot of the VMAs: a file's
+ * name is asked for without mm's lock, because finding it takes locks that rank above. */
 #include <stdio.h>
 #include <string.h>
 
 #include "platform/base/strbuf.h"
 #include "sentry/mm/internal.h"
 
-#define NAME_COLUMN 73
+#define NAME_COLUMN   73
 #define NAME_MAX_SIZE 4096
 
 /* Only a newline would break the format. */
@@ -107,11 +107,25 @@ static void show_vm_flags(const struct vma *v, struct strbuf *out)
 static void show_detail(const struct vma *v, struct strbuf *out)
 {
 	static const char *const zero[] = {
-		"Rss:",		  "Pss:",	     "Pss_Dirty:",	"Shared_Clean:",
-		"Shared_Dirty:",  "Private_Clean:",  "Private_Dirty:",	"Referenced:",
-		"Anonymous:",	  "KSM:",	     "LazyFree:",	"AnonHugePages:",
-		"ShmemPmdMapped:", "FilePmdMapped:", "Shared_Hugetlb:", "Private_Hugetlb:",
-		"Swap:",	  "SwapPss:",	     "Locked:",
+		"Rss:",
+		"Pss:",
+		"Pss_Dirty:",
+		"Shared_Clean:",
+		"Shared_Dirty:",
+		"Private_Clean:",
+		"Private_Dirty:",
+		"Referenced:",
+		"Anonymous:",
+		"KSM:",
+		"LazyFree:",
+		"AnonHugePages:",
+		"ShmemPmdMapped:",
+		"FilePmdMapped:",
+		"Shared_Hugetlb:",
+		"Private_Hugetlb:",
+		"Swap:",
+		"SwapPss:",
+		"Locked:",
 	};
 
 	show_kb(out, "Size:", vma_size(v));

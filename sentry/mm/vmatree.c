@@ -178,7 +178,8 @@ uaddr_t vma_tree_gap(const struct mm *mm, uint64_t size, uint64_t align, uaddr_t
 
 	if (size == 0 || high <= low || high - low < size)
 		return 0;
-	/* The gap that high lies in or ends at: before the first VMA that ends behind it, or the last gap. */
+	/* The gap that high lies in or ends at: before the first VMA that ends behind it, or the last gap.
+	 */
 	v = vma_find(mm, high - 1);
 	if (!v) {
 		struct rbnode *last = rb_last(&mm->vmas);

@@ -1,5 +1,5 @@
-/* fake_platform.h: a platform for unit tests: address spaces are tables of pages in this process, checked for
- * what a host would check. Nothing runs; contexts return the events that the test queued. */
+/* fake_platform.h: a platform for unit tests: address spaces are tables of pages in this process, checked
+ * for what a host would check. Nothing runs; contexts return the events that the test queued. */
 #pragma once
 
 #include "platform/platform.h"
