@@ -1,0 +1,187 @@
+/* main.c: sbx-sentry. Started by sbx with --config=FD. */
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "platform/base/bug.h"
+#include "platform/base/clock.h"
+#include "platform/base/log.h"
+#include "sentry/boot/boot.h"
+#include "sentry/boot/process.h"
+#include "sentry/control/proto.h"
+#include "sentry/kernel/stats.h"
+#include "sentry/kernel/task.h"
+#include "sentry/loader/loader.h"
+#include "sentry/mem/mem.h"
+#include "sentry/socket/socket.h"
+#include "sentry/syscalls/strace.h"
+#include "sentry/syscalls/sys.h"
+
+#define EXIT_SBX 125
+
+static void control_send(struct boot *b, uint32_t type, int64_t value, const char *data, size_t size)
+{
+	struct control_msg m = {.type = type, .size = (uint32_t)size, .value = value};
+	struct iovec iov[2] = {{&m, sizeof(m)}, {(void *)data, size}};
+	struct msghdr h = {.msg_iov = iov, .msg_iovlen = size ? 2 : 1};
+
+	if (sendmsg(b->control_fd, &h, MSG_NOSIGNAL) < 0)
+		log_warn("sbx is gone");
+}
+
+void boot_fail(struct boot *b, int status, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		n = 0;
+	control_send(b, CONTROL_ERROR, status, text, MIN((size_t)n, sizeof(text) - 1));
+	_exit(status);
+}
+
+static int load_program(struct task *t, struct file *exe, const char *filename, void *exec_args)
+{
+	return loader_exec(t, exe, filename, exec_args, task_exec_begin);
+}
+
+static struct boot *boot_of(struct kernel *k)
+{
+	return k->ops.arg;
+}
+
+static void on_init_exited(struct kernel *k, int status)
+{
+	struct boot *b = boot_of(k);
+	uint64_t one = 1;
+
+	b->exit_status = status;
+	__atomic_store_n(&b->exited, 1, __ATOMIC_RELEASE);
+	if (write(b->exit_event, &one, sizeof(one)) < 0)
+		log_error("cannot tell the control loop of the exit");
+}
+
+static void setup_platform(struct boot *b)
+{
+	const char *name = config_get(&b->config, "platform", NULL);
+	const struct platform_ops *ops = platform_select(name);
+	int ret;
+
+	if (!ops)
+		boot_fail(b, EXIT_SBX, "platform %s: %s (see `sbx run --help`)", name ? name : "(any)",
+			  name ? "unknown, or this host can't run it" : "none works on this host");
+	ret = ops->create(&b->platform);
+	if (ret < 0)
+		boot_fail(b, EXIT_SBX, "platform %s cannot start: %s", ops->name, strerror(-ret));
+	arena_set_root(ROOT_PLATFORM, b->platform);
+}
+
+static void setup_tracing(struct boot *b)
+{
+	if (config_get(&b->config, "statsfd", NULL)) {
+		b->kernel->stats = kmalloc(sizeof(*b->kernel->stats));
+		if (!b->kernel->stats)
+			boot_fail(b, EXIT_SBX, "out of memory");
+	}
+	if (config_get(&b->config, "stracefd", NULL) &&
+	    strace_start(b->kernel, (int)config_get_u64(&b->config, "stracefd", 2), 0, &b->kernel->strace) < 0)
+		boot_fail(b, EXIT_SBX, "out of memory");
+}
+
+static void socket_setup(void)
+{
+	socket_register(&unix_family);
+	socket_register(&netlink_family);
+}
+
+static void setup_kernel(struct boot *b)
+{
+	struct kernel_ops ops = {.syscall = syscall_dispatch, .load = load_program, .init_exited = on_init_exited, .arg = b};
+	struct kernel_config kc = {
+		.cpu_count = (uint32_t)config_get_u64(&b->config, "cpus", 0),
+		.max_tasks = (uint32_t)config_get_u64(&b->config, "pids", 0),
+		.max_memory = config_get_u64(&b->config, "memory", 0),
+		.hostname = config_get(&b->config, "hostname", "sbx"),
+	};
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+	int ret;
+
+	if (kc.cpu_count == 0 || kc.cpu_count > (uint32_t)online)
+		kc.cpu_count = (uint32_t)online;
+	ret = kernel_create(&kc, b->platform, b->vfs, &ops, &b->kernel);
+	if (ret < 0)
+		boot_fail(b, EXIT_SBX, "cannot create the kernel: %s", strerror(-ret));
+	arena_set_root(ROOT_KERNEL, b->kernel);
+	setup_tracing(b);
+	socket_setup();
+}
+
+static int config_fd(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strncmp(argv[i], "--config=", 9) == 0)
+			return atoi(argv[i] + 9);
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	struct boot *b;
+	struct config config;
+	int fd, ret;
+
+	if (argc == 2 && strcmp(argv[1], "--syscalls") == 0)
+		return syscall_listing(1) < 0;
+	fd = config_fd(argc, argv);
+	if (fd < 0 || config_open(&config, fd) < 0) {
+		fputs("sbx-sentry: started by sbx, not by hand\n", stderr);
+		return EXIT_SBX;
+	}
+	close(fd);
+	process_setup();
+	log_setup((int)config_get_u64(&config, "logfd", 2),
+		  (enum log_level)config_get_u64(&config, "loglevel", LOG_WARN), "sbx-sentry");
+	ret = arena_init();
+	if (ret < 0) {
+		log_error("cannot create the arena: %s", strerror(-ret));
+		return EXIT_SBX;
+	}
+	b = kmalloc(sizeof(*b));
+	BUG_ON(!b);
+	b->start_ns = clock_monotonic_ns();
+	b->config = config;
+	b->control_fd = (int)config_get_u64(&config, "control-fd", 3);
+	b->exit_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	mem_init(config_get_u64(&config, "memory", 0));
+	setup_platform(b);
+	b->phase_ns[0] = clock_monotonic_ns();
+	if (vfs_create(&b->vfs) < 0)
+		boot_fail(b, EXIT_SBX, "cannot create the file system: out of memory");
+	setup_kernel(b);
+	boot_mounts(b);
+	b->phase_ns[1] = clock_monotonic_ns();
+	boot_stdio(b);
+	terminal_start(b);
+	boot_program(b);
+	b->phase_ns[2] = clock_monotonic_ns();
+	control_send(b, CONTROL_STARTED, 0, NULL, 0);
+	control_serve(b);
+	if (__atomic_load_n(&b->exited, __ATOMIC_ACQUIRE)) {
+		terminal_drain(b);
+		if (config_get(&config, "statsfd", NULL))
+			stats_write(b, (int)config_get_u64(&config, "statsfd", 2));
+		control_send(b, CONTROL_EXITED, b->exit_status, NULL, 0);
+	}
+	kernel_shutdown(b->kernel);
+	_exit(0);
+}
