@@ -10,6 +10,9 @@ static void fault(struct task *t, const struct run_event *ev)
 {
 	struct linux_siginfo info = {.si_signo = ev->signo, .si_code = ev->code};
 
+	if (ev->signo == LINUX_SIGSEGV && ev->code == LINUX_SEGV_MAPERR &&
+	    mm_grow(t->mm, t->ctx, task_rlimits(t), ev->addr) == 0)
+		return;
 	info.fault.si_addr = ev->addr;
 	t->p->fault_trapno = ev->trapno;
 	t->p->fault_err = ev->err;

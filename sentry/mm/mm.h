@@ -129,6 +129,9 @@ MUST_CHECK int mm_futex_key(struct mm *mm, uaddr_t addr, bool is_private, struct
 /* The mapping at addr, for fault signals: 0 and a copy of its prot and kind, or -EFAULT. */
 MUST_CHECK int mm_lookup(struct mm *mm, uaddr_t addr, uint32_t *prot, enum vma_kind *kind);
 
+/* A fault at addr, where nothing is mapped: grows a MAP_GROWSDOWN mapping above down to it. 0: try again. */
+MUST_CHECK int mm_grow(struct mm *mm, struct context *ctx, struct rlimits *limits, uaddr_t addr);
+
 /* /proc/pid/maps, smaps and statm */
 void mm_show_maps(struct mm *mm, struct strbuf *out, bool smaps);
 /* bytes; resident comes from the platform */

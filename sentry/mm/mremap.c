@@ -55,8 +55,6 @@ static int remap_check_vma(const struct remap *r, const struct vma *v)
 		return r->new_size > r->old_size ? -EFAULT : -EINVAL;
 	if (r->old_size == 0 && !vma_is_shared(v))
 		return -EINVAL;
-	if ((r->flags & LINUX_MREMAP_DONTUNMAP) && v->file)
-		return -EINVAL;
 	if (r->old_size > v->end - r->old)
 		return -EFAULT;
 	if (v->file && at + r->new_size > INT64_MAX)
