@@ -194,6 +194,8 @@ int dentry_create(struct super *s, struct dentry *parent, const char *name, size
 	if (parent)
 		refs_get(&parent->refs);
 	d->inode = inode;
+	if (inode && s != s->vfs->anon)
+		__atomic_store_n(&inode->alias, d, __ATOMIC_RELAXED);
 	list_init(&d->siblings);
 	list_init(&d->children);
 	list_init(&d->hash_node);
@@ -203,6 +205,15 @@ int dentry_create(struct super *s, struct dentry *parent, const char *name, size
 	memcpy(d->name, name, len);
 	*out = d;
 	return 0;
+}
+
+int dentry_create_detached(struct super *s, const char *name, size_t len, struct inode *inode, struct dentry **out)
+{
+	int ret = dentry_create(s, NULL, name, len, inode, out);
+
+	if (ret == 0)
+		(*out)->unhashed = true;
+	return ret;
 }
 
 int dentry_add(struct dentry *dir, const char *name, size_t len, struct inode *inode, struct dentry **out)
@@ -236,6 +247,7 @@ void dentry_instantiate(struct dentry *d, struct inode *inode)
 
 	rwlock_write(&v->dentry_lock);
 	d->inode = inode;
+	inode->alias = d;
 	rwlock_write_unlock(&v->dentry_lock);
 }
 
@@ -253,6 +265,14 @@ static void put_inode_of_dead_name(struct inode *i)
 
 static void dentry_free(struct dentry *d)
 {
+	if (d->inode && __atomic_load_n(&d->inode->alias, __ATOMIC_RELAXED) == d) {
+		struct vfs *v = d->super->vfs;
+
+		rwlock_write(&v->dentry_lock);
+		if (d->inode->alias == d)
+			d->inode->alias = NULL;
+		rwlock_write_unlock(&v->dentry_lock);
+	}
 	if (d->inode)
 		put_inode_of_dead_name(d->inode);
 	if (d->name != (char *)(d + 1))
@@ -319,6 +339,8 @@ void dentry_delete(struct dentry *d)
 	    !inode_is_dir(d->inode)) {
 		inode = d->inode; /* nobody else has it: becomes a negative entry in place */
 		d->inode = NULL;
+		if (inode->alias == d)
+			inode->alias = NULL;
 	} else {
 		drop_children_locked(v, d, &gone);
 		unhash_locked(v, d, &gone);

@@ -82,7 +82,7 @@ static int64_t file_size(struct file *f, uint64_t *size)
 	return ret;
 }
 
-static int64_t default_seek(struct file *f, int64_t off, int whence)
+int64_t file_default_seek(struct file *f, int64_t off, int whence)
 {
 	int64_t base = 0, to;
 	uint64_t size = 0;
@@ -130,7 +130,7 @@ int64_t file_seek(struct file *f, int64_t off, int whence)
 	if (!f->ops->seekable)
 		return -ESPIPE;
 	mutex_lock(&f->pos_lock);
-	ret = f->ops->seek ? f->ops->seek(f, off, whence) : default_seek(f, off, whence);
+	ret = f->ops->seek ? f->ops->seek(f, off, whence) : file_default_seek(f, off, whence);
 	if (ret >= 0)
 		f->pos = (uint64_t)ret;
 	mutex_unlock(&f->pos_lock);

@@ -104,6 +104,8 @@ ssize_t file_pwrite(struct file *f, struct uio *src, uint64_t pos);
 /* Whole reads into kernel memory, for the loader; short only at the end. */
 ssize_t file_read_kernel(struct file *f, void *dst, size_t n, uint64_t pos);
 int64_t file_seek(struct file *f, int64_t off, int whence);
+/* What a NULL seek slot does, for those that only differ in some whence: by inode size; f->pos_lock held. */
+int64_t file_default_seek(struct file *f, int64_t off, int whence);
 static inline uint32_t file_ready(struct file *f)
 {
 	return f->ops->ready ? f->ops->ready(f) : EV_IN | EV_OUT | EV_RDNORM | EV_WRNORM;

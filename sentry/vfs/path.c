@@ -169,46 +169,84 @@ static char *anon_name(const struct path *p, char *buf, size_t size)
 	return ok ? at : NULL;
 }
 
+/* dentry_lock held. */
+static char *path_name_locked(const struct path *p, const struct path *root, char *buf, size_t size)
+{
+	struct path cur = *p;
+	char *at = buf + size, *end;
+	bool ok = prepend(buf, &at, "", 1);
+
+	if (ok && cur.dentry->unhashed)
+		ok = prepend(buf, &at, deleted, sizeof(deleted) - 1);
+	if (!p->mnt) { /* a file of its own (memfd) */
+		ok = ok && prepend(buf, &at, cur.dentry->name, cur.dentry->name_len) && prepend(buf, &at, "/", 1);
+		return ok ? at : NULL;
+	}
+	end = at;
+	while (ok && !(root && path_equal(&cur, root))) {
+		struct path here = cur;
+
+		/* the name belongs to the dentry that the step leaves */
+		while (here.dentry == here.mnt->root && here.mnt->parent && !(root && path_equal(&here, root))) {
+			here.dentry = here.mnt->mountpoint;
+			here.mnt = here.mnt->parent;
+		}
+		if (root && path_equal(&here, root))
+			break;
+		cur = here;
+		if (!step_up(&cur))
+			break;
+		ok = prepend(buf, &at, here.dentry->name, here.dentry->name_len) && prepend(buf, &at, "/", 1);
+	}
+	if (ok && at == end)
+		ok = prepend(buf, &at, "/", 1);
+	return ok ? at : NULL;
+}
+
 char *vfs_path_name(const struct path *p, const struct path *root, char *buf, size_t size)
 {
 	struct vfs *v = p->dentry->super->vfs;
-	struct path cur = *p;
-	char *at = buf + size;
-	bool ok;
+	char *name;
 
 	if (p->dentry->super == v->anon)
 		return anon_name(p, buf, size);
 	rwlock_read(&v->dentry_lock);
-	ok = prepend(buf, &at, "", 1);
-	if (ok && cur.dentry->unhashed)
-		ok = prepend(buf, &at, deleted, sizeof(deleted) - 1);
-	if (!p->mnt || cur.dentry->parent == NULL) /* a file of its own (memfd) */
-		ok = ok && prepend(buf, &at, cur.dentry->name, cur.dentry->name_len) && prepend(buf, &at, "/", 1);
-	else {
-		char *end = at;
-
-		while (ok && !(root && path_equal(&cur, root))) {
-			struct path here = cur;
-
-			/* the name belongs to the dentry that the step leaves */
-			while (here.mnt && here.dentry == here.mnt->root && here.mnt->parent &&
-			       !(root && path_equal(&here, root))) {
-				here.dentry = here.mnt->mountpoint;
-				here.mnt = here.mnt->parent;
-			}
-			if (root && path_equal(&here, root))
-				break;
-			cur = here;
-			if (!step_up(&cur))
-				break;
-			ok = prepend(buf, &at, here.dentry->name, here.dentry->name_len) &&
-			     prepend(buf, &at, "/", 1);
-		}
-		if (ok && at == end)
-			ok = prepend(buf, &at, "/", 1);
-	}
+	name = path_name_locked(p, root, buf, size);
 	rwlock_read_unlock(&v->dentry_lock);
-	return ok ? at : NULL;
+	return name;
+}
+
+static bool below_locked(const struct dentry *d, const struct dentry *ancestor)
+{
+	while (d != ancestor && d->parent != d)
+		d = d->parent;
+	return d == ancestor;
+}
+
+void vfs_inode_name(struct inode *i, char *buf, size_t size)
+{
+	struct vfs *v = i->super->vfs;
+	struct path p = {0};
+	struct mount *m;
+	char *name = NULL;
+
+	rwlock_read(&v->dentry_lock);
+	p.dentry = i->alias;
+	if (p.dentry && p.dentry->parent != p.dentry) {
+		list_for_each(m, &v->mounts, all_node) {
+			if (m->super != i->super || !below_locked(p.dentry, m->root))
+				continue;
+			p.mnt = m;
+			break;
+		}
+	}
+	if (p.dentry)
+		name = path_name_locked(&p, NULL, buf, size);
+	rwlock_read_unlock(&v->dentry_lock);
+	if (name)
+		memmove(buf, name, strlen(name) + 1);
+	else if (size)
+		buf[0] = 0;
 }
 
 bool vfs_path_reachable(const struct path *p, const struct path *root)

@@ -148,6 +148,7 @@ struct inode {
 	void *bound;		     /* [lock] the UNIX socket bound here (socket inodes); FIFO's pipe */
 	const char *link;	     /* [I] once set: a symbolic link's target, when it never changes and lies in
 				      * memory that lives as long as the inode; walks then need no readlink */
+	struct dentry *alias;	     /* [DENTRY] a name of it in the cache, without a reference; NULL: none known */
 	bool linkable;		     /* [a] O_TMPFILE without O_EXCL: nlink 0 may become 1 */
 	void *fs;		     /* [I] the file system's own */
 };
@@ -253,6 +254,11 @@ void dentry_invalidate(struct dentry *dir, const char *name, size_t len);
  * inode. */
 void dentry_prefill(struct dentry *dir, const char *name, size_t len, struct inode *inode);
 
+/* A dentry outside the cache and every mount, for a file that only descriptors name; shown as "/name
+ * (deleted)". Takes over inode, also on failure. */
+MUST_CHECK int dentry_create_detached(struct super *s, const char *name, size_t len, struct inode *inode,
+				      struct dentry **out);
+
 /* Root, current directory and umask of a task group (CLONE_FS shares it). */
 struct fs_context {
 	struct refs refs;
@@ -299,6 +305,9 @@ MUST_CHECK int vfs_lookup(const struct vfs_at *at, const char *name, uint32_t fl
 /* /proc-style absolute name of p as seen from root, into buf; " (deleted)" appended where it was removed.
  * Returns a pointer into buf, or NULL when it doesn't fit. root NULL: the namespace's. */
 char *vfs_path_name(const struct path *p, const struct path *root, char *buf, size_t size);
+/* Some name of the inode, for /proc/pid/maps (mappable_ops.describe): as vfs_path_name from the root of a
+ * namespace; "" when none is cached. Always terminated. May be called with any lock ranked before DENTRY. */
+void vfs_inode_name(struct inode *i, char *buf, size_t size);
 /* true when p can be reached from root */
 bool vfs_path_reachable(const struct path *p, const struct path *root);
 
