@@ -106,6 +106,10 @@ uaddr_t mm_find_free(struct mm *mm, uint64_t size, uint64_t align);
 /* Is [addr, addr + size) free and usable by the guest? */
 bool mm_is_free(struct mm *mm, uaddr_t addr, uint64_t size);
 MUST_CHECK int mm_munmap(struct mm *mm, struct context *ctx, uaddr_t addr, uint64_t size);
+/* shmdt(2): unmaps whatever is left of the attachment at addr of an object with these operations: pieces
+ * that lie where offset 0 at addr puts them. -EINVAL when there is none. */
+MUST_CHECK int mm_unmap_object(struct mm *mm, struct context *ctx, uaddr_t addr,
+			       const struct mappable_ops *ops);
 MUST_CHECK int mm_mprotect(struct mm *mm, struct context *ctx, uaddr_t addr, uint64_t size, uint32_t prot);
 MUST_CHECK int64_t mm_mremap(struct mm *mm, struct context *ctx, struct rlimits *limits, uaddr_t old,
 			     uint64_t old_size, uint64_t new_size, uint32_t flags, uaddr_t new_addr);
@@ -129,7 +133,8 @@ MUST_CHECK int mm_futex_key(struct mm *mm, uaddr_t addr, bool is_private, struct
 /* The mapping at addr, for fault signals: 0 and a copy of its prot and kind, or -EFAULT. */
 MUST_CHECK int mm_lookup(struct mm *mm, uaddr_t addr, uint32_t *prot, enum vma_kind *kind);
 
-/* A fault at addr, where nothing is mapped: grows a MAP_GROWSDOWN mapping above down to it. 0: try again. */
+/* A fault at addr, where nothing is mapped: grows a MAP_GROWSDOWN mapping above down to it. 0: try again.
+ */
 MUST_CHECK int mm_grow(struct mm *mm, struct context *ctx, struct rlimits *limits, uaddr_t addr);
 
 /* /proc/pid/maps, smaps and statm */
