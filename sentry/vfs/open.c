@@ -108,13 +108,14 @@ static int claim_write(struct file *f)
 /* A file of the object at p. Permission was checked. */
 static int open_file(const struct path *p, uint32_t flags, const struct cred *cred, struct file **out)
 {
-	const uint32_t once = LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_NOCTTY | LINUX_O_TRUNC | LINUX_O_CLOEXEC;
+	const uint32_t once = LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_NOCTTY | LINUX_O_CLOEXEC;
 	struct file *f;
 	int ret = file_alloc(p, p->dentry->inode, flags & ~once, cred, &f);
 
 	if (ret < 0)
 		return ret;
 	if (flags & LINUX_O_PATH) {
+		f->flags &= ~(uint32_t)LINUX_O_TRUNC;
 		f->ops = &path_file_ops;
 		*out = f;
 		return 0;
@@ -122,6 +123,8 @@ static int open_file(const struct path *p, uint32_t flags, const struct cred *cr
 	ret = claim_write(f);
 	if (ret == 0)
 		ret = open_object(f);
+	/* the object saw it: an overlay need not copy what is about to be cut off */
+	f->flags &= ~(uint32_t)LINUX_O_TRUNC;
 	if (ret < 0) {
 		file_free(f);
 		return ret;
