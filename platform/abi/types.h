@@ -284,3 +284,62 @@ struct linux_cap_header {
 struct linux_cap_data {
 	uint32_t effective, permitted, inheritable;
 };
+
+/* System V IPC: the 64-bit forms, the only ones on x86-64 */
+struct linux_ipc_perm {
+	int32_t key;
+	uint32_t uid, gid, cuid, cgid, mode;
+	uint16_t seq, pad2, pad3[2];
+	uint64_t unused1, unused2;
+};
+
+struct linux_shmid_ds {
+	struct linux_ipc_perm shm_perm;
+	uint64_t shm_segsz;
+	int64_t shm_atime, shm_dtime, shm_ctime;
+	int32_t shm_cpid, shm_lpid;
+	uint64_t shm_nattch, unused4, unused5;
+};
+
+struct linux_shminfo {
+	uint64_t shmmax, shmmin, shmmni, shmseg, shmall, unused[4];
+};
+
+struct linux_shm_info {
+	int32_t used_ids, pad;
+	uint64_t shm_tot, shm_rss, shm_swp, swap_attempts, swap_successes;
+};
+
+struct linux_semid_ds {
+	struct linux_ipc_perm sem_perm;
+	int64_t sem_otime;
+	uint64_t unused1;
+	int64_t sem_ctime;
+	uint64_t unused2, sem_nsems, unused3, unused4;
+};
+
+struct linux_seminfo {
+	int32_t semmap, semmni, semmns, semmnu, semmsl, semopm, semume, semusz, semvmx, semaem;
+};
+
+struct linux_sembuf {
+	uint16_t sem_num;
+	int16_t sem_op, sem_flg;
+};
+
+struct linux_msqid_ds {
+	struct linux_ipc_perm msg_perm;
+	int64_t msg_stime, msg_rtime, msg_ctime;
+	uint64_t msg_cbytes, msg_qnum, msg_qbytes;
+	int32_t msg_lspid, msg_lrpid;
+	uint64_t unused4, unused5;
+};
+
+struct linux_msginfo {
+	int32_t msgpool, msgmap, msgmax, msgmnb, msgmni, msgssz, msgtql;
+	uint16_t msgseg, pad;
+};
+
+struct linux_mq_attr {
+	int64_t mq_flags, mq_maxmsg, mq_msgsize, mq_curmsgs, reserved[4];
+};

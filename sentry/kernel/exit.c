@@ -1,5 +1,6 @@
 /* exit.c: how tasks and processes end: what a task lets go and in which order, zombies, new parents for
  * orphans, what the parent is told, and the end of a whole pid namespace when its init goes. */
+#include "sentry/kernel/ipc.h"
 #include "sentry/kernel/internal.h"
 
 void task_exit_thread(struct task *t, int code)
@@ -380,6 +381,7 @@ void task_exit(struct task *t)
 	memory_goodbye(t, last);
 	init_ends = last && ns->init == p;
 	if (last) {
+		sem_exit(p);
 		process_timers_exit(p, false);
 		tty_disassociate(t, true);
 	}

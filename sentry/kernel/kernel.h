@@ -136,6 +136,7 @@ struct process {
 	struct path exe;	  /* [lock] reference; what /proc/pid/exe shows; mnt NULL before the first exec */
 	int32_t oom_score_adj;	  /* [a] */
 	uint64_t start_ns;	  /* [I] CLOCK_BOOTTIME */
+	struct sem_undo_list *sem_undo; /* [a] sysv_sem.c; NULL until SEM_UNDO is used */
 	struct process_private *p; /* internal.h */
 };
 static inline struct process *process_get(struct process *p)

@@ -170,7 +170,7 @@ int64_t sys_listen(struct task *t, const struct sysargs *a)
 /* Connecting: begun once; then waiting for the result. */
 struct connect_op {
 	const struct sockaddr_buf *addr;
-	bool begun;
+	bool begun, in_progress;
 };
 
 static int64_t connect_try(struct sock_ctx *c, void *arg)
@@ -184,8 +184,9 @@ static int64_t connect_try(struct sock_ctx *c, void *arg)
 		return c->s->ops->connect_result(c->s);
 	}
 	ret = c->s->ops->connect(c->s, &c->caller, o->addr, c->f->flags);
-	if (ret == -EINPROGRESS && !nonblocking(c) && c->s->ops->connect_result) {
+	if ((ret == -EINPROGRESS || ret == -EAGAIN) && !nonblocking(c) && c->s->ops->connect_result) {
 		o->begun = true;
+		o->in_progress = ret == -EINPROGRESS;
 		return -EAGAIN;
 	}
 	return ret;
@@ -204,7 +205,7 @@ int64_t sys_connect(struct task *t, const struct sysargs *a)
 	if (ret == 0) {
 		ret = c.s->ops->connect ? sock_wait(&c, connect_try, &o, EV_OUT, c.s->sndtimeo, nonblocking(&c)) :
 					  -EOPNOTSUPP;
-		if (ret == -EAGAIN && o.begun)
+		if (ret == -EAGAIN && o.in_progress)
 			ret = -EINPROGRESS; /* SO_SNDTIMEO ran out */
 	}
 	sock_end(&c);
