@@ -283,3 +283,21 @@ int overlay_create(struct vfs *v, struct inode *upper, struct inode *const *lowe
 	*out = s;
 	return 0;
 }
+
+int overlay_over_super(struct vfs *v, struct super *upper, struct super *lower, struct super **out)
+{
+	struct inode *low = lower->root->inode;
+	struct user_ns *ns;
+	struct cred *cred;
+	int ret = user_ns_create(NULL, NULL, &ns);
+
+	if (ret < 0)
+		return ret;
+	ret = cred_create(ns, 0, 0, CAPSET_ALL, &cred);
+	user_ns_put(ns);
+	if (ret < 0)
+		return ret;
+	ret = overlay_create(v, upper->root->inode, &low, 1, cred, "overlay", NULL, out);
+	cred_put(cred);
+	return ret;
+}
