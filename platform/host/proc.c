@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include "platform/base/random.h"
 #include "platform/host/hostcall.h"
 
 /* One line of /proc/self/maps without its newline. */
@@ -41,35 +43,33 @@ static bool proc_line_is(const char *line, size_t n, const char *name)
 	return p && (size_t)(line + n - p - 1) >= strlen(name) && !memcmp(p + 1, name, strlen(name));
 }
 
-struct proc_vdso {
-	uaddr_t first, end, vdso; /* the run of pages so far */
-};
-
-static void proc_vdso_line(struct proc_vdso *v, const char *line, size_t n)
+/* Keeps the run of such mappings that ends in the vDSO. */
+static void proc_vdso_line(struct proc_vdso *v, bool *found, const char *line, size_t n)
 {
 	bool vdso = proc_line_is(line, n, "[vdso]");
 	uaddr_t start, end;
 
 	/* "[vvar]", and since Linux 6.13 "[vvar_vclock]" too */
-	if (v->vdso || (!vdso && !proc_line_is(line, n, "[vvar")))
+	if (*found || (!vdso && !proc_line_is(line, n, "[vvar")))
 		return;
 	if (!proc_parse_line(line, n, &start, &end))
 		return;
-	if (v->end != start)
-		v->first = start;
-	v->end = end;
-	if (vdso)
-		v->vdso = start;
+	if (v->count == ARRAY_SIZE(v->part) || (v->count && v->part[v->count - 1].end != start))
+		v->count = 0;
+	v->part[v->count].start = start;
+	v->part[v->count++].end = end;
+	*found = vdso;
 }
 
-int proc_find_vdso(uaddr_t *vvar_start, uaddr_t *vdso_start, uaddr_t *vdso_end)
+int proc_vdso_parts(struct proc_vdso *v)
 {
-	struct proc_vdso v = {0};
+	bool found = false;
 	char buf[4096];
 	size_t have = 0;
 	ssize_t n;
 	int fd;
 
+	v->count = 0;
 	fd = hc_openat(AT_FDCWD, "/proc/self/maps", O_RDONLY, 0);
 	if (fd < 0)
 		return fd;
@@ -78,7 +78,7 @@ int proc_find_vdso(uaddr_t *vvar_start, uaddr_t *vdso_start, uaddr_t *vdso_end)
 
 		have += (size_t)n;
 		while ((nl = memchr(line, '\n', (size_t)(buf + have - line)))) {
-			proc_vdso_line(&v, line, (size_t)(nl - line));
+			proc_vdso_line(v, &found, line, (size_t)(nl - line));
 			line = nl + 1;
 		}
 		have -= (size_t)(line - buf);
@@ -87,11 +87,38 @@ int proc_find_vdso(uaddr_t *vvar_start, uaddr_t *vdso_start, uaddr_t *vdso_end)
 			have = 0;
 	}
 	hc_close(fd);
-	if (!v.vdso)
-		return -ENOENT;
-	*vvar_start = v.first;
-	*vdso_start = v.vdso;
-	*vdso_end = v.end;
+	return found ? 0 : -ENOENT;
+}
+
+uaddr_t proc_vdso_place(const struct proc_vdso *v, uaddr_t low, uaddr_t high)
+{
+	uint64_t size = v->part[v->count - 1].end - v->part[0].start;
+
+	for (int i = 0; i < 16; i++) {
+		uaddr_t at = low + random_u64() % ((high - low - size) / PAGE_SIZE) * PAGE_SIZE;
+		uint64_t got =
+			hc_mmap(at, size, PROT_NONE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+
+		if (hc_is_error(got))
+			continue;
+		hc_munmap(got, size);
+		if (got == at)
+			return at;
+	}
+	return 0;
+}
+
+int proc_find_vdso(uaddr_t *vvar_start, uaddr_t *vdso_start, uaddr_t *vdso_end)
+{
+	struct proc_vdso v;
+	int ret = proc_vdso_parts(&v);
+
+	if (ret < 0)
+		return ret;
+	*vvar_start = v.part[0].start;
+	*vdso_start = v.part[v.count - 1].start;
+	*vdso_end = v.part[v.count - 1].end;
 	return 0;
 }
 

@@ -4,6 +4,18 @@
 #include "platform/abi/types.h"
 #include "platform/base/attr.h"
 
+/* The vDSO and its data pages in the calling process: mappings side by side, the vDSO last. */
+struct proc_vdso {
+	unsigned count;
+	struct {
+		uaddr_t start, end;
+	} part[6];
+};
+/* -ENOENT when there is none or it looks otherwise, -errno when /proc can't be read. */
+MUST_CHECK int proc_vdso_parts(struct proc_vdso *out);
+/* A random place for such a run of mappings in [low, high) where the calling process has nothing, 0 when
+ * none is found. */
+uaddr_t proc_vdso_place(const struct proc_vdso *v, uaddr_t low, uaddr_t high);
 /* Where the vDSO and its data pages lie in the calling process: one contiguous run of pages, data first.
  * -ENOENT when there is none or it looks otherwise, -errno when /proc can't be read. */
 MUST_CHECK int proc_find_vdso(uaddr_t *vvar_start, uaddr_t *vdso_start, uaddr_t *vdso_end);

@@ -76,39 +76,22 @@ static int context_run_stub(struct ptrace_context *c, struct guest_regs *r, cons
 int64_t context_call(struct ptrace_context *c, long nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
 		     uint64_t a4, uint64_t a5)
 {
-	struct guest_regs r;
-	int ret;
+	int ret = context_alive(c) ? context_fetch_regs(c) : -ESRCH;
 
-	stub_regs(&r, ptrace_stub_call);
-	r.rax = (uint64_t)nr;
-	r.rdi = a0;
-	r.rsi = a1;
-	r.rdx = a2;
-	r.r10 = a3;
-	r.r8 = a4;
-	r.r9 = a5;
-	ret = context_run_stub(c, &r, ptrace_stub_call_trap);
-	return ret < 0 ? ret : (int64_t)r.rax;
+	if (ret < 0)
+		return ret;
+	c->regs_dirty = true;
+	return tracee_call(&c->t, nr, a0, a1, a2, a3, a4, a5);
 }
 
 static int unmap_range(struct tracee *t, uaddr_t start, uaddr_t end)
 {
-	struct guest_regs r;
-	int ret;
-
-	if (start >= end)
-		return 0;
-	stub_regs(&r, ptrace_stub_call);
-	r.rax = SYS_munmap;
-	r.rdi = start;
-	r.rsi = end - start;
-	ret = tracee_run_stub(t, &r, ptrace_stub_call_trap, false);
-	return ret < 0 ? ret : (int)r.rax;
+	return start < end ? (int)tracee_call(t, SYS_munmap, start, end - start, 0, 0, 0, 0) : 0;
 }
 
 int context_unmap_all(struct ptrace_platform *p, struct tracee *t)
 {
-	uaddr_t keep[2][2] = {{STUB_TEXT, STUB_END}, {p->base.vvar_start, p->base.vdso_end}};
+	uaddr_t keep[2][2] = {{STUB_TEXT, STUB_END}, {p->vdso_keep[0], p->vdso_keep[1]}};
 	int first = keep[1][1] && keep[1][0] < keep[0][0];
 	int count = keep[1][1] ? 2 : 1;
 	uaddr_t from = 0;
@@ -261,7 +244,7 @@ int ptrace_context_thread(struct context *ctx, struct context **out)
 int ptrace_context_bind(struct context *ctx)
 {
 	struct ptrace_context *c = ptrace_context_of(ctx);
-	int ret = c->t.ended ? -ESRCH : tracee_attach(&c->t);
+	int ret = c->t.ended ? -ESRCH : tracee_attach(&c->t, c->leader);
 
 	if (ret == 0)
 		c->bound = true;
@@ -336,7 +319,7 @@ static int context_change_process(struct ptrace_context *c)
 	ret = ptrace_aspace_create(c->base.platform, t.tid, &as);
 	if (ret < 0)
 		return ret;
-	ret = tracee_attach(&t);
+	ret = tracee_attach(&t, true);
 	if (ret < 0) {
 		aspace_put(&as->base);
 		return -EAGAIN;
@@ -386,7 +369,7 @@ void ptrace_context_destroy(struct context *ctx)
 	/* A thread that nobody bound waits in the idle loop. With its process it goes; alone it must be
 	 * told. */
 	if (!c->bound && !c->leader && !c->t.ended)
-		c->bound = tracee_attach(&c->t) == 0;
+		c->bound = tracee_attach(&c->t, false) == 0;
 	context_retire(c);
 	aspace_put(ctx->as);
 	kfree(c);

@@ -7,9 +7,7 @@
 #include <sys/wait.h>
 
 #include "platform/base/arena.h"
-#include "platform/base/log.h"
 #include "platform/host/hostcall.h"
-#include "platform/host/proc.h"
 
 /* Traces a child that waits, and asks what only Linux 5.3 and later can answer. */
 static int probe_child(int pid, char *why, size_t size)
@@ -61,10 +59,6 @@ static int ptrace_create(struct platform **out)
 	if (!p)
 		return -ENOMEM;
 	p->base.ops = &ptrace_platform_ops;
-	if (proc_find_vdso(&p->base.vvar_start, &p->base.vdso_start, &p->base.vdso_end) < 0) {
-		log_info("ptrace: the host's vDSO can't be located: guests run without one");
-		p->base.vvar_start = p->base.vdso_start = p->base.vdso_end = 0;
-	}
 	ret = zygote_create(p);
 	if (ret < 0) {
 		kfree(p);

@@ -2,15 +2,18 @@
 #include "platform/ptrace/internal.h"
 
 #include <criterion/criterion.h>
+#include <elf.h>
 #include <fcntl.h>
 #include <linux/ptrace.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "platform/abi/mman.h"
@@ -48,6 +51,8 @@ GUEST(jump, "jmp *%rdi");
 GUEST(xmm, "movq %rdi,%xmm5; mov $3,%eax; syscall; movq %xmm5,%rdi; mov $4,%eax; syscall; jmp guest_xmm");
 GUEST(vsyscall,
       "mov $0xffffffffff600400,%rax; xor %edi,%edi; call *%rax; mov %rax,%rdi; mov $9,%eax; syscall");
+
+GUEST(clock, "call *%rdx; mov %rax,%rdi; mov $5,%eax; syscall");
 
 static struct platform *plat;
 #define OPS (plat->ops)
@@ -260,6 +265,49 @@ Test(ptrace, guest_process_holds_nothing_of_the_sentry)
 	}
 	fclose(f);
 	cr_assert_neq(plat->vdso_start, 0);
+	OPS->context_destroy(c);
+}
+
+/* Offset of a function in the host's vDSO. */
+static uint64_t vdso_symbol(const char *name)
+{
+	const char *base = (const char *)getauxval(AT_SYSINFO_EHDR);
+	const Elf64_Ehdr *eh = (const Elf64_Ehdr *)base;
+	const Elf64_Phdr *ph = (const Elf64_Phdr *)(base + eh->e_phoff);
+	const Elf64_Sym *sym = NULL;
+	const char *str = NULL;
+
+	for (int i = 0; i < eh->e_phnum; i++) {
+		if (ph[i].p_type != PT_DYNAMIC)
+			continue;
+		for (const Elf64_Dyn *d = (const Elf64_Dyn *)(base + ph[i].p_offset); d->d_tag; d++) {
+			if (d->d_tag == DT_SYMTAB)
+				sym = (const Elf64_Sym *)(base + d->d_un.d_ptr);
+			if (d->d_tag == DT_STRTAB)
+				str = base + d->d_un.d_ptr;
+		}
+	}
+	while (strcmp(str + sym->st_name, name))
+		sym++;
+	return sym->st_value;
+}
+
+Test(ptrace, vdso_tells_the_time_from_its_own_place)
+{
+	struct context *c = START(clock);
+	struct guest_regs *r = OPS->regs(c, true);
+	struct timespec before, now;
+
+	cr_assert_neq(plat->vdso_start, getauxval(AT_SYSINFO_EHDR));
+	cr_assert_geq(plat->vvar_start, SBX_HOLE_END);
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	r->rdx = plat->vdso_start + vdso_symbol("__vdso_clock_gettime");
+	r->rdi = CLOCK_MONOTONIC;
+	r->rsi = DATA;
+	expect_call(c, 5, 0); /* it made no call before */
+	cr_assert_eq(OPS->copy_in(c->as, c, &now, DATA, sizeof(now)), sizeof(now));
+	cr_assert(now.tv_sec > before.tv_sec ||
+		  (now.tv_sec == before.tv_sec && now.tv_nsec >= before.tv_nsec));
 	OPS->context_destroy(c);
 }
 

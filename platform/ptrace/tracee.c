@@ -5,17 +5,14 @@
 
 #include <linux/ptrace.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "platform/host/hostcall.h"
 
 #define EVENT_OF(status) ((status) >> 16)
-
-/* EXITKILL: the tracer's end is the thread's end. TRACEEXIT: a first thread that is killed reports it at
- * once; otherwise its end can be waited for only when all other threads are gone. No option that attaches
- * to new threads: they belong to other tracers. */
-#define OPTIONS (PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXIT)
 
 _Static_assert(sizeof(struct guest_regs) == 27 * 8, "guest_regs is user_regs_struct");
 
@@ -106,7 +103,7 @@ int tracee_resume(struct tracee *t, long request)
 	return (int)hc_ptrace(request, t->tid, 0, 0);
 }
 
-/* It died while it was being attached to: no leader of a process that has run, so its end comes soon. */
+/* It died while it was being attached to: its end comes soon, as no other thread of it is traced. */
 static int tracee_lost(struct tracee *t)
 {
 	int status;
@@ -116,29 +113,29 @@ static int tracee_lost(struct tracee *t)
 	return -ESRCH;
 }
 
-int tracee_attach(struct tracee *t)
+int tracee_attach(struct tracee *t, bool process)
 {
-	int ret = (int)hc_ptrace(PTRACE_SEIZE, t->tid, 0, OPTIONS);
+	struct guest_regs r;
+	int status, ret = (int)hc_ptrace(PTRACE_SEIZE, t->tid, 0, TRACE_OPTIONS);
 
 	if (ret < 0)
 		return ret;
-	for (;;) {
-		struct guest_regs r;
-		int status;
-
-		if (hc_ptrace(PTRACE_INTERRUPT, t->tid, 0, 0) < 0 || tracee_wait(t, &status) < 0)
-			return tracee_lost(t);
-		if (t->ended)
-			return -ESRCH;
-		if (t->dying || tracee_get_regs(t, &r) < 0)
-			return tracee_lost(t);
-		if (r.rip >= stub_addr(ptrace_stub_idle) && r.rip < stub_addr(ptrace_stub_idle_end))
-			return 0;
-		/* still between clone and the loop: let it get there */
-		if (tracee_resume(t, PTRACE_CONT) < 0)
-			return tracee_lost(t);
-		hc_sched_yield();
-	}
+	if (hc_ptrace(PTRACE_INTERRUPT, t->tid, 0, 0) < 0 || tracee_wait(t, &status) < 0)
+		return tracee_lost(t);
+	if (t->ended)
+		return -ESRCH;
+	if (t->dying)
+		return tracee_lost(t);
+	if (!process)
+		return 0;
+	/* When it was stopped before it got to the loop, do in its place what it had to do before. */
+	if (tracee_get_regs(t, &r) < 0)
+		return tracee_lost(t);
+	if (r.rip >= stub_addr(ptrace_stub_idle) && r.rip < stub_addr(ptrace_stub_idle_end))
+		return 0;
+	if (tracee_call(t, SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0) < 0)
+		return tracee_lost(t);
+	return 0;
 }
 
 /* Does the thread still have memory, that is, isn't it a zombie? */
@@ -223,4 +220,22 @@ int tracee_run_stub(struct tracee *t, struct guest_regs *r, const char *trap, bo
 		/* any other signal, a kick's among them, is dropped: the kick flag stays set */
 	}
 	return ret;
+}
+
+int64_t tracee_call(struct tracee *t, long nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
+		    uint64_t a4, uint64_t a5)
+{
+	struct guest_regs r;
+	int ret;
+
+	stub_regs(&r, ptrace_stub_call);
+	r.rax = (uint64_t)nr;
+	r.rdi = a0;
+	r.rsi = a1;
+	r.rdx = a2;
+	r.r10 = a3;
+	r.r8 = a4;
+	r.r9 = a5;
+	ret = tracee_run_stub(t, &r, ptrace_stub_call_trap, false);
+	return ret < 0 ? ret : (int64_t)r.rax;
 }

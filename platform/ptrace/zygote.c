@@ -24,6 +24,10 @@
 #include "platform/base/log.h"
 #include "platform/host/hostcall.h"
 #include "platform/host/memfd.h"
+#include "platform/host/proc.h"
+
+/* The kernel keeps a guest's stack, randomised, in the topmost 16 GiB. */
+#define VDSO_BELOW_TOP (32UL << 30)
 
 /* ---- the child's side: raw calls only, nothing on the heap ----------------------------------------- */
 
@@ -143,11 +147,16 @@ static int child_confine(void)
 	return ret == -EINVAL ? hc_seccomp(SECCOMP_SET_MODE_FILTER, 0, &prog) : ret;
 }
 
-/* Exit codes say which step failed. */
-static NORETURN void child_main(int sentry_pid, int stub_fd)
+/* Waits until it is traced (a byte comes), confines itself, and stops in the stub. Exit codes say which
+ * step failed. */
+static NORETURN void child_main(int sentry_pid, int stub_fd, int go_fd)
 {
+	char go;
+
 	if (hc_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || hc_getppid() != sentry_pid)
 		hc_exit_group(1);
+	if (hc_read(go_fd, &go, 1) != 1)
+		hc_exit_group(7);
 	child_reset_signals();
 	if (child_leave_rseq() < 0)
 		hc_exit_group(2);
@@ -162,7 +171,7 @@ static NORETURN void child_main(int sentry_pid, int stub_fd)
 	if (child_confine() < 0)
 		hc_exit_group(6);
 	/* From here on only the stub's calls are let through. */
-	__asm__ volatile("jmp *%0" : : "r"(stub_addr(ptrace_stub_idle)));
+	__asm__ volatile("jmp *%0" : : "r"(stub_addr(ptrace_stub_call_trap)));
 	__builtin_unreachable();
 }
 
@@ -200,21 +209,102 @@ static int quiet_sigchld(void)
 	return hc_sigaction(SIGCHLD, &act, NULL);
 }
 
-/* Waits until the child has confined itself: it is then in the idle loop, or dead. */
-static int zygote_clean(struct ptrace_platform *p)
+/* Waits for the child to stop in the stub, or says why it didn't get there. */
+static int zygote_await(struct tracee *t)
+{
+	for (;;) {
+		int status;
+
+		if (tracee_wait(t, &status) < 0 || t->ended) {
+			log_error("ptrace: the first guest process ended in step %d of its set-up",
+				  t->ended && WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+			return -EIO;
+		}
+		if (WSTOPSIG(status) == SIGTRAP && !(status >> 16))
+			return 0;
+		if (hc_ptrace(PTRACE_CONT, t->tid, 0, 0) < 0)
+			return -EIO;
+	}
+}
+
+/* The vDSO leaves the place that the host chose for it: that may lie in the hole, and tells where the
+ * sentry's own libraries are. A host that seals its mappings refuses; then it stays, and isn't shown in the
+ * hole. */
+static int zygote_place_vdso(struct ptrace_platform *p)
+{
+	struct platform *b = &p->base;
+	struct proc_vdso v;
+	uaddr_t from, to;
+	int64_t ret = 0;
+
+	if (proc_vdso_parts(&v) < 0) {
+		log_info("ptrace: the host's vDSO can't be located: guests run without one");
+		return 0;
+	}
+	from = v.part[0].start;
+	to = proc_vdso_place(&v, SBX_HOLE_END, GUEST_VA_END - VDSO_BELOW_TOP);
+	for (unsigned i = 0; to && i < v.count; i++) {
+		uint64_t size = v.part[i].end - v.part[i].start;
+
+		ret = tracee_call(&p->zygote, SYS_mremap, v.part[i].start, size, size,
+				  MREMAP_MAYMOVE | MREMAP_FIXED, to + (v.part[i].start - from), 0);
+		if (ret < 0 && i)
+			return (int)ret; /* torn in two */
+		if (ret < 0)
+			to = 0;
+	}
+	to = to ?: from;
+	p->vdso_keep[0] = to;
+	p->vdso_keep[1] = to + (v.part[v.count - 1].end - from);
+	if (p->vdso_keep[0] < SBX_HOLE_END && p->vdso_keep[1] > SBX_HOLE_START)
+		return 0;
+	b->vvar_start = to;
+	b->vdso_start = to + (v.part[v.count - 1].start - from);
+	b->vdso_end = p->vdso_keep[1];
+	return 0;
+}
+
+static int zygote_clean(struct ptrace_platform *p, int go_fd)
 {
 	struct tracee *t = &p->zygote;
-	int ret = tracee_attach(t);
+	int ret = (int)hc_ptrace(PTRACE_SEIZE, t->tid, 0, TRACE_OPTIONS);
 
 	if (ret < 0) {
 		log_error("ptrace: the first guest process can't be traced (error %d)", -ret);
 		return ret;
 	}
-	ret = context_unmap_all(p, t);
+	if (hc_write(go_fd, "", 1) != 1)
+		return -EIO;
+	ret = zygote_await(t);
+	if (ret == 0)
+		ret = zygote_place_vdso(p);
+	if (ret == 0)
+		ret = context_unmap_all(p, t);
 	/* its vector registers are the sentry's */
 	if (ret == 0)
 		ret = fpu_setup(p, t);
 	tracee_release(t, ptrace_stub_idle, true);
+	return ret;
+}
+
+static int zygote_start(struct ptrace_platform *p, int stub_fd)
+{
+	int go[2], ret = hc_pipe(go, 0);
+
+	if (ret < 0)
+		return ret;
+	/* Exit signal 0: nobody who waits for ordinary children finds ours. */
+	ret = hc_fork(CLONE_FILES);
+	if (ret == 0)
+		child_main(p->sentry_pid, stub_fd, go[0]);
+	if (ret > 0) {
+		p->zygote.tid = ret;
+		ret = zygote_clean(p, go[1]);
+		if (ret < 0)
+			zygote_destroy(p);
+	}
+	hc_close(go[0]);
+	hc_close(go[1]);
 	return ret;
 }
 
@@ -230,16 +320,7 @@ int zygote_create(struct ptrace_platform *p)
 	fd = stub_memfd();
 	if (fd < 0)
 		return fd;
-	/* Exit signal 0: nobody who waits for ordinary children finds ours. */
-	ret = hc_fork(CLONE_FILES);
-	if (ret == 0)
-		child_main(p->sentry_pid, fd);
-	if (ret > 0) {
-		p->zygote.tid = ret;
-		ret = zygote_clean(p);
-		if (ret < 0)
-			zygote_destroy(p);
-	}
+	ret = zygote_start(p, fd);
 	hc_close(fd);
 	return ret;
 }
@@ -261,7 +342,7 @@ int zygote_fork(struct ptrace_platform *p)
 	r.rdi = CLONE_PARENT | CLONE_FILES;
 	r.r12 = (uint64_t)p->sentry_pid;
 	mutex_lock(&p->zygote_lock);
-	ret = p->zygote.ended ? -EAGAIN : tracee_attach(&p->zygote);
+	ret = p->zygote.ended ? -EAGAIN : tracee_attach(&p->zygote, true);
 	if (ret == 0) {
 		ret = tracee_run_stub(&p->zygote, &r, ptrace_stub_clone_trap, false);
 		if (ret == 0)
