@@ -54,31 +54,6 @@ int mm_munmap(struct mm *mm, struct context *ctx, uaddr_t addr, uint64_t size)
 	return ret;
 }
 
-int mm_unmap_object(struct mm *mm, struct context *ctx, uaddr_t addr, const struct mappable_ops *ops)
-{
-	const struct mappable *object = NULL;
-	struct mm_batch b = {0}; /* whole VMAs only: nothing is split */
-	struct vma *v, *next;
-	int ret = -EINVAL;
-
-	mutex_lock(&mm->lock);
-	for (v = vma_find(mm, addr); v; v = next) {
-		next = vma_next(v);
-		if (!v->file || v->file->ops != ops || v->start - addr != v->offset)
-			continue;
-		if (!object)
-			object = v->file;
-		if (v->file != object)
-			continue;
-		ret = mm_unmap_locked(mm, ctx, &b, v->start, v->end);
-		if (ret < 0)
-			break;
-	}
-	mutex_unlock(&mm->lock);
-	mm_batch_end(&b);
-	return ret;
-}
-
 /* How far from start the protection may be set: *reach; the error that stopped it there. */
 static int protect_check(struct mm *mm, uaddr_t start, uaddr_t end, uint32_t prot, uaddr_t *reach,
 			 bool *changes)
