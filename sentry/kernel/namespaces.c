@@ -293,10 +293,20 @@ uint64_t task_ns_ino(struct task *t, uint32_t type, bool for_children)
 	return ino;
 }
 
-static void nsfile_release(struct file *f)
+/* The namespace is the inode's, so that /proc/pid/ns/X and /proc/pid/fd can be opened again. */
+static int nsfile_reopen(struct inode *inode, struct file *f)
 {
-	struct ns_ref *r = f->priv;
+	f->ops = inode->fops;
+	f->priv = inode->bound;
+	return 0;
+}
 
+static void nsfile_gone(struct inode *inode)
+{
+	struct ns_ref *r = inode->bound;
+
+	if (!r)
+		return;
 	ns_ref_put(r);
 	kfree(r);
 }
@@ -322,7 +332,8 @@ static int64_t nsfile_ioctl(struct file *f, uint32_t cmd, uint64_t arg, const st
 
 static const struct file_ops nsfile_ops = {
 	.ioctl = nsfile_ioctl,
-	.release = nsfile_release,
+	.reopen = nsfile_reopen,
+	.inode_gone = nsfile_gone,
 	.name = "nsfs",
 };
 
@@ -341,8 +352,10 @@ int ns_file_create(struct task *t, uint32_t type, bool for_children, const struc
 	if (ret < 0) {
 		ns_ref_put(r);
 		kfree(r);
+		return ret;
 	}
-	return ret;
+	(*out)->inode->bound = r;
+	return 0;
 }
 
 /* Joining one namespace. The new part is put into c, a scratch task that holds a copy of all of t's. */
