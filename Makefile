@@ -77,6 +77,26 @@ $(B)/%.o: %.S
 	$(call say,AS,$<)
 	$(Q)$(CC) $(CFLAGS_ALL) $(CFLAGS_$(MODE)) -c -o $@ $<
 
+# ---- the stub of platform systrap: freestanding, at a fixed address, embedded as a flat image -------------
+STUB_CFLAGS := -std=gnu11 -O2 -I. -MMD -MP -Wall -Wextra -Werror -ffreestanding -fPIE -fvisibility=hidden \
+	-fno-stack-protector -fno-asynchronous-unwind-tables -fno-jump-tables -fcf-protection=none -mno-red-zone \
+	-mgeneral-regs-only
+STUB_OBJ := $(patsubst %,$(B)/%.stub.o,$(basename $(FREESTANDING)))
+STUB_BIN := $(B)/platform/systrap/stub.bin
+$(B)/%.stub.o: %.c
+	@mkdir -p $(@D)
+	$(call say,STUB,$<)
+	$(Q)$(CC) $(STUB_CFLAGS) -c -o $@ $<
+$(B)/%.stub.o: %.S
+	@mkdir -p $(@D)
+	$(call say,STUB,$<)
+	$(Q)$(CC) $(STUB_CFLAGS) -c -o $@ $<
+$(STUB_BIN): $(STUB_OBJ) platform/systrap/stub/stub.lds
+	$(Q)$(LD) -T platform/systrap/stub/stub.lds --no-dynamic-linker -static -nostdlib -o $(@:.bin=.elf) $(STUB_OBJ)
+	$(Q)objcopy -O binary -j .text $(@:.bin=.elf) $@
+$(B)/platform/systrap/blob.o: CFLAGS_ALL += -DSTUB_BLOB=\"$(STUB_BIN)\"
+$(B)/platform/systrap/blob.o: $(STUB_BIN)
+
 # `make room R=sentry/vfs` compiles one room.
 .PHONY: room
 room: $(call obj,$(filter $(R)/%,$(LIB_SRC) $(MAINS)))

@@ -493,11 +493,6 @@ int hc_wait4(int pid, int *status, int options, struct rusage *ru)
 	return (int)raw_syscall6(SYS_wait4, pid, (long)status, options, (long)ru, 0, 0);
 }
 
-int hc_clone(uint64_t flags)
-{
-	return (int)raw_syscall6(SYS_clone, (long)flags, 0, 0, 0, 0, 0);
-}
-
 int hc_waitid(int idtype, int id, void *info, int options)
 {
 	return (int)raw_syscall6(SYS_waitid, idtype, id, (long)info, options, 0, 0);

@@ -141,8 +141,6 @@ int hc_sched_yield(void);
 /* Processes. */
 long hc_ptrace(long req, int pid, uint64_t addr, uint64_t data);
 int hc_wait4(int pid, int *status, int options, struct rusage *ru);
-/* A plain fork in which the flags choose what is shared; no stack of its own. */
-MUST_CHECK int hc_clone(uint64_t flags); /* set-up */
 /* idtype P_PID, P_PGID; info (siginfo_t) may be NULL */
 int hc_waitid(int idtype, int id, void *info, int options);
 MUST_CHECK int hc_getpgid(int pid);

@@ -1,0 +1,216 @@
+/* internal.h: systrap's own structures. See README.md for the idea.
+ *
+ * proc:    a host process: the slots it shares with us, its socket, its patches. One address space each.
+ * aspace:  what the kernel holds of a proc; may outlive the host process.
+ * context: one host thread: a slot of its proc.
+ *
+ * Locks, all of rank PLATFORM, in this order: platform.zygote_lock, proc.fd_lock, context
+ * where_lock, proc.lock, platform.lock. */
+#pragma once
+
+#include "platform/base/list.h"
+#include "platform/base/lock.h"
+#include "platform/platform.h"
+#include "platform/systrap/stub/shared.h"
+
+#define PROC_HASH 256
+
+struct systrap_stats {
+	uint64_t traps, calls, faults, kicks;	   /* arrivals: by signal, from patched sites, ... */
+	uint64_t spins_won, spins_lost, sleeps;	   /* waits of the sentry's threads */
+	uint64_t commands, forks, threads, copies; /* asked of stubs; copies through process_vm_* */
+	uint64_t sites_patched, sites_refused;
+};
+
+struct sys_platform {
+	struct platform base;
+	struct mutex lock;
+	struct list procs[PROC_HASH];	/* [lock] by host pid */
+	struct sys_context *zygote;	/* [I]; used under zygote_lock */
+	struct mutex zygote_lock;
+	int pgid;			/* [I] of all guest processes */
+	uint32_t spin_limit;		/* [I] 0: no spare processor */
+	uint32_t spinners;		/* [a] threads that spin now */
+	uint32_t spinners_max;		/* [I] */
+	uint32_t closing;		/* [a] */
+	uint64_t kick_deadline;		/* [I] ns that a kicked guest may take before it is killed */
+	bool no_process_vm;		/* [a] the host forbids it: stubs copy */
+	uint64_t xfeatures;		/* [I] */
+	size_t fp_size;			/* [I] */
+	uint32_t mxcsr_mask;		/* [I] */
+	const struct stub_header *stub; /* [I] our copy of the blob */
+	struct systrap_stats stats;	/* [lock] of contexts that ended */
+};
+
+struct sys_proc {
+	struct refs refs; /* aspace, contexts, the table while the host process lives */
+	struct sys_platform *platform;
+	struct list node; /* [platform lock] */
+	int pid;	  /* [I] */
+	int sock;	  /* [I] our end */
+	int memfd;	  /* [I] */
+	char *slots;	  /* [I] our view */
+	uint32_t dead;	  /* [a] */
+	uint32_t users;	  /* [a] who name the pid to the host now; it is reaped when there are none */
+	uint32_t threaded; /* [a] has or had a second context */
+	struct mutex fd_lock; /* descriptors are on their way: one message at a time */
+	struct mutex lock;
+	uint32_t slots_sized;			/* [lock] slots that the memfd has room for */
+	struct sys_context **contexts;		/* [lock] by slot, cap of them */
+	uint32_t cap;				/* [lock] */
+	uint32_t context_count;			/* [lock] */
+	uint32_t slot_hint;			/* [lock] */
+	uint64_t cpu_seen;			/* [lock] ns of the host process that were shared out */
+	struct patch_book *patches;		/* [lock] NULL: none yet */
+};
+
+struct sys_aspace {
+	struct aspace base;
+	struct sys_proc *proc; /* [I] */
+};
+
+struct sys_context {
+	struct context base;
+	struct sys_proc *proc;	/* [T] */
+	struct stub_slot *slot; /* [T] our view of it */
+	uint32_t index;		/* [T] slot number */
+	struct mutex where_lock; /* proc and tid against kick and cpu_time from other threads */
+	int tid;		/* [where_lock] */
+	uint32_t running;	/* [a] inside run, the guest may be at work */
+	uint32_t kicked;	/* [a] */
+	bool gone;		/* [T] RUN_EXITED was seen */
+	bool has_result;	/* [T] result is to be loaded */
+	bool regs_valid, regs_dirty; /* [T] */
+	int64_t result;		/* [T] */
+	int64_t nr;		/* [T] of the last call, -1 outside one */
+	uint64_t frame;		/* [T] offset in the slot of the frame's ucontext; 0: registers in the slot */
+	uint64_t fs_base, gs_base; /* [T] what the guest has or wants */
+	uint64_t host_fs, host_gs; /* [T] what its thread has loaded; host_gs 0: the stub's */
+	struct guest_regs regs;	/* [T] */
+	struct systrap_stats stats; /* [T] */
+	uint64_t cpu_ns;	/* [proc lock] its share so far */
+};
+
+static inline struct sys_platform *sys_platform(struct platform *p)
+{
+	return container_of(p, struct sys_platform, base);
+}
+
+static inline struct sys_context *sys_context(struct context *c)
+{
+	return container_of(c, struct sys_context, base);
+}
+
+static inline struct sys_aspace *sys_aspace(struct aspace *as)
+{
+	return container_of(as, struct sys_aspace, base);
+}
+
+/* Locks of this room nest in the order above. */
+#define LOCK(m) mutex_lock_nested(m)
+
+/* Each context counts for itself; the sums are folded into the platform's when it ends. */
+#define STAT_INC(c, field) ((c)->stats.field++)
+
+static inline uint64_t slot_address(uint32_t index)
+{
+	return STUB_SLOTS_ADDR + (uint64_t)index * SLOT_SIZE;
+}
+
+/* proc.c */
+MUST_CHECK int proc_alloc(struct sys_platform *p, struct sys_proc **out, int *child_sock);
+void proc_put(struct sys_proc *proc);
+void proc_register(struct sys_proc *proc, int pid);
+bool proc_is_registered(struct sys_platform *p, int pid);
+MUST_CHECK int proc_take_slot(struct sys_proc *proc, struct sys_context *c, uint32_t want);
+bool proc_drop_slot(struct sys_proc *proc, struct sys_context *c);
+void proc_kill(struct sys_proc *proc);
+/* Brackets for calls that name proc's pid. use: false when it is dead; unuse in any case. */
+static inline bool proc_use(struct sys_proc *proc)
+{
+	__atomic_fetch_add(&proc->users, 1, __ATOMIC_SEQ_CST);
+	return !__atomic_load_n(&proc->dead, __ATOMIC_SEQ_CST);
+}
+
+static inline void proc_unuse(struct sys_proc *proc)
+{
+	__atomic_fetch_sub(&proc->users, 1, __ATOMIC_RELEASE);
+}
+
+/* Makes c's thread look, and its owner too. From any thread. */
+void proc_signal(struct sys_context *c);
+void proc_reaper(void *platform);
+void slot_init(struct sys_context *c);
+MUST_CHECK int aspace_alloc(struct sys_platform *p, struct sys_proc *proc, struct sys_aspace **out);
+MUST_CHECK int context_alloc(struct sys_platform *p, struct sys_context **out);
+
+/* zygote.c */
+MUST_CHECK int zygote_start(struct sys_platform *p);
+
+/* handover.c: the owner's side of the word. All return -ESRCH when the process is gone. */
+MUST_CHECK int handover_wait(struct sys_context *c, bool guest);
+void handover_post(struct sys_context *c, uint32_t kind);
+/* A command: nr for CMD_CALL; its result. */
+int64_t stub_command(struct sys_context *c, uint32_t cmd, int64_t nr, uint64_t a0, uint64_t a1, uint64_t a2,
+		     uint64_t a3, uint64_t a4, uint64_t a5);
+MUST_CHECK int stub_send_fds(struct sys_proc *proc, const int *fds, unsigned count);
+
+/* context.c */
+int systrap_run(struct context *c, struct run_event *ev);
+void systrap_kick(struct context *c);
+struct guest_regs *systrap_regs(struct context *c, bool write);
+void systrap_set_result(struct context *c, int64_t result);
+void regs_pull(struct sys_context *c);
+
+/* patches.c */
+uint64_t patch_ip_to_guest(struct sys_context *c, uint64_t ip); /* out of a trampoline */
+uint64_t patch_ip_to_host(struct sys_context *c, uint64_t ip);	/* off an overwritten instruction */
+void patch_arrival(struct sys_context *c);  /* a call came by signal: patch its site, if it can be */
+bool patch_fault(struct sys_context *c);    /* a fault that a patch caused, and that is repaired */
+void patch_disable(struct sys_context *c);  /* no patched sites in this process from now on */
+/* Mapping changes, as they are made. */
+void patch_forget(struct sys_context *c, uaddr_t addr, uint64_t size); /* the contents go */
+void patch_undo(struct sys_context *c, uaddr_t addr, uint64_t size);   /* they will move */
+void patch_note_text(struct sys_context *c, uaddr_t addr, uint64_t size, uint32_t prot);
+void patch_note_prot(struct sys_context *c, uaddr_t addr, uint64_t size, uint32_t prot);
+
+/* fork.c */
+int systrap_context_create(struct platform *p, struct context **out);
+int systrap_context_fork(struct context *c, struct context **out);
+int systrap_context_thread(struct context *c, struct context **out);
+int systrap_context_new_aspace(struct context *c);
+int systrap_context_bind(struct context *c);
+void systrap_context_destroy(struct context *c);
+void systrap_aspace_destroy(struct aspace *as);
+
+/* memory.c */
+int systrap_map(struct context *c, const struct map_request *r);
+int systrap_unmap(struct context *c, uaddr_t addr, uint64_t size);
+int systrap_protect(struct context *c, uaddr_t addr, uint64_t size, uint32_t prot);
+int systrap_remap(struct context *c, uaddr_t old, uint64_t old_size, uaddr_t new_addr, uint64_t new_size,
+		  uint32_t flags);
+int systrap_advise(struct context *c, uaddr_t addr, uint64_t size, int advice);
+int systrap_mincore(struct context *c, uaddr_t addr, uint64_t size, uint8_t *vec);
+
+/* copy.c */
+ssize_t systrap_copy_in(struct aspace *as, struct context *c, void *dst, uaddr_t src, size_t size);
+ssize_t systrap_copy_out(struct aspace *as, struct context *c, uaddr_t dst, const void *src, size_t size);
+ssize_t systrap_poke(struct aspace *as, uaddr_t dst, const void *src, size_t size);
+int systrap_cmpxchg_u32(struct context *c, uaddr_t addr, uint32_t *expected, uint32_t desired);
+
+/* fpu.c */
+int systrap_fpstate_get(struct context *c, void *buf, size_t *size);
+int systrap_fpstate_set(struct context *c, const void *buf, size_t size);
+size_t systrap_fpstate_size(struct platform *p, uint64_t *xfeatures);
+void fpu_probe(struct sys_platform *p);
+/* The FP state of c's frame into the slot area of child (a thread to be). */
+void fpu_copy_frame(struct sys_context *c, struct sys_context *child);
+
+/* cputime.c */
+/* Shares out what proc has used since the last time; before a context comes or goes. */
+void cputime_settle(struct sys_proc *proc);
+uint64_t systrap_cpu_time(struct context *c);
+uint64_t systrap_resident(struct aspace *as);
+
+/* handover.c: the frame that the last message named, or NULL when it doesn't lie where frames do. */
+struct stub_frame *context_frame(struct sys_context *c);

@@ -1,0 +1,162 @@
+/* shared.h: the memory that the stub and the sentry share, and the words they say to each other. Included by
+ * the stub (freestanding C and assembler) and by the sentry.
+ *
+ * A guest can write all of it at any time and can also play the stub: nothing in here is trusted by the
+ * sentry, which reads each field once, checks it, and never follows a pointer out of a slot. */
+#pragma once
+
+/* Layout of the stub region in every guest process (platform.h: SBX_STUB_START). */
+#define STUB_TEXT_ADDR	0x7ec000000000
+#define STUB_TEXT_SIZE	0x10000
+#define STUB_CONF_ADDR	0x7ec000010000 /* one read-only page: struct stub_config */
+#define STUB_SLOTS_ADDR 0x7ec010000000
+#define STUB_REGION_END 0x7ec100000000
+
+/* One slot per guest thread, in a memfd of its process. */
+#define SLOT_SIZE	0x20000
+#define SLOT_COUNT	4096
+#define SLOTS_SIZE	0x20000000 /* SLOT_SIZE * SLOT_COUNT */
+#define SLOT_STACK_TOP	0x1000	/* the stub's own stack grows down from here to the end of the header */
+#define SLOT_FP		0x1000	/* xsave area, 64-byte aligned */
+#define SLOT_FP_SIZE	0x5000
+#define SLOT_ALT	0x6000	/* signal stack */
+#define SLOT_ALT_SIZE	0xa000
+#define SLOT_DATA	0x10000 /* copies */
+#define SLOT_DATA_SIZE	0x10000
+
+/* slot.turn: who may use the slot, and whether the other one sleeps on the word. */
+#define TURN_SENTRY	1 /* else the stub's */
+#define TURN_SLEEPS	2 /* the one who waits is (about to be) in futex_wait */
+#define TURN_DEAD	4 /* set by the sentry's reaper: the process is gone */
+
+/* slot.kind, from the stub */
+#define MSG_SYSCALL	1 /* from a patched site: registers are in regs; nr, arg */
+#define MSG_TRAP	2 /* by SIGSYS: registers are in the frame; nr, arg */
+#define MSG_FAULT	3 /* frame; arg: signo, code, address, trapno, error code */
+#define MSG_KICKED	4 /* frame, or regs when frame is 0 */
+#define MSG_DONE	5 /* result of a command in arg[0] */
+
+/* slot.kind, from the sentry */
+#define CMD_RESUME	16 /* go on, result in arg[0] */
+#define CMD_CONTINUE	17 /* go on with the registers as they stand in regs or the frame */
+#define CMD_CALL	18 /* host system call nr(arg...) */
+#define CMD_MAP_FD	19 /* a descriptor lies in the socket: mmap(arg[0..3], it, arg[4]), close it */
+#define CMD_FORK	20 /* two descriptors lie in the socket: the child's slots and socket */
+#define CMD_THREAD	21 /* a thread on slot arg[0] (address), flags arg[1] */
+#define CMD_EXIT	22 /* end this thread */
+#define CMD_FP_SAVE	23 /* xsave to the slot's area */
+#define CMD_FP_LOAD	24 /* xrstor from it */
+#define CMD_COPY_IN	25 /* arg[0] guest address, arg[1] size (to SLOT_DATA): bytes copied */
+#define CMD_COPY_OUT	26
+#define CMD_CMPXCHG	27 /* arg[0] address, [1] expected, [2] desired: arg[0] 0 or -EFAULT, arg[1] found */
+#define CMD_CLEAR	28 /* unmap everything but the stub's and the vDSO's */
+
+/* Offsets for assembler; checked by static asserts in the sentry. */
+#define SLOT_SELF	0x40
+#define SLOT_STACK	0x48
+#define SLOT_FRAME	0x50
+#define SLOT_KICK	0x58
+#define SLOT_BUSY	0x5c
+#define SLOT_REGS	0x80
+#define R_R15		(SLOT_REGS + 0)
+#define R_R14		(SLOT_REGS + 8)
+#define R_R13		(SLOT_REGS + 16)
+#define R_R12		(SLOT_REGS + 24)
+#define R_RBP		(SLOT_REGS + 32)
+#define R_RBX		(SLOT_REGS + 40)
+#define R_R11		(SLOT_REGS + 48)
+#define R_R10		(SLOT_REGS + 56)
+#define R_R9		(SLOT_REGS + 64)
+#define R_R8		(SLOT_REGS + 72)
+#define R_RAX		(SLOT_REGS + 80)
+#define R_RCX		(SLOT_REGS + 88)
+#define R_RDX		(SLOT_REGS + 96)
+#define R_RSI		(SLOT_REGS + 104)
+#define R_RDI		(SLOT_REGS + 112)
+#define R_ORIG		(SLOT_REGS + 120)
+#define R_RIP		(SLOT_REGS + 128)
+#define R_EFLAGS	(SLOT_REGS + 136)
+#define R_RSP		(SLOT_REGS + 144)
+
+/* Descriptors of a guest process. */
+#define STUB_SOCK	0
+#define STUB_FD_MAX	8
+
+/* CLONE_VM | FS | FILES | SIGHAND | THREAD | SYSVSEM | SETTLS | CHILD_CLEARTID: the only thread form */
+#define STUB_THREAD_FLAGS 0x2d0f00
+
+#ifndef __ASSEMBLER__
+#include <stdint.h>
+
+struct stub_regs {
+	uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+	uint64_t orig_rax, rip, eflags, rsp;
+};
+
+struct stub_slot {
+	/* the line that travels */
+	uint32_t turn;
+	uint32_t kind;
+	int64_t nr;
+	uint64_t arg[6];
+	/* the stub's; the sentry writes them before the thread starts */
+	uint64_t self;	/* this slot's address */
+	uint64_t stack; /* top of the stub's stack */
+	uint64_t frame; /* struct ucontext of the frame that the thread will return through; 0: none */
+	uint32_t kick;	/* look at the sentry before going on */
+	uint32_t busy;	/* inside the vDSO on the stub's behalf */
+	uint64_t spin;	/* how often to look before sleeping */
+	uint64_t pad0[3];
+	struct stub_regs regs; /* at 0x80: 152 bytes */
+	uint64_t pad1;
+	uint32_t tid; /* at 0x120: cleared by the host when the thread is gone */
+	uint32_t restore_fp; /* a new thread loads the area at SLOT_FP first */
+	struct {
+		uint64_t sp;
+		int32_t flags, pad;
+		uint64_t size;
+	} altstack; /* argument of sigaltstack */
+	uint64_t fs_base; /* a new thread's */
+	/* counts, for --stats only */
+	uint64_t spins_won, sleeps, tier0;
+};
+
+/* Read-only for the guest, sealed. */
+struct stub_config {
+	uint64_t sentry; /* its pid, as getppid says */
+	uint64_t gap_count;
+	struct {
+		uint64_t start, end;
+	} gap[4]; /* what CMD_CLEAR unmaps */
+	uint64_t fp_mask; /* XSAVE components */
+	uint64_t can_spin;
+	uint64_t vdso_clock_gettime, vdso_gettimeofday, vdso_time, vdso_getcpu;
+};
+
+/* At STUB_TEXT_ADDR. */
+struct stub_header {
+	uint64_t magic;
+	uint64_t text_end;
+	uint64_t on_signal; /* signal handler */
+	uint64_t restorer;
+	uint64_t start;	    /* first entry of the zygote: rdi slot */
+	uint64_t syscall;   /* where trampolines jump: rcx is the address after the call */
+};
+
+/* struct ucontext as the kernel writes it */
+struct stub_frame {
+	uint64_t uc_flags, uc_link, ss_sp, ss_flags, ss_size;
+	uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags;
+	uint16_t cs, gs, fs, ss;
+	uint64_t err, trapno, oldmask, cr2, fpstate, reserved[8], sigmask;
+};
+
+struct stub_siginfo {
+	int32_t signo, error, code, pad;
+	uint64_t addr;
+	uint32_t call, arch; /* SIGSYS */
+};
+
+#define STUB_MAGIC 0x62757473786273UL
+#define STUB_SIG_KICK 10 /* SIGUSR1 */
+#endif

@@ -1,0 +1,349 @@
+/* stub.c: the part of systrap that lives in guest processes and runs with the guest's rights. It tells the
+ * sentry what the guest did and does on the host what the sentry says. No libc, no data, no locks; a slot
+ * (shared.h) is all it knows. Whatever it does wrong on a guest's behest can only hurt that guest. */
+#include <stddef.h>
+
+#include "platform/systrap/stub/shared.h"
+#include "platform/systrap/stub/stub.h"
+
+#define SYS_close	    3
+#define SYS_mmap	    9
+#define SYS_munmap	    11
+#define SYS_mprotect	    10
+#define SYS_sigprocmask	    14
+#define SYS_recvmsg	    47
+#define SYS_exit	    60
+#define SYS_sigaltstack	    131
+#define SYS_futex	    202
+#define SYS_exit_group	    231
+
+#define CONF ((const struct stub_config *)STUB_CONF_ADDR)
+
+long stub_sys(long nr, long a, long b, long c, long d)
+{
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = 0;
+	long ret;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+
+/* ---- the word */
+
+static void post(struct stub_slot *s, uint32_t kind)
+{
+	uint32_t old;
+
+	s->kind = kind;
+	old = __atomic_exchange_n(&s->turn, TURN_SENTRY, __ATOMIC_SEQ_CST);
+	if (old & TURN_SLEEPS)
+		stub_sys(SYS_futex, (long)&s->turn, FUTEX_WAKE, 1, 0);
+}
+
+static void await(struct stub_slot *s)
+{
+	uint64_t spin = s->spin;
+	uint32_t t;
+
+	for (uint64_t i = 0; i < spin; i++) {
+		if (!(__atomic_load_n(&s->turn, __ATOMIC_ACQUIRE) & TURN_SENTRY)) {
+			s->spins_won++;
+			return;
+		}
+		__builtin_ia32_pause();
+	}
+	for (;;) {
+		t = __atomic_load_n(&s->turn, __ATOMIC_ACQUIRE);
+		if (!(t & TURN_SENTRY))
+			return;
+		if (!(t & TURN_SLEEPS) &&
+		    !__atomic_compare_exchange_n(&s->turn, &t, t | TURN_SLEEPS, 0, __ATOMIC_SEQ_CST,
+						 __ATOMIC_ACQUIRE))
+			continue;
+		s->sleeps++;
+		stub_sys(SYS_futex, (long)&s->turn, FUTEX_WAIT, t | TURN_SLEEPS, 0);
+	}
+}
+
+/* ---- commands */
+
+/* The descriptor of a message on our socket, or -errno. */
+static long receive_fd(int *second)
+{
+	struct {
+		size_t len;
+		int level, type;
+		int fd[2];
+	} cmsg;
+	char byte;
+	struct {
+		void *base;
+		size_t len;
+	} iov = {&byte, 1};
+	struct {
+		void *name;
+		uint32_t namelen, pad;
+		void *iov;
+		size_t iovlen;
+		void *control;
+		size_t controllen;
+		int flags, pad2;
+	} msg = {0, 0, 0, &iov, 1, &cmsg, sizeof(cmsg), 0, 0};
+	long r;
+
+	cmsg.len = 0;
+	do {
+		r = stub_sys(SYS_recvmsg, STUB_SOCK, (long)&msg, 0, 0);
+	} while (r == -EINTR);
+	if (r < 0)
+		return r;
+	if (cmsg.len < 20)
+		return -EBADF;
+	if (second)
+		*second = cmsg.len >= 24 ? cmsg.fd[1] : -1;
+	return cmsg.fd[0];
+}
+
+static long map_fd(struct stub_slot *s)
+{
+	long fd = receive_fd(NULL);
+	uint64_t args[6];
+	long r;
+
+	if (fd < 0)
+		return fd;
+	for (int i = 0; i < 4; i++)
+		args[i] = s->arg[i];
+	args[4] = (uint64_t)fd;
+	args[5] = s->arg[4];
+	r = stub_call(SYS_mmap, args);
+	stub_sys(SYS_close, fd, 0, 0, 0);
+	return r;
+}
+
+static long do_fork(struct stub_slot *s)
+{
+	int second = -1;
+	long first = receive_fd(&second);
+	long pid;
+
+	if (first != 1 || second != 2)
+		return first < 0 ? first : -EMFILE;
+	pid = stub_fork(s);
+	stub_sys(SYS_close, 1, 0, 0, 0);
+	stub_sys(SYS_close, 2, 0, 0, 0);
+	return pid;
+}
+
+void stub_clear(void)
+{
+	for (uint64_t i = 0; i < CONF->gap_count; i++)
+		stub_sys(SYS_munmap, (long)CONF->gap[i].start,
+			 (long)(CONF->gap[i].end - CONF->gap[i].start), 0, 0);
+}
+
+static void fp(struct stub_slot *s, int load)
+{
+	void *area = (char *)s + SLOT_FP;
+	uint32_t lo = (uint32_t)CONF->fp_mask, hi = (uint32_t)(CONF->fp_mask >> 32);
+
+	if (load)
+		__asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"(lo), "d"(hi) : "memory");
+	else
+		__asm__ volatile("xsave64 (%0)" ::"r"(area), "a"(lo), "d"(hi) : "memory");
+}
+
+static void command(struct stub_slot *s, uint32_t kind)
+{
+	char *data = (char *)s + SLOT_DATA;
+	uint32_t found;
+
+	switch (kind) {
+	case CMD_CALL:
+		s->arg[0] = (uint64_t)stub_call(s->nr, s->arg);
+		break;
+	case CMD_MAP_FD:
+		s->arg[0] = (uint64_t)map_fd(s);
+		break;
+	case CMD_FORK:
+		s->arg[0] = (uint64_t)do_fork(s);
+		break;
+	case CMD_THREAD: {
+		struct stub_slot *child = (struct stub_slot *)s->arg[0];
+
+		s->arg[0] = (uint64_t)stub_thread((long)s->arg[1], child, &child->tid, child->fs_base);
+		break;
+	}
+	case CMD_EXIT:
+		stub_sys(SYS_exit, 0, 0, 0, 0);
+		break;
+	case CMD_FP_SAVE:
+	case CMD_FP_LOAD:
+		fp(s, kind == CMD_FP_LOAD);
+		break;
+	case CMD_COPY_IN:
+		s->arg[0] = stub_copy(data, (const void *)s->arg[0], s->arg[1]);
+		break;
+	case CMD_COPY_OUT:
+		s->arg[0] = stub_copy((void *)s->arg[0], data, s->arg[1]);
+		break;
+	case CMD_CMPXCHG:
+		found = (uint32_t)s->arg[1];
+		s->arg[0] = (uint64_t)(long)stub_cmpxchg((uint32_t *)s->arg[0], &found, (uint32_t)s->arg[2]);
+		s->arg[1] = found;
+		break;
+	case CMD_CLEAR:
+		stub_clear();
+		break;
+	default:
+		s->arg[0] = (uint64_t)-ENOSYS;
+	}
+}
+
+/* Obeys until the sentry says to go on. */
+void stub_serve(struct stub_slot *s)
+{
+	struct stub_frame *frame;
+	uint32_t kind;
+
+	for (;;) {
+		await(s);
+		kind = s->kind;
+		if (kind == CMD_RESUME || kind == CMD_CONTINUE)
+			break;
+		command(s, kind);
+		post(s, MSG_DONE);
+	}
+	if (kind == CMD_CONTINUE)
+		return;
+	frame = (struct stub_frame *)s->frame;
+	if (frame)
+		frame->rax = s->arg[0];
+	else
+		s->regs.rax = s->arg[0];
+}
+
+/* ---- arrivals */
+
+void stub_on_syscall(struct stub_slot *s)
+{
+	s->frame = 0;
+	s->nr = (int64_t)s->regs.rax;
+	s->arg[0] = s->regs.rdi;
+	s->arg[1] = s->regs.rsi;
+	s->arg[2] = s->regs.rdx;
+	s->arg[3] = s->regs.r10;
+	s->arg[4] = s->regs.r8;
+	s->arg[5] = s->regs.r9;
+	post(s, MSG_SYSCALL);
+	stub_serve(s);
+}
+
+/* On the way out with a kick pending. */
+void stub_on_kick(struct stub_slot *s)
+{
+	__atomic_store_n(&s->kick, 0, __ATOMIC_SEQ_CST);
+	s->frame = 0;
+	post(s, MSG_KICKED);
+	stub_serve(s);
+}
+
+static void trap(struct stub_slot *s, struct stub_frame *f, int64_t nr)
+{
+	s->frame = (uint64_t)f;
+	s->nr = nr;
+	s->arg[0] = f->rdi;
+	s->arg[1] = f->rsi;
+	s->arg[2] = f->rdx;
+	s->arg[3] = f->r10;
+	s->arg[4] = f->r8;
+	s->arg[5] = f->r9;
+	post(s, MSG_TRAP);
+	stub_serve(s);
+}
+
+/* A signal that came while the stub itself ran. */
+static void in_stub(struct stub_slot *s, int sig, struct stub_frame *f)
+{
+	uint64_t ip = f->rip;
+
+	if (sig == STUB_SIG_KICK) {
+		s->kick = 1;
+		if (ip >= (uint64_t)stub_leave && ip < (uint64_t)stub_leave_end)
+			f->rip = (uint64_t)stub_leave;
+		return;
+	}
+	if (sig == SIGSYS) {
+		f->rax = (uint64_t)-EPERM; /* the filter refused it */
+		return;
+	}
+	if (sig == SIGTRAP) {
+		/* The guest steps through its code. On the way in, no more: the flags are saved. On the way out
+		 * they were just loaded; the step that counts begins after the last jump. */
+		if (ip == (uint64_t)stub_leave_jump)
+			f->rip = s->regs.rip;
+		else if (ip < (uint64_t)stub_leave || ip > (uint64_t)stub_leave_end)
+			f->eflags &= ~(uint64_t)EFLAGS_TF;
+		return;
+	}
+	if (sig == SIGBUS && (f->eflags & EFLAGS_AC)) {
+		f->eflags &= ~(uint64_t)EFLAGS_AC;
+		return;
+	}
+	if (sig != SIGSEGV && sig != SIGBUS)
+		stub_sys(SYS_exit_group, 126, 0, 0, 0);
+	if (ip == (uint64_t)stub_copy_insn) {
+		f->rip = (uint64_t)stub_copy_fixup;
+	} else if (ip == (uint64_t)stub_cmpxchg_insn) {
+		f->rip = (uint64_t)stub_cmpxchg_fixup;
+	} else if (ip == (uint64_t)stub_syscall_entry) {
+		/* The guest took %gs away: its call goes the long way. */
+		f->rip = f->rcx;
+		trap(s, f, (int64_t)f->rax);
+	} else {
+		stub_sys(SYS_exit_group, 125, 0, 0, 0);
+	}
+}
+
+void stub_on_signal(int sig, struct stub_siginfo *info, struct stub_frame *f)
+{
+	struct stub_slot *s =
+		(struct stub_slot *)((uint64_t)__builtin_frame_address(0) & ~(uint64_t)(SLOT_SIZE - 1));
+
+	if (f->rip - STUB_TEXT_ADDR < STUB_TEXT_SIZE || s->busy) {
+		in_stub(s, sig, f);
+		return;
+	}
+	if (sig == SIGSYS) {
+		/* a 32-bit call has no number */
+		trap(s, f, info->arch == ARCH_X86_64 ? (int64_t)f->rax : -1);
+		return;
+	}
+	s->frame = (uint64_t)f;
+	s->arg[0] = (uint64_t)sig;
+	s->arg[1] = (uint64_t)(long)info->code;
+	s->arg[2] = info->addr;
+	s->arg[3] = f->trapno;
+	s->arg[4] = f->err;
+	s->arg[5] = f->cr2;
+	if (sig == STUB_SIG_KICK)
+		s->kick = 0;
+	post(s, sig == STUB_SIG_KICK ? MSG_KICKED : MSG_FAULT);
+	stub_serve(s);
+}
+
+void stub_thread_init(struct stub_slot *s)
+{
+	uint64_t none = 0;
+
+	stub_sys(SYS_sigaltstack, (long)&s->altstack, 0, 0, 0);
+	if (s->restore_fp) {
+		s->restore_fp = 0;
+		fp(s, 1);
+	}
+	stub_sys(SYS_sigprocmask, 2, (long)&none, 0, 8);
+}

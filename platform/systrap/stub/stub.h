@@ -1,0 +1,40 @@
+/* stub.h: what the stub's C and assembler share, and the pieces of the host ABI it needs. */
+#pragma once
+
+#include "platform/systrap/stub/shared.h"
+
+#define EPERM  1
+#define EINTR  4
+#define EBADF  9
+#define EFAULT 14
+#define EMFILE 24
+#define ENOSYS 38
+
+#define SIGTRAP 5
+#define SIGBUS	7
+#define SIGSEGV 11
+#define SIGSYS	31
+
+#define EFLAGS_TF    0x100
+#define EFLAGS_AC    0x40000
+#define ARCH_X86_64  0xc000003eu
+
+#define FUTEX_WAIT 0
+#define FUTEX_WAKE 1
+
+long stub_sys(long nr, long a, long b, long c, long d);
+void stub_clear(void);
+void stub_serve(struct stub_slot *s);
+void stub_on_syscall(struct stub_slot *s);
+void stub_on_kick(struct stub_slot *s);
+void stub_on_signal(int sig, struct stub_siginfo *info, struct stub_frame *f);
+void stub_thread_init(struct stub_slot *s);
+
+/* entry.S */
+extern const char stub_syscall_entry[], stub_leave[], stub_leave_jump[], stub_leave_end[], stub_copy_insn[], stub_copy_fixup[],
+	stub_cmpxchg_insn[], stub_cmpxchg_fixup[];
+uint64_t stub_copy(void *dst, const void *src, uint64_t n);
+int stub_cmpxchg(uint32_t *p, uint32_t *expected, uint32_t desired);
+long stub_call(long nr, const uint64_t args[6]);
+long stub_fork(struct stub_slot *s);
+long stub_thread(long flags, struct stub_slot *child, uint32_t *tid, uint64_t fs_base);

@@ -1,0 +1,117 @@
+/* systrap.c: the fast platform: setting up, and the table of operations. See README.md. */
+#include "platform/systrap/internal.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "platform/base/arena.h"
+#include "platform/base/clock.h"
+#include "platform/base/log.h"
+#include "platform/host/hostcall.h"
+#include "platform/host/proc.h"
+#include "platform/systrap/systrap.h"
+
+extern const char systrap_stub_start[], systrap_stub_end[];
+
+#define SECCOMP_GET_ACTION_AVAIL 2
+
+static int systrap_probe(char *why, size_t size)
+{
+	uint32_t action = 0x00030000; /* SECCOMP_RET_TRAP */
+	int ret = hc_seccomp(SECCOMP_GET_ACTION_AVAIL, 0, &action);
+
+	if (ret < 0)
+		snprintf(why, size, "the host kernel has no seccomp filters (error %d)", -ret);
+	return ret;
+}
+
+/* Processors that this process may use at the same time. */
+static unsigned usable_cpus(void)
+{
+	cpu_set_t set;
+	int n = hc_sched_getaffinity(0, sizeof(set), &set);
+
+	return n > 0 ? (unsigned)CPU_COUNT_S((size_t)n, &set) : 1;
+}
+
+static int systrap_create(struct platform **out)
+{
+	struct sys_platform *p = kmalloc(sizeof(*p));
+	unsigned cpus = usable_cpus();
+	int ret;
+
+	if (!p)
+		return -ENOMEM;
+	p->base.ops = &systrap_platform_ops;
+	mutex_init(&p->lock, RANK_PLATFORM);
+	mutex_init(&p->zygote_lock, RANK_PLATFORM);
+	for (size_t i = 0; i < PROC_HASH; i++)
+		list_init(&p->procs[i]);
+	p->stub = (const struct stub_header *)systrap_stub_start;
+	p->kick_deadline = 10 * NSEC_PER_SEC;
+	p->spinners_max = cpus - 1;
+	p->spin_limit = cpus > 1 ? 200 : 0;
+	fpu_probe(p);
+	if (proc_find_vdso(&p->base.vvar_start, &p->base.vdso_start, &p->base.vdso_end) < 0) {
+		log_info("systrap: the host's vDSO can't be located: guests run without one");
+		p->base.vvar_start = p->base.vdso_start = p->base.vdso_end = 0;
+	}
+	ret = zygote_start(p);
+	if (ret < 0) {
+		kfree(p);
+		return ret;
+	}
+	*out = &p->base;
+	return 0;
+}
+
+static void systrap_destroy(struct platform *base)
+{
+	struct sys_platform *p = sys_platform(base);
+	struct sys_context *z = p->zygote;
+	uint32_t v;
+
+	/* The group's death ends the reaper, which is the last to use p. */
+	(void)hc_kill(-p->pgid, SIGKILL);
+	while ((v = __atomic_load_n(&p->closing, __ATOMIC_ACQUIRE)) == 0)
+		(void)futex_wait_word(&p->closing, v, 0);
+	systrap_context_destroy(&z->base);
+	kfree(p);
+}
+
+const struct platform_ops systrap_platform_ops = {
+	.name = "systrap",
+	.probe = systrap_probe,
+	.create = systrap_create,
+	.destroy = systrap_destroy,
+	.context_create = systrap_context_create,
+	.context_fork = systrap_context_fork,
+	.context_thread = systrap_context_thread,
+	.context_new_aspace = systrap_context_new_aspace,
+	.context_bind = systrap_context_bind,
+	.context_destroy = systrap_context_destroy,
+	.aspace_destroy = systrap_aspace_destroy,
+	.run = systrap_run,
+	.kick = systrap_kick,
+	.regs = systrap_regs,
+	.set_result = systrap_set_result,
+	.fpstate_get = systrap_fpstate_get,
+	.fpstate_set = systrap_fpstate_set,
+	.fpstate_size = systrap_fpstate_size,
+	.map = systrap_map,
+	.unmap = systrap_unmap,
+	.protect = systrap_protect,
+	.remap = systrap_remap,
+	.advise = systrap_advise,
+	.mincore = systrap_mincore,
+	.copy_in = systrap_copy_in,
+	.copy_out = systrap_copy_out,
+	.poke = systrap_poke,
+	.cmpxchg_u32 = systrap_cmpxchg_u32,
+	.publish = NULL,
+	.cpu_time = systrap_cpu_time,
+	.resident = systrap_resident,
+};
