@@ -293,6 +293,8 @@ int task_link(struct task *parent, struct task *c, uint64_t flags, int exit_sign
 		list_add_tail(&p->tasks, &c->p->thread_node);
 		p->task_count = 1;
 		p->p->live = 1;
+		if (p->limits.r[LINUX_RLIMIT_CPU].rlim_cur != LINUX_RLIM_INFINITY)
+			cpu_timers_kick_locked(p);
 		mutex_unlock(&p->lock);
 		link_process_locked(parent, c, flags, exit_signal);
 	}

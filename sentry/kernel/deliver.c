@@ -143,7 +143,7 @@ static void stop_wait(struct task *t)
 		return;
 	}
 	task_state_set(t, 'T');
-	while (__atomic_load_n(&p->p->stop_signal, __ATOMIC_SEQ_CST) &&
+	while (__atomic_load_n(&p->p->stop_signal, __ATOMIC_SEQ_CST) && !ptrace_is_traced(t) &&
 	       !(__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & TASK_WORK_EXIT))
 		task_park(t);
 	task_state_set(t, 'R');
@@ -209,7 +209,7 @@ static enum outcome deliver_one(struct task *t, int64_t *restart)
 	if (!sig)
 		return NOTHING;
 	if (__atomic_load_n(&t->p->trace.tracer, __ATOMIC_RELAXED) && sig != LINUX_SIGKILL) {
-		sig = ptrace_signal(t, sig, &info);
+		sig = ptrace_signal(t, sig, &info, restart);
 		if (!sig)
 			return AGAIN;
 	}

@@ -77,7 +77,7 @@ void parent_notify_stop_locked(struct process *p, int why, int status)
 }
 
 /* True when nobody will wait for it: the caller reaps. */
-static bool notify_exit_locked(struct process *p)
+bool exit_notify_parent_locked(struct process *p)
 {
 	struct process *parent = p->parent;
 	int sig = p->leader->p->exit_signal, status = p->p->exit_code;
@@ -185,7 +185,7 @@ static void give_children_away_locked(struct task *t, bool process_ends, struct 
 		c->leader->p->exit_signal = LINUX_SIGCHLD;
 		task_set_work(c->leader, TASK_WORK_FACTS);
 		check_orphaned_locked(c, old, NULL);
-		if (c->p->zombie && notify_exit_locked(c))
+		if (c->p->zombie && exit_notify_parent_locked(c))
 			process_reap_locked(c, dead);
 	}
 }
@@ -214,8 +214,13 @@ void process_reap_locked(struct process *p, struct list *dead)
 	struct pid_ns *ns = pid_ns_of(p->pid);
 	struct kernel *k = p->kernel;
 
+	struct task_private *tp, *tmp;
+
 	BUG_ON(p->p->reaped);
 	p->p->reaped = true;
+	list_for_each_safe(tp, tmp, &p->tasks, thread_node)
+		if (tp->self != p->leader) /* threads that a tracer never looked at */
+			ptrace_release_thread_locked(tp->self);
 	exit_release_thread_locked(p->leader);
 	list_del(&p->sibling);
 	list_del(&p->node);
@@ -259,7 +264,12 @@ static void process_becomes_zombie_locked(struct task *t, struct list *dead)
 	if (p->session->leader == p)
 		p->session->leader = NULL;
 	check_orphaned_locked(p, p->parent, p);
-	if (notify_exit_locked(p) && !p->leader->p->trace.tracer)
+	if (p->leader->p->trace.tracer && p->leader->p->trace.tracer->process != p->parent) {
+		waitq_wake(&p->pid->wq, EV_IN | EV_RDNORM);
+		ptrace_tracee_dead_locked(p->leader); /* the parent's turn comes after the tracer's */
+		return;
+	}
+	if (exit_notify_parent_locked(p))
 		process_reap_locked(p, dead);
 }
 
@@ -277,7 +287,11 @@ static void exit_notify(struct task *t)
 	last = --p->p->undead == 0;
 	task_state_set(t, t == p->leader ? 'Z' : 'X');
 	give_children_away_locked(t, last, &dead);
-	if (t != p->leader && !t->p->trace.tracer)
+	if (t->p->trace.tracer && (!last || t != p->leader))
+		ptrace_tracee_dead_locked(t);
+	if (t != p->leader && t->p->trace.tracer)
+		(void)task_get(t); /* until the tracer has seen it */
+	else if (t != p->leader)
 		exit_release_thread_locked(t);
 	if (p->p->exec_task)
 		task_wake(p->p->exec_task);

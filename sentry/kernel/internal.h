@@ -68,7 +68,7 @@ struct task_start {
 struct trace {
 	struct task *tracer;	 /* borrowed; NULL: not traced */
 	struct list node;	 /* in tracer->p->tracees */
-	uint32_t options;	 /* PTRACE_O_* */
+	uint32_t options;	 /* PTRACE_O_*; changed while stopped */
 	bool seized;
 	bool stopped;		 /* in a trace stop; the tracer may look and change */
 	bool reported;		 /* the stop was already waited for */
@@ -84,7 +84,7 @@ struct trace {
 	bool in_syscall;	 /* between entry and exit stop */
 	uint32_t syscall_op;	 /* PTRACE_SYSCALL_INFO_* of the stop */
 	uint32_t seccomp_data;
-	bool sysemu_skip;
+	struct trace_request *request; /* [a] for the stopped task to run */
 };
 
 struct task_private {
@@ -129,6 +129,7 @@ struct task_private {
 
 	struct seccomp_filter *filter; /* [T] head of the chain; others under process lock (TSYNC) */
 	uint32_t seccomp_mode;	     /* [T], as filter */
+	bool inherit_no_new_privs;   /* [process lock] TSYNC: to be put into its credential by itself */
 
 	uint32_t host_tid;	     /* [a] 0: not running */
 	uint64_t cpu_base;	     /* [I] the host thread's CPU time when it took this task over */
@@ -155,6 +156,7 @@ struct itimer {
 };
 
 struct process_private {
+	struct process *self;	    /* [I] */
 	struct sigactions *actions; /* changes only in exec, by the only task; reference */
 	struct sigpending pending;  /* [process lock] */
 	struct waitq signal_wq;	    /* signalfd */
@@ -306,6 +308,7 @@ void sigactions_put(struct sigactions *a);
 int signal_send_locked(struct process *p, struct task *task, int sig, const struct linux_siginfo *info);
 /* q is the caller's own: 1 when it is queued already. */
 int signal_send_preallocated_locked(struct process *p, struct task *task, struct sigqueue *q);
+void signal_unqueue_locked(struct process *p, struct task *task, struct sigqueue *q);
 int signal_send_pgrp_locked(struct pid *pgrp, int sig, const struct linux_siginfo *info); /* [tasklist_lock] */
 /* t is leaving: others take the process's signals over. */
 void signal_retarget_exiting_locked(struct task *t);
@@ -333,6 +336,7 @@ MUST_CHECK int sigframe_push(struct task *t, const struct linux_sigaction *sa, i
 
 /* Segment selectors and flags that a guest may run with, whatever it asked for. */
 void regs_sanitize(struct guest_regs *r);
+void regs_single_step(struct guest_regs *r, bool on);
 
 /* ---- exit.c ---- */
 /* Ends the calling task: everything goes, t too. Only from the run loop. */
@@ -341,6 +345,8 @@ void process_reap_locked(struct process *p, struct list *dead);
 void process_free_reaped(struct list *dead);
 void exit_release_thread_locked(struct task *t); /* out of all tables */
 void exit_wait(struct task *t);
+/* True when nobody will wait for the zombie p: the caller reaps. [tasklist_lock] */
+bool exit_notify_parent_locked(struct process *p);
 void rusage_fill(struct process *p, struct linux_rusage *r);
 
 /* ---- namespaces.c ---- */
@@ -362,6 +368,11 @@ void futex_wake_exit(struct task *t, uaddr_t addr);
 MUST_CHECK int timer_queue_create(struct kernel *k, struct timer_queue **out);
 void process_timers_init(struct process *p);
 void process_timers_exit(struct process *p, bool exec); /* exec: POSIX timers only. Without locks */
+uint64_t posix_timers_cpu_locked(struct process *p); /* fires what is due; CPU ns until the next */
+void posix_timers_delete_all(struct process *p);
+void cpu_timers_kick_locked(struct process *p);
+bool clock_is_cpu(int32_t clock);
+uint64_t clock_to_monotonic(struct task *t, int32_t clock, uint64_t at);
 void posix_timer_signal_taken_locked(struct process *p, struct sigqueue *q, struct linux_siginfo *info);
 
 /* ---- seccomp.c ---- */
@@ -387,11 +398,16 @@ void tty_disassociate(struct task *t, bool on_exit);
 
 /* ---- ptrace.c ---- */
 /* A stop for a signal that is about to be delivered: the signal to go on with, 0: none. */
-int ptrace_signal(struct task *t, int sig, struct linux_siginfo *info);
+int ptrace_signal(struct task *t, int sig, struct linux_siginfo *info, int64_t *restart);
+bool ptrace_is_traced(struct task *t);
+/* A traced thread is through exit: its tracer waits for it. [tasklist_lock] */
+void ptrace_tracee_dead_locked(struct task *t);
 void ptrace_syscall_exit(struct task *t);
 /* PTRACE_EVENT_*; nothing when it isn't asked for. */
 void ptrace_event(struct task *t, int event, uint64_t message);
 void ptrace_exec(struct task *t);
+/* SECCOMP_RET_TRACE: false: nobody traces it. *result 0: go on with the call as it is in t->event. */
+bool ptrace_seccomp(struct task *t, uint32_t data, int64_t *result);
 void ptrace_do_interrupt(struct task *t); /* PTRACE_INTERRUPT */
 void ptrace_group_stop(struct task *t, int sig);
 /* A zombie that its tracer has waited for: untraced, the real parent is told. [tasklist_lock] */

@@ -173,6 +173,7 @@ struct kernel {
 	uint64_t missing_calls[8]; /* [a] bitmap by number: already logged as not implemented */
 	struct kernel_stats *stats;    /* [I] stats.h; NULL: not collected */
 	struct strace *strace;	       /* [I] NULL: off */
+	struct sigio *sigio;	       /* [a] fasync.c; NULL until O_ASYNC is used */
 	const char *release, *version; /* [I] uname */
 };
 

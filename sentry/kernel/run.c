@@ -26,9 +26,13 @@ static void fault(struct task *t, const struct run_event *ev)
 /* Returns the -ERESTART* that is to be acted upon, or 0. */
 static int64_t serve(struct task *t)
 {
-	int64_t ret = t->kernel->ops.syscall(t, &t->event);
-	bool traced = UNLIKELY(__atomic_load_n(&t->syscall_work, __ATOMIC_RELAXED) & SYSCALL_WORK_TRACE);
+	bool traced;
+	int64_t ret;
 
+	if (LIKELY(!task_needs_syscall_work(t)) ||
+	    (ptrace_syscall_enter(t, &t->event, &ret) && seccomp_check(t, &t->event, &ret)))
+		ret = t->kernel->ops.syscall(t, &t->event);
+	traced = UNLIKELY(__atomic_load_n(&t->syscall_work, __ATOMIC_RELAXED) & SYSCALL_WORK_TRACE);
 	if (ret == SYSCALL_REGS_SET) {
 		if (traced)
 			ptrace_syscall_exit(t);

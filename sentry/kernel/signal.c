@@ -280,6 +280,20 @@ int signal_send_preallocated_locked(struct process *p, struct task *task, struct
 	return 0;
 }
 
+void signal_unqueue_locked(struct process *p, struct task *task, struct sigqueue *q)
+{
+	struct sigpending *pending = task ? &task->p->pending : &p->p->pending;
+	struct sigqueue *other;
+
+	if (list_empty(&q->node))
+		return;
+	list_del(&q->node);
+	list_for_each(other, &pending->queue, node)
+		if (other->info.si_signo == q->info.si_signo)
+			return;
+	pending->set &= ~SIG_BIT(q->info.si_signo);
+}
+
 int signal_send_task(struct task *t, int sig, const struct linux_siginfo *info)
 {
 	int ret;

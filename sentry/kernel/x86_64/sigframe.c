@@ -226,6 +226,11 @@ void regs_sanitize(struct guest_regs *r)
 	r->eflags = (r->eflags & EFLAGS_USER) | EFLAGS_FIXED;
 }
 
+void regs_single_step(struct guest_regs *r, bool on)
+{
+	r->eflags = on ? r->eflags | EFLAGS_TF : r->eflags & ~(uint64_t)EFLAGS_TF;
+}
+
 int64_t signal_return(struct task *t)
 {
 	uint64_t sp = task_regs(t, false)->rsp;
