@@ -68,7 +68,7 @@ int64_t sys_epoll_ctl(struct task *t, const struct sysargs *a)
 		goto out;
 	ret = epoll_check(ep, target, op, &ev);
 	if (ret == 0)
-		ret = epoll_ctl(ep, op, fd, target, &ev);
+		ret = epoll_control(ep, op, fd, target, &ev);
 	file_put(target);
 out:
 	file_put(ep);

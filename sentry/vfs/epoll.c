@@ -309,7 +309,7 @@ static int ctl_del(struct epoll *ep, int fd, struct file *target)
 	return i ? 0 : -ENOENT;
 }
 
-int epoll_ctl(struct file *epf, int op, int fd, struct file *target, const struct linux_epoll_event *ev)
+int epoll_control(struct file *epf, int op, int fd, struct file *target, const struct linux_epoll_event *ev)
 {
 	struct epoll *ep;
 	uint32_t events;

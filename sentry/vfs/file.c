@@ -57,6 +57,8 @@ void file_put(struct file *f)
 		return;
 	if (!list_empty(&f->epolls))
 		epoll_forget_file(f);
+	if (UNLIKELY(f->fasync))
+		f->fasync->release(f);
 	if (!(f->flags & LINUX_O_PATH)) {
 		file_close_events(f);
 		if (f->inode->flocks)

@@ -61,6 +61,11 @@ struct file_ops {
 	const char *name; /* "anon_inode:[eventfd]" for /proc/pid/fd; NULL: the path */
 };
 
+/* Head of what signal-driven I/O hangs off a file: taken out before the file goes. */
+struct file_async {
+	void (*release)(struct file *f);
+};
+
 /* An open file description. */
 struct file {
 	struct refs refs;
@@ -76,7 +81,7 @@ struct file {
 	struct list epolls;	    /* [EPOLL] epoll items that watch it */
 	/* F_SETOWN: kernel delivers the signal; kept opaque here */
 	int32_t owner_type, owner_id, owner_sig; /* [a] */
-	void *fasync;		    /* [a] kernel's registration for SIGIO */
+	struct file_async *fasync;  /* [a] F_SETOWN, O_ASYNC: the kernel's registration; set once */
 	struct mount *write_mount;  /* [I] holds a write claim on this mount; NULL: none */
 	bool claims_inode;	    /* [I] counts in inode->write_count */
 };
@@ -177,7 +182,7 @@ void vfs_posix_wait_end(struct file *f, struct lock_wait *w);
 struct epoll;
 MUST_CHECK int epoll_create_file(struct vfs *v, const struct cred *cred, uint32_t flags, struct file **out);
 bool file_is_epoll(const struct file *f);
-MUST_CHECK int epoll_ctl(struct file *ep, int op, int fd, struct file *target, const struct linux_epoll_event *ev);
+MUST_CHECK int epoll_control(struct file *ep, int op, int fd, struct file *target, const struct linux_epoll_event *ev);
 /* Ready events into ev; 0 when none: wait on ep->wq. */
 int epoll_collect(struct file *ep, struct linux_epoll_event *ev, int max);
 void epoll_forget_file(struct file *f); /* from file_put */
