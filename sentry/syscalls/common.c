@@ -199,19 +199,37 @@ int size_limit(struct task *t, uint64_t old_size, uint64_t new_size)
 	return 0;
 }
 
+uint64_t sys_file_size(struct file *f)
+{
+	struct kstat k;
+
+	return vfs_stat_path(&f->path, LINUX_STATX_SIZE, &k) < 0 ? 0 : k.size;
+}
+
+int size_limit_file(struct task *t, struct file *f, uint64_t new_size)
+{
+	if (LIKELY(task_rlimit(t, LINUX_RLIMIT_FSIZE) == LINUX_RLIM_INFINITY))
+		return 0;
+	return size_limit(t, sys_file_size(f), new_size);
+}
+
 int write_limit(struct task *t, struct file *f, struct uio *u, uint64_t pos)
 {
 	uint64_t limit;
 
 	if (!inode_is(f->inode, LINUX_S_IFREG) || u->resid == 0)
 		return 0;
-	if (pos > INT64_MAX)
-		return -EFBIG;
-	if (u->resid > (uint64_t)INT64_MAX - pos)
-		u->resid = (uint64_t)INT64_MAX - pos;
 	limit = task_rlimit(t, LINUX_RLIMIT_FSIZE);
+	if (pos == WRITE_APPEND) {
+		if (LIKELY(limit == LINUX_RLIM_INFINITY))
+			return 0;
+		pos = sys_file_size(f);
+	}
+	if (pos >= INT64_MAX)
+		return -EFBIG;
+	u->resid = MIN(u->resid, (uint64_t)INT64_MAX - pos);
 	if (LIKELY(limit == LINUX_RLIM_INFINITY))
-		return u->resid ? 0 : -EFBIG;
+		return 0;
 	if (pos >= limit)
 		return over_limit(t);
 	u->resid = MIN(u->resid, limit - pos);

@@ -63,10 +63,14 @@ static inline bool access_ok(uaddr_t addr, uint64_t n)
 	return n <= GUEST_VA_END && addr <= GUEST_VA_END - n;
 }
 
-/* RLIMIT_FSIZE for a write of u->resid bytes at pos: 0 (u->resid may have become smaller), or -EFBIG after
- * SIGXFSZ. */
+/* RLIMIT_FSIZE for a write of u->resid bytes at pos (WRITE_APPEND: at the end, wherever that is): 0 (u->resid may
+ * have become smaller), or -EFBIG after SIGXFSZ. */
+#define WRITE_APPEND UINT64_MAX
 MUST_CHECK int write_limit(struct task *t, struct file *f, struct uio *u, uint64_t pos);
 MUST_CHECK int size_limit(struct task *t, uint64_t old_size, uint64_t new_size);
+MUST_CHECK int size_limit_file(struct task *t, struct file *f, uint64_t new_size);
+/* As stat(2) says; 0 when that fails. */
+uint64_t sys_file_size(struct file *f);
 
 /* Times. */
 MUST_CHECK int timespec_check(const struct linux_timespec *ts);

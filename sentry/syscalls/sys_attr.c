@@ -255,7 +255,7 @@ int64_t sys_ftruncate(struct task *t, const struct sysargs *a)
 		return -EBADF;
 	ret = -EINVAL;
 	if (inode_is(f->inode, LINUX_S_IFREG) && FILE_CAN_WRITE(f))
-		ret = size_limit(t, __atomic_load_n(&f->inode->size, __ATOMIC_RELAXED), arg_u64(a, 1));
+		ret = size_limit_file(t, f, arg_u64(a, 1));
 	if (ret == 0)
 		ret = file_truncate(f, arg_u64(a, 1));
 	file_put(f);
@@ -303,7 +303,7 @@ static int do_fallocate(struct task *t, struct file *f, uint32_t mode, uint64_t 
 	if (!f->ops->fallocate)
 		return -EOPNOTSUPP;
 	if (!(mode & (LINUX_FALLOC_FL_KEEP_SIZE | LINUX_FALLOC_FL_PUNCH_HOLE))) {
-		ret = size_limit(t, __atomic_load_n(&f->inode->size, __ATOMIC_RELAXED), off + len);
+		ret = size_limit_file(t, f, off + len);
 		if (ret < 0)
 			return ret;
 	}

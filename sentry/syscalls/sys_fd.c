@@ -1,7 +1,7 @@
 /* sys_fd.c: dup(2), fcntl(2) but for record locks (sys_lock.c). */
 #include "sentry/fs/pipe/pipe.h"
 #include "sentry/fs/tmpfs/tmpfs.h"
-#include "sentry/syscalls/fasync.h"
+#include "sentry/kernel/fasync.h"
 #include "sentry/syscalls/internal.h"
 #include "sentry/syscalls/lock.h"
 
@@ -65,7 +65,7 @@ static int64_t dup_from(struct task *t, struct file *f, uint64_t min, bool cloex
 #define SETFL_MASK                                                                                 \
 	(LINUX_O_APPEND | LINUX_O_NONBLOCK | LINUX_O_DIRECT | LINUX_O_NOATIME | LINUX_O_ASYNC)
 
-static int64_t set_status(struct task *t, struct file *f, uint32_t flags)
+static int64_t set_status(struct task *t, int fd, struct file *f, uint32_t flags)
 {
 	uint32_t old = __atomic_load_n(&f->flags, __ATOMIC_RELAXED);
 
@@ -73,7 +73,7 @@ static int64_t set_status(struct task *t, struct file *f, uint32_t flags)
 	    !capable(t, LINUX_CAP_FOWNER))
 		return -EPERM;
 	if ((flags ^ old) & LINUX_O_ASYNC) {
-		int ret = file_set_async(t, f, flags & LINUX_O_ASYNC);
+		int ret = file_set_async(t, f, fd, flags & LINUX_O_ASYNC);
 
 		if (ret < 0)
 			return ret;
@@ -180,7 +180,7 @@ static int64_t do_fcntl(struct task *t, int fd, struct file *f, uint32_t cmd, ui
 		       ~(uint32_t)(LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_NOCTTY | LINUX_O_TRUNC |
 				   LINUX_O_CLOEXEC);
 	case LINUX_F_SETFL:
-		return set_status(t, f, (uint32_t)arg);
+		return set_status(t, fd, f, (uint32_t)arg);
 	case LINUX_F_GETLK:
 	case LINUX_F_OFD_GETLK:
 		return lock_query(t, f, arg, cmd == LINUX_F_OFD_GETLK);

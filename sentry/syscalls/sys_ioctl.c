@@ -1,10 +1,10 @@
 /* sys_ioctl.c: ioctl(2): the commands that concern any descriptor, then the file's own. */
 #include "platform/abi/ioctl.h"
 #include "sentry/fs/devpts/devpts.h"
-#include "sentry/syscalls/fasync.h"
+#include "sentry/kernel/fasync.h"
 #include "sentry/syscalls/internal.h"
 
-static int64_t set_flag(struct task *t, struct file *f, uint32_t flag, uaddr_t arg)
+static int64_t set_flag(struct task *t, int fd, struct file *f, uint32_t flag, uaddr_t arg)
 {
 	int32_t on;
 	int ret = copy_from_user(t, &on, arg, sizeof(on));
@@ -12,7 +12,7 @@ static int64_t set_flag(struct task *t, struct file *f, uint32_t flag, uaddr_t a
 	if (ret < 0)
 		return ret;
 	if (flag == LINUX_O_ASYNC) {
-		ret = file_set_async(t, f, on != 0);
+		ret = file_set_async(t, f, fd, on != 0);
 		if (ret < 0)
 			return ret;
 	}
@@ -21,17 +21,17 @@ static int64_t set_flag(struct task *t, struct file *f, uint32_t flag, uaddr_t a
 
 static int64_t quad_size(struct task *t, struct file *f, uaddr_t arg)
 {
-	uint64_t size = __atomic_load_n(&f->inode->size, __ATOMIC_RELAXED);
+	uint64_t size;
 
 	if (!inode_is(f->inode, LINUX_S_IFREG) && !inode_is(f->inode, LINUX_S_IFDIR))
 		return -ENOTTY;
+	size = sys_file_size(f);
 	return copy_to_user(t, arg, &size, sizeof(size));
 }
 
 static int64_t bytes_left(struct task *t, struct file *f, uaddr_t arg)
 {
-	int64_t left = (int64_t)(__atomic_load_n(&f->inode->size, __ATOMIC_RELAXED) -
-				 __atomic_load_n(&f->pos, __ATOMIC_RELAXED));
+	int64_t left = (int64_t)(sys_file_size(f) - __atomic_load_n(&f->pos, __ATOMIC_RELAXED));
 	int32_t v = (int32_t)MIN(left, (int64_t)INT32_MAX);
 
 	return copy_to_user(t, arg, &v, sizeof(v));
@@ -95,9 +95,9 @@ static int64_t do_ioctl(struct task *t, int fd, struct file *f, uint32_t cmd, ui
 	case LINUX_FIONCLEX:
 		return fdtable_set_cloexec(t->fds, fd, false);
 	case LINUX_FIONBIO:
-		return set_flag(t, f, LINUX_O_NONBLOCK, arg);
+		return set_flag(t, fd, f, LINUX_O_NONBLOCK, arg);
 	case LINUX_FIOASYNC:
-		return set_flag(t, f, LINUX_O_ASYNC, arg);
+		return set_flag(t, fd, f, LINUX_O_ASYNC, arg);
 	case LINUX_FIOQSIZE:
 		return quad_size(t, f, arg);
 	case LINUX_FIONREAD:

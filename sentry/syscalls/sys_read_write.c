@@ -8,11 +8,9 @@ static int64_t bad_buffer(struct file *f, bool write)
 	return (write ? FILE_CAN_WRITE(f) : FILE_CAN_READ(f)) ? -EFAULT : -EBADF;
 }
 
-static uint64_t write_pos(struct file *f, bool append)
+static bool appends(const struct file *f, const struct uio *u)
 {
-	if (append || (f->flags & LINUX_O_APPEND))
-		return __atomic_load_n(&f->inode->size, __ATOMIC_RELAXED);
-	return __atomic_load_n(&f->pos, __ATOMIC_RELAXED);
+	return u->append || (f->flags & LINUX_O_APPEND);
 }
 
 static int64_t do_write(struct task *t, struct file *f, struct uio *u)
@@ -20,7 +18,7 @@ static int64_t do_write(struct task *t, struct file *f, struct uio *u)
 	int ret;
 
 	if (FILE_CAN_WRITE(f)) {
-		ret = write_limit(t, f, u, write_pos(f, u->append));
+		ret = write_limit(t, f, u, appends(f, u) ? WRITE_APPEND : __atomic_load_n(&f->pos, __ATOMIC_RELAXED));
 		if (ret < 0)
 			return ret;
 	}
@@ -32,9 +30,7 @@ static int64_t do_pwrite(struct task *t, struct file *f, struct uio *u, uint64_t
 	int ret;
 
 	if (FILE_CAN_WRITE(f)) {
-		bool append = u->append || (f->flags & LINUX_O_APPEND);
-
-		ret = write_limit(t, f, u, append ? write_pos(f, true) : pos);
+		ret = write_limit(t, f, u, appends(f, u) ? WRITE_APPEND : pos);
 		if (ret < 0)
 			return ret;
 	}

@@ -314,7 +314,7 @@ int64_t sys_sendfile(struct task *t, const struct sysargs *a)
 
 static int copy_range_check(struct file *in, uint64_t off_in, struct file *out, uint64_t off_out, uint64_t *count)
 {
-	uint64_t size = __atomic_load_n(&in->inode->size, __ATOMIC_RELAXED), end;
+	uint64_t size, end;
 
 	if (inode_is(in->inode, LINUX_S_IFDIR) || inode_is(out->inode, LINUX_S_IFDIR))
 		return -EISDIR;
@@ -325,6 +325,7 @@ static int copy_range_check(struct file *in, uint64_t off_in, struct file *out, 
 	if (add_overflows(off_in, *count, &end) || end > INT64_MAX || add_overflows(off_out, *count, &end) ||
 	    end > INT64_MAX)
 		return -EOVERFLOW;
+	size = sys_file_size(in);
 	if (off_in >= size)
 		*count = 0;
 	else
