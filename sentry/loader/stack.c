@@ -51,12 +51,14 @@ static uaddr_t stack_place(struct mm *mm, uint64_t size)
 static int stack_map(struct exec_state *s, struct stack_plan *p)
 {
 	struct task *t = s->task;
-	uint64_t limit = task_rlimit(t, LINUX_RLIMIT_STACK), size;
+	const struct exec_args *a = s->args;
+	uint64_t limit = task_rlimit(t, LINUX_RLIMIT_STACK), size, needed;
 	struct mmap_args m;
 	int64_t ret;
 
-	size = MAX(MIN(limit, STACK_MAX), s->args->strings_size * 2 + STACK_MIN);
-	size = ROUND_UP(size, PAGE_SIZE);
+	needed = a->strings_size + strlen(s->filename) +
+		 ((uint64_t)a->argc + a->envc + ARRAY_SIZE(t->mm->auxv)) * sizeof(uint64_t) + 2 * PAGE_SIZE;
+	size = ROUND_UP(MAX(MIN(limit, STACK_MAX), needed + STACK_MIN), PAGE_SIZE);
 	m = (struct mmap_args){
 		.addr = stack_place(t->mm, size),
 		.size = size,
@@ -145,19 +147,22 @@ static void stack_layout(struct exec_state *s, struct stack_plan *p, uint32_t au
 	p->table = ROUND_DOWN(at - p->words * sizeof(uint64_t), 16UL);
 }
 
+/* The image of everything from the table to the top, copied to the guest at once. */
+static char *stack_at(const struct stack_plan *p, char *image, uaddr_t addr)
+{
+	return image + (addr - p->table);
+}
+
 /* argc, argv, envp, auxv. Notes in mm where each of them is. */
-static int stack_table(struct exec_state *s, struct stack_plan *p, const uint64_t *aux, uint32_t aux_words)
+static int stack_table(struct exec_state *s, const struct stack_plan *p, const uint64_t *aux,
+		       uint32_t aux_words, uint64_t *table)
 {
 	const struct exec_args *a = s->args;
 	const char *text = a->strings, *end = a->strings + a->strings_size;
-	struct usermem um = task_usermem(s->task);
-	uint64_t *table = kmalloc(p->words * sizeof(*table));
 	struct mm *mm = s->task->mm;
 	uaddr_t at = p->strings;
 	int ret;
 
-	if (!table)
-		return -ENOMEM;
 	table[0] = a->argc;
 	mm->arg_start = at;
 	ret = stack_pointers(table + 1, a->argc, &text, end, &at);
@@ -166,25 +171,26 @@ static int stack_table(struct exec_state *s, struct stack_plan *p, const uint64_
 		ret = stack_pointers(table + a->argc + 2, a->envc, &text, end, &at);
 	mm->env_end = at;
 	memcpy(table + a->argc + a->envc + 3, aux, aux_words * sizeof(*aux));
-	if (ret == 0)
-		ret = usermem_out(&um, p->table, table, p->words * sizeof(*table));
-	kfree(table);
 	return ret;
 }
 
-static int stack_strings(struct exec_state *s, const struct stack_plan *p)
+static int stack_fill(struct exec_state *s, const struct stack_plan *p, const uint64_t *aux,
+		      uint32_t aux_words)
 {
 	struct usermem um = task_usermem(s->task);
-	uint8_t random[16];
-	int ret = usermem_out(&um, p->execfn, s->filename, strlen(s->filename) + 1);
+	char *image = kmalloc(p->top - p->table);
+	int ret;
 
-	random_bytes(random, sizeof(random));
+	if (!image)
+		return -ENOMEM;
+	memcpy(stack_at(p, image, p->execfn), s->filename, strlen(s->filename) + 1);
+	memcpy(stack_at(p, image, p->strings), s->args->strings, s->args->strings_size);
+	memcpy(stack_at(p, image, p->platform), platform_name, sizeof(platform_name));
+	random_bytes(stack_at(p, image, p->random), 16);
+	ret = stack_table(s, p, aux, aux_words, (uint64_t *)image);
 	if (ret == 0)
-		ret = usermem_out(&um, p->strings, s->args->strings, s->args->strings_size);
-	if (ret == 0)
-		ret = usermem_out(&um, p->random, random, sizeof(random));
-	if (ret == 0)
-		ret = usermem_out(&um, p->platform, platform_name, sizeof(platform_name));
+		ret = usermem_out(&um, p->table, image, p->top - p->table);
+	kfree(image);
 	return ret;
 }
 
@@ -201,9 +207,7 @@ int stack_build(struct exec_state *s)
 	aux_words = stack_auxv(s, &p, aux); /* for its length */
 	stack_layout(s, &p, aux_words);
 	aux_words = stack_auxv(s, &p, aux);
-	ret = stack_strings(s, &p);
-	if (ret == 0)
-		ret = stack_table(s, &p, aux, aux_words);
+	ret = stack_fill(s, &p, aux, aux_words);
 	if (ret < 0)
 		return ret;
 	memcpy(mm->auxv, aux, sizeof(aux));
