@@ -13,7 +13,7 @@
 
 int context_fetch_regs(struct ptrace_context *c)
 {
-	uint64_t result = c->regs.rax;
+	int64_t result = regs_result(&c->regs);
 	int ret;
 
 	if (c->regs_valid)
@@ -22,7 +22,7 @@ int context_fetch_regs(struct ptrace_context *c)
 	if (ret < 0)
 		return ret;
 	if (c->result_dirty)
-		c->regs.rax = result;
+		regs_set_result(&c->regs, result);
 	c->regs_valid = true;
 	return 0;
 }
@@ -53,14 +53,14 @@ void ptrace_set_result(struct context *ctx, int64_t result)
 	/* What the host kernel would take for "restart the call" goes the long way, which says that there
 	 * is no call. */
 	if (result <= -512 && result >= -516) {
-		ptrace_regs(ctx, true)->rax = (uint64_t)result;
+		regs_set_result(ptrace_regs(ctx, true), result);
 		return;
 	}
-	c->regs.rax = (uint64_t)result;
+	regs_set_result(&c->regs, result);
 	c->result_dirty = true;
 }
 
-/* ---- injected calls -------------------------------------------------------------------------------- */
+/* ---- injected calls ---- */
 
 /* Runs the stub in c's thread in the guest's place; the guest's registers are loaded again later. */
 static int context_run_stub(struct ptrace_context *c, struct guest_regs *r, const char *trap)
@@ -107,7 +107,7 @@ int context_unmap_all(struct ptrace_platform *p, struct tracee *t)
 	return unmap_range(t, from, GUEST_VA_END);
 }
 
-/* ---- making ----------------------------------------------------------------------------------------- */
+/* ---- making ---- */
 
 /* Takes over the reference to as. */
 static struct ptrace_context *context_alloc(struct ptrace_aspace *as, int tid, bool leader)
@@ -152,7 +152,7 @@ int ptrace_context_create(struct platform *p, struct context **out)
 	ret = context_adopt(p, pid, &c);
 	if (ret < 0)
 		return ret;
-	stub_regs(&c->regs, ptrace_stub_idle);
+	arch_stub_regs(&c->regs, ptrace_stub_idle);
 	*out = &c->base;
 	return 0;
 }
@@ -162,15 +162,12 @@ static int context_clone(struct ptrace_context *c, uint64_t flags, bool process)
 	struct guest_regs r;
 	int ret;
 
-	stub_regs(&r, ptrace_stub_clone);
-	r.rax = SYS_clone;
-	r.rdi = flags;
-	r.r12 = process ? (uint64_t)ptrace_platform_of(c->base.platform)->sentry_pid : 0;
+	arch_stub_clone(&r, flags, process ? ptrace_platform_of(c->base.platform)->sentry_pid : 0);
 	ret = context_run_stub(c, &r, ptrace_stub_clone_trap);
 	/* a thread that was killed can't fork; its next run says why */
 	if (ret < 0)
 		return ret == -ESRCH ? -EAGAIN : ret;
-	return (int)r.rax;
+	return (int)regs_result(&r);
 }
 
 int ptrace_context_fork(struct context *ctx, struct context **out)
@@ -251,7 +248,7 @@ int ptrace_context_bind(struct context *ctx)
 	return ret;
 }
 
-/* ---- a fresh address space -------------------------------------------------------------------------- */
+/* ---- a fresh address space ---- */
 
 /* Hands the process of the old space, emptied, to a new one. */
 static int context_reuse_process(struct ptrace_context *c, struct ptrace_aspace *old)
@@ -354,13 +351,13 @@ int ptrace_context_new_aspace(struct context *ctx)
 		ret = context_change_process(c);
 	if (ret < 0)
 		return ret;
-	stub_regs(&c->regs, ptrace_stub_idle);
+	arch_stub_regs(&c->regs, ptrace_stub_idle);
 	c->regs_valid = c->regs_dirty = true;
 	c->result_dirty = false;
 	return 0;
 }
 
-/* ---- ending ------------------------------------------------------------------------------------------ */
+/* ---- ending ---- */
 
 void ptrace_context_destroy(struct context *ctx)
 {

@@ -98,15 +98,12 @@ int ptrace_cmpxchg_u32(struct context *ctx, uaddr_t addr, uint32_t *expected, ui
 		return -EFAULT;
 	if (!context_alive(c) || context_fetch_regs(c) < 0)
 		return -EFAULT;
-	stub_regs(&r, ptrace_stub_cmpxchg);
-	r.rdi = addr;
-	r.rax = *expected;
-	r.rdx = desired;
+	arch_stub_cmpxchg(&r, addr, *expected, desired);
 	c->regs_dirty = true;
 	ret = tracee_run_stub(&c->t, &r, ptrace_stub_cmpxchg_trap, true);
 	if (ret < 0)
 		return -EFAULT;
-	*expected = (uint32_t)r.rax;
+	*expected = (uint32_t)regs_result(&r);
 	return 0;
 }
 

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <linux/audit.h>
+
 #include "platform/abi/errno.h"
 #include "platform/base/lock.h"
 #include "platform/platform.h"
@@ -119,8 +121,20 @@ MUST_CHECK int tracee_set_regs(struct tracee *t, const struct guest_regs *r);
  * come back. So a thread to watch is looked at first. A kill that comes right in between can't be seen, but
  * the thread takes longer to get to that stop than its tracer takes to resume it. */
 MUST_CHECK int tracee_resume(struct tracee *t, long request);
-/* Registers to run the stub with. */
-void stub_regs(struct guest_regs *r, const char *label);
+
+/* ---- <processor>/arch.c: the only code that names registers */
+#define ARCH_AUDIT	   AUDIT_ARCH_X86_64
+#define ARCH_RESULT_OFFSET 80 /* of the result register in struct user, for PTRACE_POKEUSR */
+/* Registers to run the stub with, from a label; for a call; for a clone (parent: see the stub); for a
+ * compare-and-exchange. */
+void arch_stub_regs(struct guest_regs *r, const char *label);
+void arch_stub_call(struct guest_regs *r, long nr, const uint64_t args[6]);
+void arch_stub_clone(struct guest_regs *r, uint64_t flags, int parent);
+void arch_stub_cmpxchg(struct guest_regs *r, uaddr_t addr, uint32_t expected, uint32_t desired);
+/* Makes harmless what the host would refuse or misread. */
+void arch_loadable_regs(struct guest_regs *r);
+/* Fills in trapno and err of a fault. */
+void arch_describe_trap(struct run_event *ev, const struct guest_regs *r);
 
 /* ---- zygote.c: the clean process that every fresh address space is a copy of */
 MUST_CHECK int zygote_create(struct ptrace_platform *p);
@@ -153,7 +167,7 @@ uint64_t ptrace_cpu_time(struct context *c);
 int ptrace_run(struct context *c, struct run_event *ev);
 void ptrace_kick(struct context *c);
 
-/* ---- fpu.c */
+/* ---- <processor>/fpu.c */
 /* Learns size and features from a traced thread and gives it the initial state. */
 MUST_CHECK int fpu_setup(struct ptrace_platform *p, struct tracee *t);
 MUST_CHECK int fpu_reset(struct ptrace_platform *p, struct tracee *t);

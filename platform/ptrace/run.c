@@ -2,15 +2,12 @@
  * of its system calls stops before the host has looked at it, and is not executed. */
 #include "platform/ptrace/internal.h"
 
-#include <linux/audit.h>
 #include <linux/ptrace.h>
 #include <signal.h>
 #include <sys/wait.h>
 
 #include "platform/base/clock.h"
 #include "platform/host/hostcall.h"
-
-#define USER_RAX 80 /* offset of rax in struct user, for PTRACE_POKEUSR */
 
 void ptrace_kick(struct context *ctx)
 {
@@ -47,7 +44,8 @@ static int run_load(struct ptrace_context *c)
 	if (c->regs_dirty)
 		ret = tracee_set_regs(&c->t, &c->regs);
 	else if (c->result_dirty)
-		ret = (int)hc_ptrace(PTRACE_POKEUSR, c->t.tid, USER_RAX, c->regs.rax);
+		ret = (int)hc_ptrace(PTRACE_POKEUSR, c->t.tid, ARCH_RESULT_OFFSET,
+				     (uint64_t)regs_result(&c->regs));
 	return ret;
 }
 
@@ -62,40 +60,11 @@ static bool decode_syscall(struct ptrace_context *c, struct run_event *ev)
 		return true;
 	}
 	ev->reason = RUN_SYSCALL;
-	/* int 0x80 and 32-bit code speak another ABI, which isn't offered */
-	ev->nr = info.arch == AUDIT_ARCH_X86_64 ? (int64_t)(int32_t)info.entry.nr : -1;
+	/* legacy entries and 32-bit code speak another ABI, which isn't offered */
+	ev->nr = info.arch == ARCH_AUDIT ? (int64_t)(int32_t)info.entry.nr : -1;
 	for (int i = 0; i < 6; i++)
 		ev->args[i] = info.entry.args[i];
 	return true;
-}
-
-/* The processor's exception numbers; the host doesn't tell a tracer which it was, but the signal's code
- * leaves little choice. Whether a page fault was a write stays unknown. */
-static void decode_trap(struct ptrace_context *c, struct run_event *ev)
-{
-	ev->err = 0;
-	switch (ev->signo) {
-	case SIGSEGV:
-		ev->trapno = ev->code == SI_KERNEL ? 13 : 14;
-		break;
-	case SIGBUS:
-		ev->trapno = ev->code == BUS_ADRALN ? 17 : 14;
-		break;
-	case SIGFPE:
-		ev->trapno = ev->code == FPE_INTDIV ? 0 : ev->code == FPE_INTOVF ? 4 : 19;
-		break;
-	case SIGILL:
-		ev->trapno = 6;
-		break;
-	default:
-		ev->trapno = ev->code == SI_KERNEL ? 3 : 1;
-		break;
-	}
-	if (ev->trapno != 14)
-		return;
-	ev->err = 4 | (ev->code == SEGV_ACCERR && ev->signo == SIGSEGV ? 1 : 0);
-	if (!context_fetch_regs(c) && ev->addr == c->regs.rip)
-		ev->err |= 16;
 }
 
 static bool decode_signal(struct ptrace_context *c, int sig, struct run_event *ev)
@@ -118,7 +87,7 @@ static bool decode_signal(struct ptrace_context *c, int sig, struct run_event *e
 	ev->signo = sig;
 	ev->code = info.si_code;
 	ev->addr = (uaddr_t)(uintptr_t)info.si_addr;
-	decode_trap(c, ev);
+	arch_describe_trap(ev, ptrace_regs(&c->base, false));
 	return true;
 }
 

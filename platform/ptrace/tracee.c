@@ -14,8 +14,6 @@
 
 #define EVENT_OF(status) ((status) >> 16)
 
-_Static_assert(sizeof(struct guest_regs) == 27 * 8, "guest_regs is user_regs_struct");
-
 int tracee_wait(struct tracee *t, int *status)
 {
 	int ret;
@@ -58,42 +56,14 @@ int tracee_get_regs(struct tracee *t, struct guest_regs *r)
 	return (int)hc_ptrace(PTRACE_GETREGS, t->tid, 0, (uint64_t)(uintptr_t)r);
 }
 
-static uint64_t data_selector(uint64_t v)
-{
-	return (v & 3) == 3 ? v & 0xffff : 0;
-}
-
 int tracee_set_regs(struct tracee *t, const struct guest_regs *r)
 {
 	struct guest_regs safe = *r;
 
 	if (t->ended)
 		return -ESRCH;
-	/* No call is in progress: the host must not restart one, whatever rax holds. */
-	safe.orig_rax = (uint64_t)-1;
-	/* The host refuses some selectors and bases, and stops half-way when it does. */
-	safe.cs = (r->cs & 0xffff) == 0x23 ? 0x23 : 0x33;
-	safe.ss = 0x2b;
-	safe.ds = data_selector(r->ds);
-	safe.es = data_selector(r->es);
-	safe.fs = data_selector(r->fs);
-	safe.gs = data_selector(r->gs);
-	if (safe.fs_base >= GUEST_VA_END)
-		safe.fs_base = 0;
-	if (safe.gs_base >= GUEST_VA_END)
-		safe.gs_base = 0;
+	arch_loadable_regs(&safe);
 	return (int)hc_ptrace(PTRACE_SETREGS, t->tid, 0, (uint64_t)(uintptr_t)&safe);
-}
-
-void stub_regs(struct guest_regs *r, const char *label)
-{
-	*r = (struct guest_regs){
-		.rip = stub_addr(label),
-		.eflags = 0x202,
-		.cs = 0x33,
-		.ss = 0x2b,
-		.orig_rax = (uint64_t)-1,
-	};
 }
 
 int tracee_resume(struct tracee *t, long request)
@@ -131,7 +101,7 @@ int tracee_attach(struct tracee *t, bool process)
 	/* When it was stopped before it got to the loop, do in its place what it had to do before. */
 	if (tracee_get_regs(t, &r) < 0)
 		return tracee_lost(t);
-	if (r.rip >= stub_addr(ptrace_stub_idle) && r.rip < stub_addr(ptrace_stub_idle_end))
+	if (regs_ip(&r) >= stub_addr(ptrace_stub_idle) && regs_ip(&r) < stub_addr(ptrace_stub_idle_end))
 		return 0;
 	if (tracee_call(t, SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0) < 0)
 		return tracee_lost(t);
@@ -181,7 +151,7 @@ void tracee_release(struct tracee *t, const char *label, bool leader)
 
 	if (t->ended)
 		return;
-	stub_regs(&r, label);
+	arch_stub_regs(&r, label);
 	if (tracee_set_regs(t, &r) < 0 || hc_ptrace(PTRACE_DETACH, t->tid, 0, 0) < 0)
 		tracee_bury(t, leader);
 }
@@ -214,7 +184,7 @@ int tracee_run_stub(struct tracee *t, struct guest_regs *r, const char *trap, bo
 		}
 		if (WSTOPSIG(status) == SIGTRAP) {
 			ret = tracee_get_regs(t, r);
-			if (ret == 0 && r->rip == end)
+			if (ret == 0 && regs_ip(r) == end)
 				return 0;
 		}
 		/* any other signal, a kick's among them, is dropped: the kick flag stays set */
@@ -225,17 +195,11 @@ int tracee_run_stub(struct tracee *t, struct guest_regs *r, const char *trap, bo
 int64_t tracee_call(struct tracee *t, long nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
 		    uint64_t a4, uint64_t a5)
 {
+	const uint64_t args[6] = {a0, a1, a2, a3, a4, a5};
 	struct guest_regs r;
 	int ret;
 
-	stub_regs(&r, ptrace_stub_call);
-	r.rax = (uint64_t)nr;
-	r.rdi = a0;
-	r.rsi = a1;
-	r.rdx = a2;
-	r.r10 = a3;
-	r.r8 = a4;
-	r.r9 = a5;
+	arch_stub_call(&r, nr, args);
 	ret = tracee_run_stub(t, &r, ptrace_stub_call_trap, false);
-	return ret < 0 ? ret : (int64_t)r.rax;
+	return ret < 0 ? ret : regs_result(&r);
 }

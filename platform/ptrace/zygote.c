@@ -29,7 +29,7 @@
 /* The kernel keeps a guest's stack, randomised, in the topmost 16 GiB. */
 #define VDSO_BELOW_TOP (32UL << 30)
 
-/* ---- the child's side: raw calls only, nothing on the heap ----------------------------------------- */
+/* ---- the child's side: raw calls only, nothing on the heap ---- */
 
 #define LD(field)	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define LD_HIGH(field)	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field) + 4)
@@ -175,7 +175,7 @@ static NORETURN void child_main(int sentry_pid, int stub_fd, int go_fd)
 	__builtin_unreachable();
 }
 
-/* ---- the sentry's side ---------------------------------------------------------------------------- */
+/* ---- the sentry's side ---- */
 
 static int stub_memfd(void)
 {
@@ -337,16 +337,13 @@ int zygote_fork(struct ptrace_platform *p)
 	struct guest_regs r;
 	int ret;
 
-	stub_regs(&r, ptrace_stub_clone);
-	r.rax = SYS_clone;
-	r.rdi = CLONE_PARENT | CLONE_FILES;
-	r.r12 = (uint64_t)p->sentry_pid;
+	arch_stub_clone(&r, CLONE_PARENT | CLONE_FILES, p->sentry_pid);
 	mutex_lock(&p->zygote_lock);
 	ret = p->zygote.ended ? -EAGAIN : tracee_attach(&p->zygote, true);
 	if (ret == 0) {
 		ret = tracee_run_stub(&p->zygote, &r, ptrace_stub_clone_trap, false);
 		if (ret == 0)
-			ret = (int)r.rax;
+			ret = (int)regs_result(&r);
 		tracee_release(&p->zygote, ptrace_stub_idle, true);
 	}
 	mutex_unlock(&p->zygote_lock);
