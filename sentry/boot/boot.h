@@ -15,7 +15,8 @@ struct boot {
 	struct kernel *kernel;
 	struct gofer_client *gofer; /* [I] NULL: no host files */
 	struct mount_ns *mount_ns;
-	struct cred *cred;
+	struct cred *cred;	/* [I] the first program's */
+	struct cred *root_cred; /* [I] the sandbox's root: as whom boot makes mounts */
 	struct fs_context *fs;
 	struct fdtable *fds;
 	struct file *terminal;	/* [I] slave side; NULL without -t */

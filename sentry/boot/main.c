@@ -98,10 +98,9 @@ static void setup_tracing(struct boot *b)
 		boot_fail(b, EXIT_SBX, "out of memory");
 }
 
-static void socket_setup(void)
+static void boot_sockets(void)
 {
 	socket_register(&unix_family);
-	socket_register(&netlink_family);
 }
 
 static void setup_kernel(struct boot *b)
@@ -123,7 +122,7 @@ static void setup_kernel(struct boot *b)
 		boot_fail(b, EXIT_SBX, "cannot create the kernel: %s", strerror(-ret));
 	arena_set_root(ROOT_KERNEL, b->kernel);
 	setup_tracing(b);
-	socket_setup();
+	boot_sockets();
 }
 
 static int config_fd(int argc, char **argv)

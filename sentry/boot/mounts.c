@@ -34,7 +34,7 @@ static void register_types(struct boot *b)
 	b->vfs->fifo_open = pipe_fifo_open;
 	dev_register(b->vfs);
 	devpts_register(b->vfs);
-	proc_register(b->vfs, b->kernel);
+	procfs_register(b->vfs, b->kernel);
 	sysfs_register(b->vfs, b->kernel);
 	overlay_register(b->vfs);
 }
@@ -46,7 +46,8 @@ static struct super *overlay_over(struct boot *b, struct super *lower)
 	int ret = tmpfs_super_create(b->vfs, "upper", NULL, true, &upper);
 
 	if (ret == 0) {
-		ret = overlay_over_super(b->vfs, upper, lower, &s);
+		ret = overlay_create(b->vfs, upper->root->inode, &lower->root->inode, 1, b->root_cred, "overlay",
+				     NULL, &s);
 		super_put(upper);
 	}
 	if (ret < 0)
@@ -251,7 +252,6 @@ void boot_mounts(struct boot *b)
 	int gofer_fd = (int)config_get_u64(&b->config, "gofer-fd", UINT32_MAX), ret;
 	const char *cwd = config_get(&b->config, "cwd", "/");
 	struct super *root;
-	struct cred *boot_cred;
 	struct vfs_at at;
 	struct path p;
 	bool fresh;
@@ -259,7 +259,7 @@ void boot_mounts(struct boot *b)
 	register_types(b);
 	if (gofer_fd >= 0 && gofer_client_create(gofer_fd, gofer_died, b, &b->gofer) < 0)
 		boot_fail(b, EXIT_SBX, "cannot talk to the file server");
-	if (cred_create(b->kernel->user_ns, 0, 0, CAPSET_ALL, &boot_cred) < 0)
+	if (cred_create(b->kernel->user_ns, 0, 0, CAPSET_ALL, &b->root_cred) < 0)
 		boot_fail(b, EXIT_SBX, "out of memory");
 	root = root_super(b, &fresh);
 	if (mount_ns_create(b->vfs, root, 0, b->kernel->user_ns, &b->mount_ns) < 0)
@@ -269,7 +269,7 @@ void boot_mounts(struct boot *b)
 	if (fs_context_create(&p, &p, 0, &b->fs) < 0)
 		boot_fail(b, EXIT_SBX, "out of memory");
 	path_put(&p);
-	at = (struct vfs_at){.fs = b->fs, .ns = b->mount_ns, .cred = boot_cred};
+	at = (struct vfs_at){.fs = b->fs, .ns = b->mount_ns, .cred = b->root_cred};
 	if (fresh)
 		add_symlinks(b, &at);
 	add_pseudo(b, &at, fresh);
@@ -287,5 +287,4 @@ void boot_mounts(struct boot *b)
 	fs_context_set_cwd(b->fs, &p);
 	path_put(&p);
 	__atomic_store_n(&b->fs->umask, 022, __ATOMIC_RELAXED);
-	cred_put(boot_cred);
 }

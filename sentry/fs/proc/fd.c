@@ -64,10 +64,10 @@ static ssize_t fd_readlink_at(struct pseudo_node *n, const struct vfs_at *at, ch
 	if (!f->ops->name) {
 		ret = proc_describe_path(&f->path, at, buf, size);
 	} else if (strchr(f->ops->name, ':')) {
-		ret = proc_put(f->ops->name, buf, size);
+		ret = procfs_put(f->ops->name, buf, size);
 	} else {
 		snprintf(name, sizeof(name), "%s:[%lu]", f->ops->name, f->inode->ino);
-		ret = proc_put(name, buf, size);
+		ret = procfs_put(name, buf, size);
 	}
 	file_put(f);
 	return ret;

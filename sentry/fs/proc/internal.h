@@ -40,7 +40,7 @@ struct task *proc_task(const struct pseudo_node *n);
 int proc_may_inspect(struct pseudo_node *n, const struct cred *cred);
 /* Same with capabilities only. */
 int proc_may_admin(struct pseudo_node *n, const struct cred *cred);
-ssize_t proc_put(const char *s, char *buf, size_t size);
+ssize_t procfs_put(const char *s, char *buf, size_t size);
 bool proc_parse_number(const char *name, size_t len, uint64_t max, uint64_t *out);
 /* An integer as people write it into /proc: surrounding blanks, an optional sign. */
 bool proc_parse_int(const char *text, size_t size, int64_t *out);

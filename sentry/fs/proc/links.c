@@ -21,7 +21,7 @@ ssize_t proc_describe_path(const struct path *p, const struct vfs_at *at, char *
 	} else {
 		name = vfs_path_name(p, NULL, tmp, VFS_PATH_MAX);
 	}
-	ret = name ? proc_put(name, buf, size) : -ENAMETOOLONG;
+	ret = name ? procfs_put(name, buf, size) : -ENAMETOOLONG;
 	kfree(tmp);
 	return ret;
 }
@@ -126,7 +126,7 @@ static ssize_t ns_readlink(struct pseudo_node *n, const struct vfs_at *at, char 
 	if (!ino)
 		return -ENOENT;
 	snprintf(name, sizeof(name), "%.*s:[%lu]", (int)strcspn(n->entry->name, "_"), n->entry->name, ino);
-	return proc_put(name, buf, size);
+	return procfs_put(name, buf, size);
 }
 
 #define NS(n, flags) {n, LINK, .follow = ns_follow, .readlink_at = ns_readlink, .arg = (flags)}

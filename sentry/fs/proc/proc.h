@@ -6,4 +6,4 @@
 struct kernel;
 
 /* Boot: registers the type "proc". */
-void proc_register(struct vfs *v, struct kernel *k);
+void procfs_register(struct vfs *v, struct kernel *k);

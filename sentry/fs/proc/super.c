@@ -9,7 +9,7 @@
 #include "sentry/kernel/internal.h"
 
 /* ---- texts and numbers ---- */
-ssize_t proc_put(const char *s, char *buf, size_t size)
+ssize_t procfs_put(const char *s, char *buf, size_t size)
 {
 	size_t n = MIN(strlen(s), size);
 
@@ -247,7 +247,7 @@ static ssize_t self_readlink(struct pseudo_node *n, const struct vfs_at *at, cha
 	if (nr == 0)
 		return -ENOENT;
 	snprintf(name, sizeof(name), "%d", nr);
-	return proc_put(name, buf, size);
+	return procfs_put(name, buf, size);
 }
 
 static ssize_t thread_self_readlink(struct pseudo_node *n, const struct vfs_at *at, char *buf, size_t size)
@@ -263,7 +263,7 @@ static ssize_t thread_self_readlink(struct pseudo_node *n, const struct vfs_at *
 	tid = pid_nr_in(t->pid, p->ns);
 	mutex_unlock(&p->kernel->tasklist_lock);
 	snprintf(name, sizeof(name), "%d/task/%d", tgid, tid);
-	return proc_put(name, buf, size);
+	return procfs_put(name, buf, size);
 }
 
 static const struct pseudo_entry root_entries[] = {
@@ -357,7 +357,7 @@ static const struct fs_type proc_type = {
 	.mount = proc_mount,
 };
 
-void proc_register(struct vfs *v, struct kernel *k)
+void procfs_register(struct vfs *v, struct kernel *k)
 {
 	random_bytes(k->boot_id, sizeof(k->boot_id));
 	vfs_register(v, &proc_type);
