@@ -98,9 +98,10 @@ static void setup_tracing(struct boot *b)
 		boot_fail(b, EXIT_SBX, "out of memory");
 }
 
-static void boot_sockets(void)
+static void boot_sockets(struct boot *b)
 {
-	socket_register(&unix_family);
+	if (unix_init() < 0 || netlink_init() < 0)
+		boot_fail(b, EXIT_SBX, "out of memory");
 }
 
 static void setup_kernel(struct boot *b)
@@ -122,7 +123,7 @@ static void setup_kernel(struct boot *b)
 		boot_fail(b, EXIT_SBX, "cannot create the kernel: %s", strerror(-ret));
 	arena_set_root(ROOT_KERNEL, b->kernel);
 	setup_tracing(b);
-	boot_sockets();
+	boot_sockets(b);
 }
 
 static int config_fd(int argc, char **argv)
