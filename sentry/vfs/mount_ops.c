@@ -371,6 +371,7 @@ int vfs_umount(const struct vfs_at *at, const char *target, uint32_t flags)
 	ret = vfs_lookup(at, target, flags & UMOUNT_NOFOLLOW ? 0 : LOOKUP_FOLLOW, &p);
 	if (ret < 0)
 		return ret;
+	path_cross_mounts(v, &p); /* "." may have been covered since it became the current directory */
 	list_init(&gone);
 	if (!may_mount(at))
 		ret = -EPERM;
