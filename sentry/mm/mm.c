@@ -151,6 +151,8 @@ void mm_put(struct mm *mm)
 		mm->as->alloc_hidden = NULL;
 		mm->as->owner = NULL;
 	}
+	if (mm->aio)
+		mm->aio_destroy(mm->aio);
 	mm_free_vmas(mm);
 	if (mm->exe)
 		mm->exe->ops->put(mm->exe);

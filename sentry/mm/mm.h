@@ -65,6 +65,8 @@ struct mm {
 	uint32_t auxv_count;  /* [lock] words */
 	struct mappable *exe; /* [lock] holds a reference; for /proc/pid/exe identity only */
 	uint32_t dumpable;    /* [a] PR_SET_DUMPABLE */
+	void *aio; /* [a] set once: contexts of io_setup(2), for the system calls */
+	void (*aio_destroy)(void *aio); /* set before aio */
 	uint64_t id;	      /* [I] unique, for private futex keys */
 	bool moved;	      /* [I] the space was handed to a fresh mm */
 };
