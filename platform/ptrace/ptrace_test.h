@@ -29,8 +29,7 @@
 #define DATA  0x500000UL
 #define STACK 0x600000UL
 
-/* ---- guest code: position independent, no stack -------------------------------------------------------
- */
+/* ---- guest code: position independent, no stack ---- */
 #define GUEST(name, text)                                                                                  \
 	extern const char guest_##name[], guest_##name##_end[];                                            \
 	__asm__(".pushsection .rodata\nguest_" #name ":\n" text "\nguest_" #name "_end:\n.popsection")
