@@ -388,40 +388,51 @@ static void let_it_end(struct launch *l)
 		(void)!poll(&p, 1, 2000);
 }
 
-int cmd_run(int argc, char **argv)
+static int run(struct run_options *o, struct launch *l)
 {
 	static const int passed[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGALRM};
-	struct run_options o = {0};
-	struct launch l = {.stdio = {0, 1, 2}};
 	char err[512];
 	sigset_t set;
-	int signal_fd, status, ret;
+	int signal_fd, status;
 
-	ret = run_options_parse(&o, argc, argv);
-	if (ret)
-		return ret < 0 ? EXIT_SBX : 0;
 	sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(passed); i++)
 		sigaddset(&set, passed[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
-	if (describe(&o, &l) < 0)
+	if (describe(o, l) < 0)
 		return EXIT_SBX;
-	if (o.tty) {
-		if (prepare_terminal(&l) < 0)
+	if (o->tty) {
+		if (prepare_terminal(l) < 0)
 			return EXIT_SBX;
-	} else if (!o.interactive && isatty(0)) {
-		l.stdio[0] = -1;
+	} else if (!o->interactive && isatty(0)) {
+		l->stdio[0] = -1;
 	}
-	if (launch_start(&l, err, sizeof(err)) < 0) {
+	if (launch_start(l, err, sizeof(err)) < 0) {
 		restore_terminal();
 		complain("%s", err);
 		return EXIT_SBX;
 	}
-	status = supervise(&o, &l, signal_fd);
+	status = supervise(o, l, signal_fd);
 	if (status != EXIT_TIMEDOUT)
-		let_it_end(&l);
-	launch_stop(&l);
+		let_it_end(l);
+	launch_stop(l);
 	restore_terminal();
+	return status;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	struct run_options o = {0};
+	struct launch l = {.stdio = {0, 1, 2}};
+	int ret = run_options_parse(&o, argc, argv), status;
+
+	if (ret)
+		status = ret < 0 ? EXIT_SBX : 0;
+	else
+		status = run(&o, &l);
+	launch_free(&l);
+	free(o.volumes);
+	free(o.env);
 	return status;
 }

@@ -44,7 +44,6 @@ size_t launch_add_root(struct launch *l, int fd, bool read_only, bool public_onl
 /* The programs lie beside sbx, or in ../libexec/sbx. */
 static int open_program(const char *name, char *err, size_t err_size)
 {
-	static const char *const places[] = {"%.*s/%s", "%.*s/../libexec/sbx/%s"};
 	char self[4096], path[4200];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	char *slash;
@@ -56,7 +55,7 @@ static int open_program(const char *name, char *err, size_t err_size)
 	}
 	self[n] = 0;
 	slash = strrchr(self, '/');
-	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+	for (int i = 0; i < 2; i++) {
 		snprintf(path, sizeof(path), i ? "%.*s/../libexec/sbx/%s" : "%.*s/%s", (int)(slash - self), self,
 			 name);
 		fd = open(path, O_PATH | O_CLOEXEC);
@@ -97,8 +96,8 @@ static void write_file(const char *path, const char *text)
 
 	if (fd < 0)
 		return;
-	if (write(fd, text, strlen(text)) < 0)
-		fd = fd + 0; /* an id that can't be mapped stays unmapped: less power, not more */
+	/* an id that can't be mapped stays unmapped: less power, not more */
+	(void)!write(fd, text, strlen(text));
 	close(fd);
 }
 
@@ -277,4 +276,10 @@ void launch_stop(struct launch *l)
 		waitpid(*pids[i], NULL, 0);
 		*pids[i] = -1;
 	}
+}
+
+void launch_free(struct launch *l)
+{
+	free(l->roots);
+	free(l->config.data);
 }

@@ -30,3 +30,4 @@ size_t launch_add_root(struct launch *l, int fd, bool read_only, bool public_onl
 MUST_CHECK int launch_start(struct launch *l, char *err, size_t err_size);
 /* Ends what still runs and reaps it. */
 void launch_stop(struct launch *l);
+void launch_free(struct launch *l);
