@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "platform/base/arena.h"
 #include "platform/base/bug.h"
@@ -116,4 +118,9 @@ int thread_start(void (*fn)(void *arg), void *arg, const char *name)
 void thread_yield(void)
 {
 	sched_yield();
+}
+
+int thread_global_barrier(void)
+{
+	return syscall(SYS_membarrier, 1, 0, 0) < 0 ? -errno : 0; /* MEMBARRIER_CMD_GLOBAL */
 }

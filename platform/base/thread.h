@@ -8,3 +8,5 @@
 MUST_CHECK int thread_start(void (*fn)(void *arg), void *arg, const char *name);
 /* Lets another thread run. */
 void thread_yield(void);
+/* A memory barrier on every processor of the host that runs anything: membarrier(2). 0 or -errno. */
+int thread_global_barrier(void);

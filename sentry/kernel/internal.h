@@ -171,7 +171,8 @@ struct process_private {
 	bool autoreap;		    /* [tasklist_lock] nobody waits */
 	int exit_code;		    /* [tasklist_lock] status when zombie */
 	bool unkillable;	    /* [I] init of a pid namespace: default actions from inside don't apply */
-	bool subreaper;		    /* [tasklist_lock] */
+	bool subreaper;		    /* [a] */
+	bool membarrier;	    /* [a] registered for private expedited barriers */
 	bool has_exec;		    /* [a] execed since fork (setpgid's EACCES) */
 
 	int stop_signal;	    /* [process lock] group stop in progress or in force; 0: none */

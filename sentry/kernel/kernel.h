@@ -297,6 +297,7 @@ struct task *process_next(struct pid_ns *ns, int32_t after);
 struct task *task_next(struct process *p, struct pid_ns *ns, int32_t after);
 /* A reference, NULL once it is reaped. */
 struct process *pid_process_get(struct pid *pid);
+struct task *process_leader_get(struct process *p); /* a reference, or NULL */
 /* The executable with references; -ENOENT. */
 MUST_CHECK int process_exe(struct process *p, struct path *out);
 void process_set_exe(struct process *p, const struct path *exe); /* takes its own references */

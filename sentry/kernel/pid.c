@@ -321,3 +321,13 @@ int32_t task_tgid_in(struct task *viewer, struct task *t)
 		return pid_nr(t->process->pid);
 	return pid_nr_in(t->process->pid, task_pid_ns(viewer));
 }
+
+struct task *process_leader_get(struct process *p)
+{
+	struct task *t;
+
+	mutex_lock(&p->kernel->tasklist_lock);
+	t = p->leader ? task_get(p->leader) : NULL;
+	mutex_unlock(&p->kernel->tasklist_lock);
+	return t;
+}

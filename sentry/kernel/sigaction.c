@@ -92,11 +92,15 @@ int signal_wait(struct task *t, uint64_t set, uint64_t deadline, bool poll, stru
 	t->p->real_blocked = t->p->blocked;
 	t->p->blocked &= ~set;
 	mutex_unlock(&p->lock);
-	ret = task_block(t, deadline);
+	do {
+		ret = task_block(t, deadline);
+		mutex_lock(&p->lock);
+		sig = signal_dequeue_locked(t, ~set, info);
+		mutex_unlock(&p->lock);
+	} while (!sig && ret == 0);
 	mutex_lock(&p->lock);
 	t->p->blocked = t->p->real_blocked;
 	t->p->real_blocked = 0;
-	sig = signal_dequeue_locked(t, ~set, info);
 	mutex_unlock(&p->lock);
 	(void)signal_recheck(t);
 	if (sig)

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "platform/base/thread.h"
+
 struct task_full {
 	struct task task;
 	struct task_private private;
@@ -338,6 +340,24 @@ int32_t task_ioprio(struct task *t)
 void task_set_ioprio(struct task *t, int32_t v)
 {
 	__atomic_store_n(&t->p->ioprio, v, __ATOMIC_RELAXED);
+}
+
+void task_set_membarrier(struct task *t)
+{
+	__atomic_store_n(&t->process->p->membarrier, true, __ATOMIC_RELAXED);
+}
+
+bool task_membarrier(struct task *t)
+{
+	return __atomic_load_n(&t->process->p->membarrier, __ATOMIC_RELAXED);
+}
+
+int task_barrier(struct task *t)
+{
+	/* Entering the sentry was a barrier for the caller itself. */
+	if (t->process->task_count == 1 && refs_read(&t->mm->refs) == 1)
+		return 0;
+	return thread_global_barrier();
 }
 
 int64_t task_restart(struct task *t)

@@ -105,3 +105,12 @@ MUST_CHECK int task_rseq(struct task *t, uaddr_t addr, uint32_t len, uint32_t fl
 int64_t task_restart(struct task *t);
 int32_t task_ioprio(struct task *t);
 void task_set_ioprio(struct task *t, int32_t v);
+
+/* arch_prctl(2): FS and GS bases; the caller has checked the address. */
+void task_set_segment_base(struct task *t, bool gs, uint64_t base);
+uint64_t task_segment_base(struct task *t, bool gs);
+
+/* membarrier(2) */
+void task_set_membarrier(struct task *t);
+bool task_membarrier(struct task *t);
+int task_barrier(struct task *t);
