@@ -201,54 +201,14 @@ static int open_exec(struct task *t, const struct vfs_at *at, const char *name, 
 
 /* ---- credentials ---- */
 
-/* capabilities(7), "Transformation of capabilities during execve()", for files without capabilities. */
-static void transform_caps(struct cred *c, bool set_id)
-{
-	capset_t permitted = 0;
-	bool root = (c->uid == 0 || c->euid == 0), effective = false;
-	uint32_t ns_root = user_ns_to_kuid(c->user_ns, 0);
-
-	root = c->uid == ns_root || c->euid == ns_root;
-	if (set_id)
-		c->ambient = 0;
-	if (root && !(c->securebits & LINUX_SECBIT_NOROOT)) {
-		permitted = c->inheritable | c->bounding;
-		effective = c->euid == ns_root;
-	}
-	permitted |= c->ambient;
-	c->permitted = permitted;
-	c->effective = effective ? permitted : c->ambient;
-	c->securebits &= ~LINUX_SECBIT_KEEP_CAPS;
-}
-
-static bool mapped_uid(struct user_ns *ns, uint32_t kuid)
-{
-	return !ns->level || user_ns_from_kuid(ns, kuid) != OVERFLOW_ID || kuid == OVERFLOW_ID;
-}
-
 static int make_cred(struct task *t, struct exec_args *a)
 {
+	bool ignore = t->p->exec_nosuid || ptrace_is_traced(t);
 	struct cred *c;
-	bool set_id = false, nosuid;
-	capset_t before = t->cred->permitted;
-	int ret = cred_copy(t->cred, &c);
+	int ret = cred_exec(t->cred, ignore ? ID_INVALID : a->set_uid, ignore ? ID_INVALID : a->set_gid, &a->secure, &c);
 
 	if (ret < 0)
 		return ret;
-	nosuid = c->no_new_privs || t->p->exec_nosuid || t->p->trace.tracer;
-	if (!nosuid && a->set_uid != ID_INVALID && mapped_uid(c->user_ns, a->set_uid)) {
-		set_id = a->set_uid != c->euid;
-		c->euid = a->set_uid;
-	}
-	if (!nosuid && a->set_gid != ID_INVALID && mapped_uid(c->user_ns, a->set_gid)) {
-		set_id |= a->set_gid != c->egid;
-		c->egid = a->set_gid;
-	}
-	transform_caps(c, set_id);
-	c->suid = c->fsuid = c->euid;
-	c->sgid = c->fsgid = c->egid;
-	a->secure = c->uid != c->euid || c->gid != c->egid ||
-		    (set_id && (c->permitted & ~before) && c->uid != user_ns_to_kuid(c->user_ns, 0));
 	a->uid = user_ns_from_kuid(c->user_ns, c->uid);
 	a->euid = user_ns_from_kuid(c->user_ns, c->euid);
 	a->gid = user_ns_from_kgid(c->user_ns, c->gid);

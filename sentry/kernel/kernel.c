@@ -12,7 +12,7 @@ static int create_namespaces(struct kernel *k, const char *hostname)
 {
 	int ret;
 
-	k->next_ns_ino = NS_INO_FIRST;
+	k->user_ns->ino = k->next_ns_ino = NS_INO_FIRST;
 	ret = pid_ns_create(k, NULL, k->user_ns, &k->pid_ns);
 	if (ret == 0)
 		ret = uts_ns_create(k, NULL, k->user_ns, &k->uts_ns);

@@ -10,30 +10,20 @@
 
 int cred_new_user_ns(struct task *t, struct cred **out)
 {
-	struct user_ns *ns, *old;
+	struct user_ns *ns;
 	struct cred *c;
-	int ret;
+	int ret = user_ns_create(t->cred->user_ns, t->cred, &ns);
 
-	/* Its creator must have a name in the parent namespace. */
-	if (t->cred->user_ns->level && user_ns_from_kuid(t->cred->user_ns, t->cred->euid) == OVERFLOW_ID &&
-	    t->cred->euid != OVERFLOW_ID)
-		return -EPERM;
-	ret = user_ns_create(t->cred->user_ns, t->cred, &ns);
 	if (ret < 0)
 		return ret;
+	ns->ino = __atomic_add_fetch(&t->kernel->next_ns_ino, 1, __ATOMIC_RELAXED);
 	ret = cred_copy(t->cred, &c);
-	if (ret < 0) {
-		user_ns_put(ns);
-		return ret;
+	if (ret == 0) {
+		cred_enter_user_ns(c, ns);
+		*out = c;
 	}
-	old = c->user_ns;
-	c->user_ns = ns;
-	user_ns_put(old);
-	c->permitted = c->effective = c->bounding = CAPSET_ALL;
-	c->inheritable = c->ambient = 0;
-	c->securebits = 0;
-	*out = c;
-	return 0;
+	user_ns_put(ns);
+	return ret;
 }
 
 static int copy_ns(struct kernel *k, struct ns *from, uint32_t type, struct user_ns *owner, uint64_t flags,
@@ -415,7 +405,6 @@ static int join_one(struct task *t, struct task *c, struct ns_ref *r)
 
 static int join_user_ns(struct task *t, struct user_ns *ns)
 {
-	struct user_ns *old;
 	struct cred *c;
 	int ret;
 
@@ -426,12 +415,7 @@ static int join_user_ns(struct task *t, struct user_ns *ns)
 	ret = cred_copy(t->cred, &c);
 	if (ret < 0)
 		return ret;
-	old = c->user_ns;
-	c->user_ns = user_ns_get(ns);
-	user_ns_put(old);
-	c->permitted = c->effective = c->bounding = CAPSET_ALL;
-	c->inheritable = c->ambient = 0;
-	c->securebits = 0;
+	cred_enter_user_ns(c, ns);
 	task_set_cred(t, c);
 	return 0;
 }
