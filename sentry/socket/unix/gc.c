@@ -4,6 +4,9 @@
  * what is then still referenced, and all that its queue leads to, is alive; the queues of the rest are
  * emptied, and their files go the usual way.
  *
+ * It runs when a socket is released while others are in flight, and, since cycles need no release to be
+ * made, when a send finds twice as many in flight as the last collection left.
+ *
  * gc_lock makes the counts stand still: references enter a queue after they are counted in flight and are
  * counted out after they left it, both under gc_lock, and a peek copies references under it; so a socket that
  * moves during a collection has more counts than the queues show, and is taken for alive. */
@@ -157,5 +160,6 @@ void unix_gc(void)
 	unix_scm_free_list(&scms);
 	mutex_lock(&st->gc_lock);
 	st->collecting = false;
+	__atomic_store_n(&st->gc_at, MAX(2 * st->inflight_socks, UNIX_GC_MIN), __ATOMIC_RELAXED);
 	mutex_unlock(&st->gc_lock);
 }

@@ -21,6 +21,7 @@
 #define UNIX_SCM_MAX_FD 253u
 #define UNIX_INFLIGHT_MAX 16384u /* descriptors in flight per user */
 #define UNIX_SOMAXCONN 4096u
+#define UNIX_GC_MIN 64u
 
 #define IN_EVENTS  (EV_IN | EV_RDNORM)
 #define OUT_EVENTS (EV_OUT | EV_WRNORM | EV_WRBAND)
@@ -127,6 +128,7 @@ struct unix_state {
 	struct mutex gc_lock;	 /* rank SOCKET_GC */
 	struct list inflight;	 /* [gc_lock] sockets that are in flight */
 	uint32_t inflight_socks; /* [a] */
+	uint32_t gc_at; /* [a] a send that finds so many in flight collects first */
 	struct list users[UNIX_USER_BUCKETS]; /* [gc_lock] */
 	struct list doomed;	 /* [gc_lock] struct unix_scm whose files wait to be put */
 	bool draining;		 /* [gc_lock] somebody is putting them */

@@ -58,7 +58,7 @@ static struct unix_sock *file_unix(struct file *f)
 	return unix_of(s);
 }
 
-static int count_files(struct unix_scm *scm, bool exempt)
+static int count_files_once(struct unix_scm *scm, bool exempt)
 {
 	struct unix_state *st = unix_state();
 	struct unix_user *fresh = kmalloc(sizeof(*fresh));
@@ -78,6 +78,22 @@ static int count_files(struct unix_scm *scm, bool exempt)
 	}
 	mutex_unlock(&st->gc_lock);
 	kfree(fresh);
+	return ret;
+}
+
+static int count_files(struct unix_scm *scm, bool exempt)
+{
+	struct unix_state *st = unix_state();
+	int ret;
+
+	if (__atomic_load_n(&st->inflight_socks, __ATOMIC_RELAXED) >=
+	    __atomic_load_n(&st->gc_at, __ATOMIC_RELAXED))
+		unix_gc();
+	ret = count_files_once(scm, exempt);
+	if (ret == -ETOOMANYREFS) {
+		unix_gc();
+		ret = count_files_once(scm, exempt);
+	}
 	return ret;
 }
 

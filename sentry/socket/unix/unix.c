@@ -146,6 +146,7 @@ int unix_init(void)
 	list_init(&st->inflight);
 	list_init(&st->doomed);
 	st->hash_key = random_u64();
+	st->gc_at = UNIX_GC_MIN;
 	socket_register(&unix_family);
 	socket_family_set_state(LINUX_AF_UNIX, st);
 	return 0;
