@@ -43,7 +43,7 @@ static void register_types(struct boot *b)
 static struct super *overlay_over(struct boot *b, struct super *lower)
 {
 	struct super *upper, *s;
-	int ret = tmpfs_super_create(b->vfs, "upper", NULL, true, &upper);
+	int ret = tmpfs_super_create(b->vfs, "upper", "mode=755", true, &upper);
 
 	if (ret == 0) {
 		ret = overlay_create(b->vfs, upper->root->inode, &lower->root->inode, 1, b->root_cred, "overlay",
@@ -81,7 +81,7 @@ static struct super *root_super(struct boot *b, bool *fresh)
 
 	*fresh = strcmp(root, "tmpfs") == 0;
 	if (*fresh) {
-		ret = tmpfs_super_create(b->vfs, "sbx", NULL, false, &s);
+		ret = tmpfs_super_create(b->vfs, "sbx", "mode=755", false, &s);
 		if (ret < 0)
 			boot_fail(b, EXIT_SBX, "cannot create the root: %s", strerror(-ret));
 		return s;
