@@ -54,7 +54,7 @@ struct session {
 	struct server *server;
 	int sock;
 	uint8_t in[GOFER_MSG_MAX], out[GOFER_MSG_MAX], data[GOFER_MSG_MAX];
-	uint8_t scratch[GOFER_MSG_MAX / 2]; /* getdents */
+	uint8_t scratch[GOFER_MSG_MAX / 2] ALIGNED(8); /* getdents */
 };
 
 /* ---- handle.c */

@@ -241,7 +241,8 @@ static int set_lowers(struct ovl_inode *oi, struct inode **lowers, uint32_t coun
 		if (!oi->lowers)
 			return -ENOMEM;
 	}
-	memcpy(oi->lowers, lowers, count * sizeof(*lowers));
+	for (uint32_t n = 0; n < count; n++)
+		oi->lowers[n] = lowers[n];
 	oi->lower_count = count;
 	return 0;
 }
@@ -308,16 +309,26 @@ int ovl_get(struct ovl_fs *fs, struct inode *upper, struct inode **lowers, uint3
 	char *copy;
 	int ret;
 
+	copy = name ? kstrndup(name, len) : NULL;
+	if (name && !copy) {
+		put_all(upper, lowers, count);
+		return -ENOMEM;
+	}
 	mutex_lock(&fs->lock);
 	i = find_known_locked(fs, upper, lowers, count);
+	if (i && ovl_of(i)->nameless && copy) { /* met under another of its names */
+		ovl_set_place_locked(i, parent, copy, len);
+		copy = NULL;
+	}
 	mutex_unlock(&fs->lock);
 	if (i) {
+		kfree(copy);
 		put_all(upper, lowers, count);
+		ovl_drain(fs);
 		*out = i;
 		return 0;
 	}
-	copy = name ? kstrndup(name, len) : NULL;
-	ret = name && !copy ? -ENOMEM : create(fs, upper, lowers, count, &fresh);
+	ret = create(fs, upper, lowers, count, &fresh);
 	if (ret < 0) {
 		put_all(upper, lowers, count);
 		kfree(copy);

@@ -108,6 +108,9 @@ static int make_locked(const struct maker *m, struct inode *u, struct inode **ou
 {
 	switch (m->op) {
 	case 0:
+		/* its upper inode may have no name though it has others below; whether it may be linked is
+		 * decided on ours */
+		m->old->linkable = true;
 		return u->ops->link ? u->ops->link(u, m->name, m->len, m->old) : -EPERM;
 	case LINUX_S_IFDIR:
 		return u->ops->mkdir ? u->ops->mkdir(u, m->name, m->len, m->mode, m->cred, out) : -EPERM;

@@ -284,8 +284,8 @@ struct through {
 	struct dir_context ctx;
 	struct dir_context *outer;
 	struct ovl_fs *fs;
-	struct inode *dir;
 	struct super *real;
+	uint64_t self, up; /* "." and ".." */
 };
 
 static uint64_t up_ino(struct inode *dir)
@@ -305,9 +305,9 @@ static bool through_emit(struct dir_context *ctx, const char *name, size_t len, 
 	struct through *t = container_of(ctx, struct through, ctx);
 
 	if (len == 1 && name[0] == '.')
-		ino = ovl_of(t->dir)->ino;
+		ino = t->self;
 	else if (len == 2 && name[0] == '.' && name[1] == '.')
-		ino = up_ino(t->dir);
+		ino = t->up;
 	else
 		ino = ovl_ino(t->fs, t->real, ino);
 	return t->outer->emit(t->outer, name, len, ino, type, next);
@@ -316,7 +316,7 @@ static bool through_emit(struct dir_context *ctx, const char *name, size_t len, 
 static int read_through(struct file *f, struct dirfile *d, struct dir_context *ctx)
 {
 	struct through t = {.ctx = {.emit = through_emit, .pos = ctx->pos}, .outer = ctx, .fs = ovl_fs_of(f->inode),
-			    .dir = f->inode, .real = d->real_super};
+			    .real = d->real_super, .self = ovl_of(f->inode)->ino, .up = up_ino(f->inode)};
 	int ret = d->real->ops->iterate ? d->real->ops->iterate(d->real, &t.ctx) : -ENOTDIR;
 
 	ctx->pos = t.ctx.pos;

@@ -84,6 +84,31 @@ static void unlock_pair(struct inode *a, struct inode *b)
 		mutex_unlock(&b->lock);
 }
 
+/* A hard link of the lower may have been copied up under another of its names: now it gets this one too. */
+static int ensure_name_locked(struct inode *u, const char *name, size_t len, struct inode *upper)
+{
+	struct inode *there;
+	int ret = real_lookup_locked(u, name, len, &there);
+
+	if (ret == 0) {
+		inode_put(there);
+		return 0;
+	}
+	if (ret != -ENOENT)
+		return ret;
+	upper->linkable = true;
+	return u->ops->link ? u->ops->link(u, name, len, upper) : -EPERM;
+}
+
+static int ensure_names_locked(const struct rename *r, struct inode *u1, struct inode *u2)
+{
+	int ret = ovl_is_dir(r->inode) ? 0 : ensure_name_locked(u1, r->old_name, r->old_len, ovl_upper(r->inode));
+
+	if (ret == 0 && r->exchange && !ovl_is_dir(r->victim))
+		ret = ensure_name_locked(u2, r->new_name, r->new_len, ovl_upper(r->victim));
+	return ret;
+}
+
 /* In the upper; both its directories locked. */
 static int rename_upper_locked(const struct rename *r, struct inode *u1, struct inode *u2)
 {
@@ -128,7 +153,9 @@ static int rename_both(const struct rename *r)
 		goto out;
 	mutex_lock(&r->fs->lock);
 	lock_pair(u1, u2);
-	ret = rename_upper_locked(r, u1, u2);
+	ret = ensure_names_locked(r, u1, u2);
+	if (ret == 0)
+		ret = rename_upper_locked(r, u1, u2);
 	unlock_pair(u1, u2);
 	if (ret == 0) {
 		ovl_set_place_locked(r->inode, r->new_dir, name, r->new_len);
