@@ -191,7 +191,7 @@ static void fp(void)
 	__asm__ volatile("movsd %3, %%xmm7\n movsd %3, %%xmm15\n"
 			 "mov $62, %%eax\n mov %4, %%rdi\n mov $10, %%esi\n syscall\n"
 			 "movsd %%xmm7, %0\n movsd %%xmm15, %1\n"
-			 : "=m"(out7), "=m"(out15), "=a"(r)
+			 : "=m"(out7), "=m"(out15), "=&a"(r)
 			 : "m"(in), "r"(pid)
 			 : "rcx", "r11", "rdi", "rsi", "memory", "xmm7", "xmm15");
 	printf("fp %g %g %ld\n", out7, out15, r);
