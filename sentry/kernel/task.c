@@ -159,7 +159,7 @@ void task_set_cred(struct task *t, struct cred *c)
 
 struct vfs_at task_at(struct task *t, const struct path *base)
 {
-	return (struct vfs_at){.fs = t->fs, .ns = t->mount_ns, .cred = t->cred, .base = base};
+	return (struct vfs_at){.fs = t->fs, .ns = t->mount_ns, .cred = t->cred, .base = base, .task = t};
 }
 
 int copy_from_user(struct task *t, void *dst, uaddr_t src, size_t n)

@@ -35,13 +35,14 @@ static int remap_check(struct remap *r)
 		return -EINVAL;
 	if (!mm_range_ok(r->old, r->old_size))
 		return -EFAULT;
-	if (!(r->flags & LINUX_MREMAP_FIXED))
+	if (!(r->flags & (LINUX_MREMAP_FIXED | LINUX_MREMAP_DONTUNMAP)))
 		return 0;
+	/* Without FIXED, DONTUNMAP takes the new address as a hint, and checks it all the same. */
 	if (!IS_ALIGNED(r->to, PAGE_SIZE) || !mm_range_ok(r->to, r->new_size))
 		return -EINVAL;
 	if (r->old < r->to + r->new_size && r->to < r->old + r->old_size)
 		return -EINVAL;
-	return r->to < GUEST_VA_MIN ? -EPERM : 0;
+	return (r->flags & LINUX_MREMAP_FIXED) && r->to < GUEST_VA_MIN ? -EPERM : 0;
 }
 
 /* What vma_to_resize checks. */
@@ -143,6 +144,8 @@ static int remap_choose(struct remap *r)
 	uaddr_t end;
 
 	if (!(r->flags & LINUX_MREMAP_FIXED)) {
+		if ((r->flags & LINUX_MREMAP_DONTUNMAP) && r->to && mm_is_free(r->mm, r->to, r->new_size))
+			return 0;
 		r->to = vma_tree_gap(r->mm, r->new_size, PAGE_SIZE, GUEST_VA_MIN, r->mm->mmap_top);
 		if (!r->to)
 			r->to = vma_tree_gap(r->mm, r->new_size, PAGE_SIZE, GUEST_VA_MIN, GUEST_VA_END);
