@@ -74,6 +74,7 @@ struct trace {
 	bool reported;		 /* the stop was already waited for */
 	bool listening;		 /* PTRACE_LISTEN */
 	bool interrupt;		 /* PTRACE_INTERRUPT is due */
+	bool notify;		 /* [a] seized, and a SIGCONT came: a stop is due that tells of it */
 	uint32_t stop_code;	 /* as in the wait status: signal | event << 8 */
 	uint64_t message;	 /* PTRACE_GETEVENTMSG */
 	struct linux_siginfo info;

@@ -10,7 +10,7 @@ static void attach_locked(struct task *tracer, struct task *t, bool seized, uint
 	tr->seized = seized;
 	tr->options = options;
 	tr->in_syscall = false;
-	tr->interrupt = false;
+	tr->interrupt = tr->notify = false;
 	tr->listening = false;
 	__atomic_store_n(&tr->tracer, tracer, __ATOMIC_RELEASE);
 	list_add_tail(&tracer->p->tracees, &tr->node);
@@ -99,6 +99,9 @@ static int stop(struct task *t, uint32_t code, const struct linux_siginfo *info,
 	mutex_unlock(&k->tasklist_lock);
 	task_state_set(t, 't');
 	while (!__atomic_load_n(&tr->go, __ATOMIC_SEQ_CST) && !must_go(t, exiting)) {
+		if (__atomic_load_n(&tr->listening, __ATOMIC_SEQ_CST) &&
+		    __atomic_load_n(&tr->notify, __ATOMIC_SEQ_CST))
+			break; /* the next stop tells */
 		serve_request(t);
 		task_park(t);
 	}
@@ -266,8 +269,8 @@ void ptrace_do_interrupt(struct task *t)
 	bool due;
 
 	mutex_lock(&t->kernel->tasklist_lock);
-	due = tr->interrupt;
-	tr->interrupt = false;
+	due = tr->interrupt || tr->notify;
+	tr->interrupt = tr->notify = false;
 	mutex_unlock(&t->kernel->tasklist_lock);
 	if (due)
 		(void)stop(t, LINUX_SIGTRAP | LINUX_PTRACE_EVENT_STOP << 8, NULL, 0, false);

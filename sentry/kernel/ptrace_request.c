@@ -402,7 +402,8 @@ static int64_t listen(struct task *target)
 
 	if (!tr->seized || (tr->stop_code >> 8) != LINUX_PTRACE_EVENT_STOP)
 		return -EIO;
-	tr->listening = true;
+	__atomic_store_n(&tr->listening, true, __ATOMIC_SEQ_CST);
+	task_wake(target);
 	return 0;
 }
 

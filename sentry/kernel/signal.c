@@ -183,6 +183,13 @@ static void continue_locked(struct process *p)
 
 	signal_flush_set_locked(p, SIG_STOPS);
 	p->p->cont_count++;
+	process_for_each(tp, p) {
+		if (!tp->trace.seized || !ptrace_is_traced(tp->self))
+			continue;
+		__atomic_store_n(&tp->trace.notify, true, __ATOMIC_SEQ_CST);
+		task_set_work(tp->self, TASK_WORK_STOP);
+		task_poke(tp->self);
+	}
 	if (!p->p->stop_signal)
 		return;
 	if (p->p->stopped)
