@@ -155,7 +155,7 @@ static ssize_t link_read_at(struct inode *inode, const struct vfs_at *at, char *
 {
 	struct pseudo_node *n = pseudo_of(inode);
 
-	return n->entry->readlink_at(n, at, buf, size);
+	return n->entry->readlink_at ? n->entry->readlink_at(n, at, buf, size) : link_read(inode, buf, size);
 }
 
 static int link_follow(struct inode *inode, const struct cred *cred, struct path *out)
@@ -197,6 +197,7 @@ const struct inode_ops pseudo_link_at_ops = {
 const struct inode_ops pseudo_magic_ops = {
 	NODE_OPS,
 	.readlink = link_read,
+	.readlink_at = link_read_at,
 	.follow = link_follow,
 };
 
