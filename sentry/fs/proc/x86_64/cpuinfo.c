@@ -2,6 +2,7 @@
 #include <cpuid.h>
 #include <string.h>
 
+#include "platform/base/clock.h"
 #include "sentry/fs/proc/internal.h"
 
 enum reg { EAX, EBX, ECX, EDX };
@@ -85,14 +86,34 @@ static uint32_t cache_size(void)
 
 		best = (uint32_t)(ways * parts * line * (r[ECX] + 1UL) / 1024);
 	}
+	if (!best && leaf(0x80000006, 0, r))
+		best = r[ECX] >> 16; /* AMD's older way: the second level */
 	return best;
+}
+
+/* The counter's rate: as the processor or the hypervisor tells it, or measured over a moment. */
+static uint32_t tsc_mhz(void)
+{
+	uint64_t t0, c0, t1;
+	uint32_t r[4];
+
+	if (leaf(0x15, 0, r) && r[EAX] && r[EBX] && r[ECX])
+		return (uint32_t)((uint64_t)r[ECX] * r[EBX] / r[EAX] / 1000000);
+	if (leaf(0x16, 0, r) && (r[EAX] & 0xffff))
+		return r[EAX] & 0xffff;
+	t0 = clock_monotonic_ns();
+	c0 = __builtin_ia32_rdtsc();
+	do {
+		t1 = clock_monotonic_ns();
+	} while (t1 - t0 < 100000);
+	return (uint32_t)((__builtin_ia32_rdtsc() - c0) * 1000 / (t1 - t0));
 }
 
 static void identify(struct cpu *c)
 {
 	uint32_t r[4];
 
-	*c = (struct cpu){.mhz = 2000, .clflush = 64, .phys_bits = 46, .virt_bits = 48};
+	*c = (struct cpu){.clflush = 64, .phys_bits = 46, .virt_bits = 48};
 	leaf(0, 0, r);
 	c->level = r[EAX];
 	memcpy(c->vendor, &r[EBX], 4);
@@ -116,10 +137,7 @@ static void identify(struct cpu *c)
 		c->phys_bits = r[EAX] & 0xff;
 		c->virt_bits = r[EAX] >> 8 & 0xff;
 	}
-	if (leaf(0x16, 0, r) && (r[EAX] & 0xffff))
-		c->mhz = r[EAX] & 0xffff;
-	else if (leaf(0x15, 0, r) && r[EAX] && r[EBX] && r[ECX])
-		c->mhz = (uint32_t)((uint64_t)r[ECX] * r[EBX] / r[EAX] / 1000000);
+	c->mhz = tsc_mhz();
 	c->cache_kb = cache_size();
 }
 
