@@ -107,8 +107,8 @@ bool pgrp_orphaned_locked(struct pid *pgrp, struct process *ignore)
 	struct process *p;
 
 	list_for_each(p, &pgrp->group, pgrp_node) {
-		if (p == ignore || p->p->zombie || !p->parent || p->parent == p->kernel->pid_ns->init)
-			continue;
+		if (p == ignore || p->p->zombie || !p->parent)
+			continue; /* init counts as a parent: it may be the shell */
 		if (p->parent->pgrp != pgrp && p->parent->session == p->session)
 			return false;
 	}
