@@ -194,8 +194,6 @@ int dentry_create(struct super *s, struct dentry *parent, const char *name, size
 	if (parent)
 		refs_get(&parent->refs);
 	d->inode = inode;
-	if (inode && s != s->vfs->anon)
-		__atomic_store_n(&inode->alias, d, __ATOMIC_RELAXED);
 	list_init(&d->siblings);
 	list_init(&d->children);
 	list_init(&d->hash_node);
@@ -203,8 +201,18 @@ int dentry_create(struct super *s, struct dentry *parent, const char *name, size
 	d->name = (char *)(d + 1);
 	d->name_len = (uint16_t)len;
 	memcpy(d->name, name, len);
+	if (inode && s != s->vfs->anon)
+		__atomic_store_n(&inode->alias, d, __ATOMIC_RELEASE);
 	*out = d;
 	return 0;
+}
+
+/* dentry_lock held for writing: whoever reads an alias holds it for reading. */
+static void forget_alias_locked(struct inode *i, struct dentry *d)
+{
+	struct dentry *expected = d;
+
+	__atomic_compare_exchange_n(&i->alias, &expected, NULL, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 int dentry_create_detached(struct super *s, const char *name, size_t len, struct inode *inode, struct dentry **out)
@@ -246,8 +254,8 @@ void dentry_instantiate(struct dentry *d, struct inode *inode)
 	struct vfs *v = d->super->vfs;
 
 	rwlock_write(&v->dentry_lock);
-	d->inode = inode;
-	inode->alias = d;
+	__atomic_store_n(&d->inode, inode, __ATOMIC_RELEASE); /* holders of d look without the lock */
+	__atomic_store_n(&inode->alias, d, __ATOMIC_RELEASE);
 	rwlock_write_unlock(&v->dentry_lock);
 }
 
@@ -269,8 +277,7 @@ static void dentry_free(struct dentry *d)
 		struct vfs *v = d->super->vfs;
 
 		rwlock_write(&v->dentry_lock);
-		if (d->inode->alias == d)
-			d->inode->alias = NULL;
+		forget_alias_locked(d->inode, d);
 		rwlock_write_unlock(&v->dentry_lock);
 	}
 	if (d->inode)
@@ -339,8 +346,7 @@ void dentry_delete(struct dentry *d)
 	    !inode_is_dir(d->inode)) {
 		inode = d->inode; /* nobody else has it: becomes a negative entry in place */
 		d->inode = NULL;
-		if (inode->alias == d)
-			inode->alias = NULL;
+		forget_alias_locked(inode, d);
 	} else {
 		drop_children_locked(v, d, &gone);
 		unhash_locked(v, d, &gone);

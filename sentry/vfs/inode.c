@@ -94,7 +94,7 @@ void inode_fill_kstat(struct inode *i, struct kstat *out)
 			      .blksize = PAGE_SIZE,
 			      .mask = LINUX_STATX_BASIC_STATS | LINUX_STATX_BTIME};
 	mutex_lock(&i->lock);
-	out->nlink = i->nlink;
+	out->nlink = __atomic_load_n(&i->nlink, __ATOMIC_RELAXED);
 	out->mode = i->mode;
 	out->uid = i->uid;
 	out->gid = i->gid;

@@ -163,6 +163,7 @@ MUST_CHECK int mount_clone(struct mount *m, struct dentry *root, struct mount **
 void mount_attach_locked(struct mount *m, struct mount *parent, struct dentry *at, struct mount_ns *ns);
 /* The two halves of it: into a namespace's list, onto a place. */
 void mount_join_locked(struct mount *m, struct mount_ns *ns);
+void mount_leave_locked(struct mount *m); /* the opposite of join */
 void mount_link_locked(struct mount *m, struct mount *parent, struct dentry *at);
 /* Takes m out of the tree and its namespace; the reference moves to the caller. */
 void mount_detach_locked(struct mount *m);
@@ -177,6 +178,8 @@ bool mount_is_below(const struct mount *m, const struct mount *ancestor);
 #define MOUNT_LOCKABLE (LINUX_MS_RDONLY | LINUX_MS_NOSUID | LINUX_MS_NODEV | LINUX_MS_NOEXEC)
 #define MOUNT_ATIME    (LINUX_MS_NOATIME | LINUX_MS_NODIRATIME | LINUX_MS_RELATIME)
 #define MOUNT_FLAGS    (MOUNT_LOCKABLE | MOUNT_ATIME | LINUX_MS_NOSYMFOLLOW)
+
+#define MOUNTS_MAX 100000u /* in one namespace, as fs.mount-max has it */
 
 /* ---- propagate.c; mount_lock held for writing ---- */
 uint32_t mount_new_group(struct vfs *v);

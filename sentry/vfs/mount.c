@@ -93,10 +93,23 @@ void mount_join_locked(struct mount *m, struct mount_ns *ns)
 	struct vfs *v = ns->vfs;
 
 	m->ns = ns;
+	ns->mount_count++;
 	list_add_tail(&ns->mounts, &m->ns_node);
 	rwlock_write(&v->dentry_lock); /* vfs_inode_name reads the list under it */
 	list_add_tail(&v->mounts, &m->all_node);
 	rwlock_write_unlock(&v->dentry_lock);
+}
+
+void mount_leave_locked(struct mount *m)
+{
+	struct vfs *v = m->super->vfs;
+
+	list_del(&m->ns_node);
+	rwlock_write(&v->dentry_lock);
+	list_del(&m->all_node);
+	rwlock_write_unlock(&v->dentry_lock);
+	m->ns->mount_count--;
+	m->ns = NULL;
 }
 
 void mount_link_locked(struct mount *m, struct mount *parent, struct dentry *at)
@@ -142,14 +155,8 @@ void mount_unlink_locked(struct mount *m)
 
 void mount_detach_locked(struct mount *m)
 {
-	struct vfs *v = m->super->vfs;
-
 	mount_unlink_locked(m);
-	list_del(&m->ns_node);
-	rwlock_write(&v->dentry_lock);
-	list_del(&m->all_node);
-	rwlock_write_unlock(&v->dentry_lock);
-	m->ns = NULL;
+	mount_leave_locked(m);
 	mount_leave_groups_locked(m);
 }
 

@@ -229,12 +229,8 @@ static int mount_move(const struct vfs_at *at, const char *source, const struct 
 
 		dentry_get(old_at);
 		mount_unlink_locked(m);
-		for (struct mount *i = m; i; i = mount_next(i, m)) {
-			list_del(&i->ns_node);
-			rwlock_write(&v->dentry_lock);
-			list_del(&i->all_node);
-			rwlock_write_unlock(&v->dentry_lock);
-		}
+		for (struct mount *i = m; i; i = mount_next(i, m))
+			mount_leave_locked(i);
 		ret = mount_attach_tree_locked(m, to.mnt, to.dentry, at->ns);
 		if (ret < 0) { /* back where it was */
 			for (struct mount *i = m; i; i = mount_next(i, m))

@@ -231,7 +231,7 @@ static struct dentry *find_existing(const struct walk *w)
 	if (dir->inode->ops->revalidate)
 		return NULL;
 	d = dentry_lookup(dir, w->last, w->last_len);
-	if (d && !d->inode) {
+	if (d && !__atomic_load_n(&d->inode, __ATOMIC_ACQUIRE)) {
 		dentry_put(d);
 		d = NULL;
 	}

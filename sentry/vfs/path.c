@@ -231,7 +231,7 @@ void vfs_inode_name(struct inode *i, char *buf, size_t size)
 	char *name = NULL;
 
 	rwlock_read(&v->dentry_lock);
-	p.dentry = i->alias;
+	p.dentry = __atomic_load_n(&i->alias, __ATOMIC_ACQUIRE);
 	if (p.dentry && p.dentry->parent != p.dentry) {
 		list_for_each(m, &v->mounts, all_node) {
 			if (m->super != i->super || !below_locked(p.dentry, m->root))

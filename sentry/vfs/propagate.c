@@ -192,6 +192,16 @@ struct pending {
 	struct mount *copy, *at;
 };
 
+static int count_check(const struct mount_ns *ns, struct mount *tree)
+{
+	uint32_t n = ns->mount_count;
+
+	for (struct mount *i = tree; i; i = mount_next(i, tree))
+		if (++n > MOUNTS_MAX)
+			return -ENOSPC;
+	return 0;
+}
+
 int mount_attach_tree_locked(struct mount *m, struct mount *parent, struct dentry *d, struct mount_ns *ns)
 {
 	struct vfs *v = m->super->vfs;
@@ -199,8 +209,10 @@ int mount_attach_tree_locked(struct mount *m, struct mount *parent, struct dentr
 	struct pending *todo = NULL;
 	uint32_t count = 0, max = 0;
 	struct mount *q;
-	int ret = 0;
+	int ret = count_check(ns, m);
 
+	if (ret < 0)
+		return ret;
 	if (!parent->peer_group) {
 		attach_whole(m, parent, d, ns);
 		return 0;
@@ -223,7 +235,10 @@ int mount_attach_tree_locked(struct mount *m, struct mount *parent, struct dentr
 		if (q == parent || !receives(r, q) || q->super != parent->super ||
 		    !dentry_is_below(v, d, q->root))
 			continue;
-		ret = mount_copy_tree_locked(m, m->root, COPY_RECURSIVE | COPY_UNBINDABLE, &todo[count].copy);
+		ret = count_check(q->ns, m);
+		if (ret == 0)
+			ret = mount_copy_tree_locked(m, m->root, COPY_RECURSIVE | COPY_UNBINDABLE,
+						     &todo[count].copy);
 		if (ret < 0)
 			break;
 		adopt_types(todo[count].copy, q, parent->peer_group);

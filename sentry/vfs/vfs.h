@@ -155,7 +155,7 @@ struct inode {
 
 static inline bool inode_is(const struct inode *i, uint32_t type)
 {
-	return (i->mode & 0170000u) == type;
+	return (__atomic_load_n(&i->mode, __ATOMIC_RELAXED) & 0170000u) == type;
 }
 
 /* Zeroed, one reference; times now, nlink 1. super's reference is taken. */
@@ -375,6 +375,7 @@ struct mount_ns {
 	struct vfs *vfs;      /* [I] */
 	struct mount *root;   /* [MOUNT] */
 	struct list mounts;   /* [MOUNT] all, in mount order */
+	uint32_t mount_count; /* [MOUNT] */
 	struct user_ns *owner; /* [I] */
 	uint64_t ino;	      /* [I] */
 	struct waitq wq;      /* poll on /proc/mounts */

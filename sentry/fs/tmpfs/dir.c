@@ -96,6 +96,14 @@ static void nlink_add(struct inode *i, int delta)
 	__atomic_add_fetch(&i->nlink, (uint32_t)delta, __ATOMIC_ACQ_REL);
 }
 
+/* An entry's inode: its times are under its own lock, taken inside the directory's. */
+static void touch_ctime(struct inode *i, const struct linux_timespec *now)
+{
+	mutex_lock_nested(&i->lock);
+	i->ctime = *now;
+	mutex_unlock(&i->lock);
+}
+
 static bool is_dead(const struct inode *dir)
 {
 	return dir->nlink == 0;
@@ -186,7 +194,7 @@ static int tmpfs_link(struct inode *dir, const char *name, size_t len, struct in
 		}
 	} while (!__atomic_compare_exchange_n(&target->nlink, &n, n + 1, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
 	insert(dir, e, inode_get(target));
-	target->ctime = now;
+	touch_ctime(target, &now);
 	changed(dir, &now);
 	return 0;
 }
@@ -204,7 +212,7 @@ static int tmpfs_unlink(struct inode *dir, const char *name, size_t len, struct 
 		return -EISDIR;
 	i = take_out(dir, e);
 	nlink_add(i, -1);
-	i->ctime = now;
+	touch_ctime(i, &now);
 	changed(dir, &now);
 	inode_put(i);
 	return 0;
@@ -291,7 +299,7 @@ static int replace(struct inode *old_dir, struct tmpfs_entry *a, struct inode *n
 		nlink_add(new_dir, -1);
 	else
 		nlink_add(victim, -1);
-	victim->ctime = *now;
+	touch_ctime(victim, now);
 	reparent(i, old_dir, new_dir);
 	inode_put(victim);
 	return 0;
@@ -347,7 +355,7 @@ static int tmpfs_rename(struct inode *old_dir, const char *old_name, size_t old_
 	else
 		(void)take_out(old_dir, a);
 done:
-	i->ctime = now;
+	touch_ctime(i, &now);
 	changed(old_dir, &now);
 	changed(new_dir, &now);
 	return ret;
