@@ -123,7 +123,7 @@ static int init_link(struct kernel *k, struct task *t)
 	process_set_session_locked(p, s, &no_session);
 	process_set_pgrp_locked(p, p->pid, &no_pid);
 	k->pid_ns->init = p;
-	p->p->unkillable = true;
+	/* The first program behaves as it would anywhere else: a signal without a handler kills it. */
 	mutex_unlock(&k->tasklist_lock);
 	session_put(s);
 	return 0;

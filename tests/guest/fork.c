@@ -49,6 +49,7 @@ static void stops(void)
 
 	if (pid == 0) {
 		raise(SIGSTOP);
+		usleep(200000);
 		_exit(3);
 	}
 	SHOW(waitpid(pid, &st, WUNTRACED) == pid);

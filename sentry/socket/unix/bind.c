@@ -147,6 +147,22 @@ static int bind_path(struct unix_sock *u, const struct sock_caller *c, const str
 	return 0;
 }
 
+/* Linux makes the name before it sees that the socket has one, so a name that exists decides the error. */
+static bool name_taken(const struct sock_caller *c, const struct sockaddr_buf *sa)
+{
+	char name[109];
+	struct path p;
+
+	if (!c->at || !sa->bytes[FAMILY_SIZE])
+		return false;
+	memcpy(name, sa->bytes + FAMILY_SIZE, sa->len - FAMILY_SIZE);
+	name[sa->len - FAMILY_SIZE] = 0;
+	if (vfs_lookup(c->at, name, 0, &p) < 0)
+		return false;
+	path_put(&p);
+	return true;
+}
+
 int unix_bind(struct socket *s, const struct sock_caller *c, const struct sockaddr_buf *a)
 {
 	struct unix_sock *u = unix_of(s);
@@ -164,7 +180,7 @@ int unix_bind(struct socket *s, const struct sock_caller *c, const struct sockad
 	if (ret < 0)
 		return ret;
 	if (__atomic_exchange_n(&u->binding, true, __ATOMIC_ACQ_REL))
-		return -EINVAL;
+		return name_taken(c, a) ? -EADDRINUSE : -EINVAL;
 	if (a->bytes[FAMILY_SIZE]) {
 		ret = bind_path(u, c, a);
 	} else {
