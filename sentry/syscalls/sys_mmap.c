@@ -7,7 +7,7 @@
 	 LINUX_MAP_DENYWRITE | LINUX_MAP_EXECUTABLE | LINUX_MAP_UNINITIALIZED |                    \
 	 LINUX_MAP_GROWSDOWN | LINUX_MAP_LOCKED | LINUX_MAP_NORESERVE | LINUX_MAP_POPULATE |       \
 	 LINUX_MAP_NONBLOCK | LINUX_MAP_STACK | LINUX_MAP_HUGETLB | LINUX_MAP_32BIT |              \
-	 LINUX_MAP_FIXED_NOREPLACE | (LINUX_MAP_HUGE_MASK << LINUX_MAP_HUGE_SHIFT))
+	 LINUX_MAP_FIXED_NOREPLACE | ((uint32_t)LINUX_MAP_HUGE_MASK << LINUX_MAP_HUGE_SHIFT))
 
 /* What f's mode and mount allow the mapping to be, now and by mprotect later. */
 static int file_protection(struct file *f, uint32_t prot, uint32_t flags, uint32_t *max)
