@@ -26,6 +26,13 @@ uint64_t mem_used(void)
 	return s ? __atomic_load_n(&s->used_pages, __ATOMIC_RELAXED) * PAGE_SIZE : 0;
 }
 
+uint64_t mem_limit(void)
+{
+	struct mem_state *s = mem_state();
+
+	return s ? s->max_pages * PAGE_SIZE : 0;
+}
+
 int mem_charge(uint64_t pages)
 {
 	struct mem_state *s = mem_state();

@@ -12,6 +12,8 @@ struct memfile;
 /* Bytes of all memfiles may not exceed max_bytes (0: no limit). Once at boot. */
 void mem_init(uint64_t max_bytes);
 uint64_t mem_used(void);
+/* max_bytes as given to mem_init. */
+uint64_t mem_limit(void);
 
 MUST_CHECK int memfile_create(struct memfile **out);
 void memfile_destroy(struct memfile *m);

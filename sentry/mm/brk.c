@@ -14,7 +14,8 @@ static int brk_grow(struct mm *mm, struct context *ctx, struct rlimits *limits, 
 
 	/* One page more must be free, so that a mapping above stays apart. */
 	if (!mm_is_free(mm, start, r.size + PAGE_SIZE) ||
-	    !mm_may_expand(mm, limits, r.size / PAGE_SIZE, true) || mm_count_exceeded(mm, 1))
+	    !mm_may_expand(mm, limits, r.size / PAGE_SIZE, true) || mm_count_exceeded(mm, 1) ||
+	    mm_overcommits(r.size))
 		return -ENOMEM;
 	if (mm->lock_future && mm_may_lock(mm, limits, r.size / PAGE_SIZE) < 0)
 		return -EAGAIN;

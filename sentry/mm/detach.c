@@ -2,7 +2,8 @@
 #include "sentry/mm/internal.h"
 
 /* Part of the mapping that began at addr. */
-static bool belongs(const struct vma *v, uaddr_t addr, const struct mappable_ops *ops, const struct mappable *file)
+static bool belongs(const struct vma *v, uaddr_t addr, const struct mappable_ops *ops,
+		    const struct mappable *file)
 {
 	if (!v->file || v->file->ops != ops || (file && v->file != file))
 		return false;

@@ -104,6 +104,8 @@ uaddr_t mm_covered(const struct mm *mm, uaddr_t start, uaddr_t end);
 
 /* limits.c: RLIMIT_AS, RLIMIT_DATA: would `pages` more pages (data: private writable) be too many? */
 bool mm_may_expand(const struct mm *mm, struct rlimits *limits, uint64_t pages, bool data);
+/* As Linux's heuristic overcommit: a single request for more than the machine has is refused. */
+bool mm_overcommits(uint64_t bytes);
 MUST_CHECK int mm_may_lock(const struct mm *mm, struct rlimits *limits, uint64_t pages);
 
 /* Platform calls for mm's own space. */

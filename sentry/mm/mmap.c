@@ -46,7 +46,7 @@ static int plan_flags(struct map_plan *p, const struct mmap_args *a)
 	p->shared = type != LINUX_MAP_PRIVATE;
 	if ((a->flags & LINUX_MAP_GROWSDOWN) && (a->file || p->shared))
 		return -EINVAL;
-	p->flags = a->flags & ~(uint32_t)LINUX_MAP_TYPE;
+	p->flags = a->flags & ~(LINUX_MAP_TYPE | VMA_ACCOUNT);
 	if (p->shared)
 		p->flags |= LINUX_MAP_SHARED;
 	p->fixed = a->flags & (LINUX_MAP_FIXED | LINUX_MAP_FIXED_NOREPLACE);
@@ -71,6 +71,8 @@ static int plan_init(struct map_plan *p, const struct mmap_args *a)
 		return ret;
 	p->prot = a->prot & PROT_ALL;
 	p->max_prot = a->max_prot ? a->max_prot & PROT_ALL : PROT_ALL;
+	if (!p->shared && (p->prot & LINUX_PROT_WRITE) && !(p->flags & LINUX_MAP_NORESERVE))
+		p->flags |= VMA_ACCOUNT;
 	if (p->prot & ~p->max_prot)
 		return -EACCES;
 	return 0;
@@ -201,6 +203,8 @@ static int check_limits(const struct mm *mm, struct rlimits *limits, const struc
 		replaced = mapped_pages(mm, p->addr, p->addr + p->size);
 	if (!mm_may_expand(mm, limits, pages - replaced, data) || mm_count_exceeded(mm, replaced ? 2 : 1))
 		return -ENOMEM;
+	if ((p->flags & VMA_ACCOUNT) && mm_overcommits(p->size))
+		return -ENOMEM;
 	if (p->flags & LINUX_MAP_LOCKED)
 		return mm_may_lock(mm, limits, pages);
 	return 0;
@@ -215,9 +219,7 @@ static void plan_note(struct mm *mm, struct mm_batch *b, const struct map_plan *
 	v->end = p->addr + p->size;
 	v->prot = p->prot;
 	v->max_prot = p->max_prot;
-	v->flags = p->flags & VMA_FLAGS_KEPT;
-	if (!p->shared && (p->prot & LINUX_PROT_WRITE) && !(p->flags & LINUX_MAP_NORESERVE))
-		v->flags |= VMA_ACCOUNT;
+	v->flags = p->flags & (VMA_FLAGS_KEPT | VMA_ACCOUNT);
 	v->kind = p->kind;
 	v->offset = p->file ? p->offset : p->addr;
 	if (p->file)
@@ -273,6 +275,8 @@ int64_t mm_mmap(struct mm *mm, struct context *ctx, struct rlimits *limits, cons
 		return ret;
 	p.file = a->file;
 	if (!p.file && p.shared) {
+		if (mm_overcommits(p.size))
+			return -ENOMEM;
 		ret = anon_shared_create(p.size, "/dev/zero (deleted)", &own);
 		if (ret < 0)
 			return ret;

@@ -64,6 +64,8 @@ static int remap_check_vma(const struct remap *r, const struct vma *v)
 						    : r->new_size - MIN(r->old_size, r->new_size);
 	if ((v->flags & LINUX_MAP_LOCKED) && mm_may_lock(r->mm, r->limits, grown / PAGE_SIZE) < 0)
 		return -EAGAIN;
+	if ((v->flags & VMA_ACCOUNT) && mm_overcommits(grown))
+		return -ENOMEM;
 	if (!mm_may_expand(r->mm, r->limits, grown / PAGE_SIZE,
 			   (v->prot & LINUX_PROT_WRITE) && !vma_is_shared(v)))
 		return -ENOMEM;

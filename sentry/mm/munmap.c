@@ -69,6 +69,10 @@ static int protect_check(struct mm *mm, uaddr_t start, uaddr_t end, uint32_t pro
 			return -EACCES;
 		if (v->prot != prot)
 			*changes = true;
+		if ((prot & LINUX_PROT_WRITE) && !vma_is_shared(v) &&
+		    !(v->flags & (VMA_ACCOUNT | LINUX_MAP_NORESERVE)) &&
+		    mm_overcommits(MIN(v->end, end) - MAX(v->start, start)))
+			return -ENOMEM;
 		at = v->end;
 	}
 	*reach = end;
