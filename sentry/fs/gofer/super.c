@@ -310,8 +310,8 @@ static int attach(struct gofer_fs *fs, uint32_t root, struct inode **out)
 	gofer_done(ch);
 	if (ret < 0)
 		return ret;
-	if ((a.mode & LINUX_S_IFMT) != LINUX_S_IFDIR)
-		return -ENOTDIR;
+	if ((a.mode & LINUX_S_IFMT) == LINUX_S_IFLNK)
+		return -ELOOP;
 	fs->read_only = flags & GOFER_ROOT_READONLY;
 	fs->super->read_only = fs->read_only;
 	fs->devs[fs->dev_count++] = a.dev;
