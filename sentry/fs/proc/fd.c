@@ -61,7 +61,11 @@ static ssize_t fd_readlink_at(struct pseudo_node *n, const struct vfs_at *at, ch
 	f = node_file(n);
 	if (!f)
 		return -ENOENT;
-	if (!f->ops->name) {
+	if (!f->ops->name && !f->path.mnt && !*f->path.dentry->name) {
+		/* something of the host's */
+		snprintf(name, sizeof(name), "anon_inode:[host:%lu]", f->inode->ino);
+		ret = procfs_put(name, buf, size);
+	} else if (!f->ops->name) {
 		ret = proc_describe_path(&f->path, at, buf, size);
 	} else if (strchr(f->ops->name, ':')) {
 		ret = procfs_put(f->ops->name, buf, size);
@@ -118,6 +122,7 @@ bool proc_fd_alive(struct pseudo_node *n)
 		if (FILE_CAN_WRITE(f))
 			mode |= 0300;
 		__atomic_store_n(&n->inode->mode, mode, __ATOMIC_RELAXED);
+		n->inode->size = 64; /* as Linux shows it */
 	}
 	file_put(f);
 	return true;

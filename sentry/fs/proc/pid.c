@@ -32,9 +32,9 @@ static ssize_t store_comm(struct pseudo_node *n, struct file *f, char *buf, size
 
 	if (!t)
 		return -ESRCH;
-	/* Linux asks for the same thread group; the file knows only who opened it. */
+	/* Linux asks for the same thread group; the file knows only who opened it: threads share the object. */
 	c = task_cred_get(t);
-	same = c && (c == f->cred || c->euid == f->cred->euid);
+	same = c && c == f->cred;
 	if (c)
 		cred_put(c);
 	if (same) {
