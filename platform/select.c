@@ -21,14 +21,14 @@ const struct platform_ops *platform_select(const char *name)
 		if (!ops->probe(why, sizeof(why)))
 			return ops;
 		if (name)
-			log_error("platform %s can't work here: %s", ops->name, why);
+			log_info("platform %s can't work here: %s", ops->name, why);
 		else
 			log_info("platform %s can't work here: %s", ops->name, why);
 		if (name)
 			return NULL;
 	}
 	if (name)
-		log_error("there is no platform named %s", name);
+		log_info("there is no platform named %s", name);
 	else
 		log_error("no platform works on this host: %s", why);
 	return NULL;

@@ -53,12 +53,17 @@ static int64_t serve(struct task *t)
 }
 
 /* The host side failed us: the process can't go on. */
-static void host_lost(struct task *t, const char *what, int err)
+static void end_group(struct task *t)
 {
-	log_warn("task %d: %s: error %d", t->tid, what, -err);
 	mutex_lock(&t->process->lock);
 	process_group_exit_locked(t->process, LINUX_SIGKILL, NULL);
 	mutex_unlock(&t->process->lock);
+}
+
+static void host_lost(struct task *t, const char *what, int err)
+{
+	log_warn("task %d: %s: error %d", t->tid, what, -err);
+	end_group(t);
 }
 
 static void loop(struct task *t)
@@ -131,8 +136,10 @@ static void task_main(void *arg)
 		host_lost(t, "bind", ret);
 	} else if (t->p->start.init) {
 		ret = task_exec_kernel(t, t->p->start.init);
-		if (ret < 0)
-			host_lost(t, "the first program", ret);
+		if (ret < 0) { /* who asked is told */
+			log_info("the first program can't be executed: error %d", -ret);
+			end_group(t);
+		}
 		__atomic_store_n(&t->p->start_result, ret, __ATOMIC_RELEASE);
 		futex_wake_word((uint32_t *)&t->p->start_result, 1);
 	} else {

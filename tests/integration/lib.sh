@@ -54,10 +54,14 @@ expect_out() {
 	if [ "$out" = "$1" ]; then ok; else bad "output was: $out (expected: $1)"; fi
 }
 
-# nothing of a sandbox is left: processes whose name is ours and that descend from this shell
+# nothing of a sandbox is left: no process runs a program of this build
 no_leftovers() {
 	sleep 0.3
-	local left
-	left=$(pgrep -f 'sbx-(sentry --config|gofer --socket)' | wc -l)
-	if [ "$left" = 0 ]; then ok; else bad "$left processes left behind by: $*"; fi
+	local left=0 exe
+	for exe in /proc/[0-9]*/exe; do
+		case $(readlink "$exe" 2>/dev/null) in
+		"${sbx%/*}"/sbx-*) left=$((left + 1)) ;;
+		esac
+	done
+	if [ $left = 0 ]; then ok; else bad "$left processes left behind by: $*"; fi
 }

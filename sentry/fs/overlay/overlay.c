@@ -12,7 +12,9 @@ static int ovl_getattr(struct inode *i, uint32_t mask, struct kstat *out)
 		return ret;
 	out->dev = i->super->dev;
 	out->ino = ovl_of(i)->ino;
-	if (!ovl_is_dir(i) || ovl_of(i)->lower_count || __atomic_load_n(&i->nlink, __ATOMIC_RELAXED) == 0)
+	/* Differs from Linux: a directory that is still only a lower one shows that one's link count */
+	if (!ovl_is_dir(i) || (ovl_of(i)->lower_count && (ovl_of(i)->upper || ovl_of(i)->lower_count > 1)) ||
+	    __atomic_load_n(&i->nlink, __ATOMIC_RELAXED) == 0)
 		out->nlink = __atomic_load_n(&i->nlink, __ATOMIC_RELAXED);
 	mutex_lock_nested(&i->lock);
 	out->atime = i->atime; /* reading is noted on ours */
