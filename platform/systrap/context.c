@@ -25,6 +25,7 @@ _Static_assert(offsetof(struct stub_slot, self) == SLOT_SELF, "shared.h");
 _Static_assert(offsetof(struct stub_slot, stack) == SLOT_STACK, "shared.h");
 _Static_assert(offsetof(struct stub_slot, frame) == SLOT_FRAME, "shared.h");
 _Static_assert(offsetof(struct stub_slot, kick) == SLOT_KICK, "shared.h");
+_Static_assert(offsetof(struct stub_slot, far) == SLOT_FAR, "shared.h");
 _Static_assert(offsetof(struct stub_slot, regs) == SLOT_REGS, "shared.h");
 _Static_assert(offsetof(struct stub_slot, regs.rsp) == R_RSP, "shared.h");
 _Static_assert(offsetof(struct stub_regs, orig_rax) == offsetof(struct guest_regs, orig_rax), "same head");
@@ -192,6 +193,7 @@ static uint32_t load_state(struct sys_context *c)
 	c->fs_base = r->fs_base;
 	c->gs_base = r->gs_base;
 	load_bases(c);
+	c->slot->far = c->gs_base != 0;
 	ip = r->rip;
 	r->rip = patch_ip_to_host(c, ip);
 	if (f)

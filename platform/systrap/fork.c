@@ -11,7 +11,6 @@
 
 #include "platform/base/arena.h"
 #include "platform/host/hostcall.h"
-#include "platform/patch/patch.h"
 
 #define WALL 0x40000000
 
@@ -90,14 +89,12 @@ static int fork_process(struct sys_context *parent, struct sys_context *c)
 	ret = check_pid(p, pid);
 	if (ret < 0)
 		goto put_aspace;
-	ret = patch_book_copy(parent->proc->patches, &proc->patches);
+	LOCK(&parent->proc->lock);
+	proc->patches = patch_book_get(parent->proc->patches);
+	mutex_unlock(&parent->proc->lock);
 	c->tid = (int)pid;
 	c->slot->tid = 1; /* never free while the process lives */
 	proc_register(proc, (int)pid);
-	if (ret < 0) {
-		proc_kill(proc);
-		goto put_aspace;
-	}
 	STAT_INC(parent, forks);
 	c->base.as = &as->base;
 	hc_close(fds[1]);

@@ -58,22 +58,64 @@ static void sleep_once(struct sys_context *c, uint64_t deadline)
 		       FUTEX_BITSET_MATCH_ANY);
 }
 
+static uint32_t this_cpu(void)
+{
+	unsigned aux;
+
+	(void)__builtin_ia32_rdtscp(&aux);
+	return aux & 0xfff;
+}
+
+/* One of the sandbox's places for spinners, which are fewer than processors. */
+static bool take_place(struct sys_platform *p)
+{
+	if (__atomic_add_fetch(&p->spinners, 1, __ATOMIC_RELAXED) <= p->spinners_max)
+		return true;
+	__atomic_fetch_sub(&p->spinners, 1, __ATOMIC_RELAXED);
+	return false;
+}
+
+static bool spin_for(struct sys_context *c, uint32_t limit)
+{
+	struct stub_slot *s = c->slot;
+	uint32_t other = s->stub_cpu, here = s->sentry_cpu;
+
+	for (uint32_t i = 0; i < limit; i++) {
+		if (is_ours(c))
+			return true;
+		if (i == 8 && other == here)
+			return false;
+		__builtin_ia32_pause();
+	}
+	return false;
+}
+
+/* Looks for a while before sleeping: worth it while waits used to be short (lost ones make us skip more and
+ * more), the guest runs on another processor, and one is to spare. */
 static bool spin(struct sys_context *c)
 {
 	struct sys_platform *p = c->proc->platform;
-	bool won = false;
+	bool won;
 
 	if (!p->spin_limit)
 		return false;
-	for (uint32_t i = 0; i < p->spin_limit && !won; i++) {
-		won = is_ours(c);
-		__builtin_ia32_pause();
+	if (c->skip) {
+		c->skip--;
+		return false;
 	}
-	if (won)
+	if (!take_place(p))
+		return false;
+	won = spin_for(c, p->spin_limit);
+	__atomic_fetch_sub(&p->spinners, 1, __ATOMIC_RELAXED);
+	if (won) {
+		c->penalty /= 2;
 		STAT_INC(c, spins_won);
-	else
-		STAT_INC(c, spins_lost);
-	return won;
+		return true;
+	}
+	STAT_INC(c, spins_lost);
+	c->penalty = MIN(c->penalty * 2 + 1, (uint32_t)SPIN_PENALTY_MAX);
+	c->skip = c->penalty;
+	return false;
 }
 
 /* guest: the guest runs and may take as long as it likes, unless it was kicked; else a command. */
@@ -98,6 +140,7 @@ int handover_wait(struct sys_context *c, bool guest)
 			deadline += COMMAND_DEADLINE;
 		}
 		sleep_once(c, deadline);
+		c->slot->sentry_cpu = this_cpu();
 	}
 }
 

@@ -4,8 +4,8 @@
  * aspace:  what the kernel holds of a proc; may outlive the host process.
  * context: one host thread: a slot of its proc.
  *
- * Locks, all of rank PLATFORM, in this order: platform.zygote_lock, proc.fd_lock, context
- * where_lock, proc.lock, platform.lock. */
+ * Locks, all of rank PLATFORM, in this order: platform.zygote_lock, proc.text_lock,
+ * proc.fd_lock, context where_lock, proc.lock, platform.lock. */
 #pragma once
 
 #include "platform/base/list.h"
@@ -19,7 +19,7 @@ struct systrap_stats {
 	uint64_t traps, calls, faults, kicks;	   /* arrivals: by signal, from patched sites, ... */
 	uint64_t spins_won, spins_lost, sleeps;	   /* waits of the sentry's threads */
 	uint64_t commands, forks, threads, copies; /* asked of stubs; copies through process_vm_* */
-	uint64_t sites_patched, sites_refused;
+	uint64_t sites_patched, sites_refused, repaired; /* call sites; threads helped out of a jump */
 };
 
 struct sys_platform {
@@ -54,6 +54,7 @@ struct sys_proc {
 	uint32_t users;	  /* [a] who name the pid to the host now; it is reaped when there are none */
 	uint32_t threaded; /* [a] has or had a second context */
 	struct mutex fd_lock; /* descriptors are on their way: one message at a time */
+	struct mutex text_lock; /* text is being patched, or mappings of a threaded process are changed */
 	struct mutex lock;
 	uint32_t slots_sized;			/* [lock] slots that the memfd has room for */
 	struct sys_context **contexts;		/* [lock] by slot, cap of them */
@@ -68,6 +69,14 @@ struct sys_aspace {
 	struct aspace base;
 	struct sys_proc *proc; /* [I] */
 };
+
+/* How often calls came from a site by signal. */
+struct trap_count {
+	uaddr_t site;
+	uint32_t count;
+};
+
+#define TRAP_COUNTS 64
 
 struct sys_context {
 	struct context base;
@@ -88,6 +97,9 @@ struct sys_context {
 	uint64_t host_fs, host_gs; /* [T] what its thread has loaded; host_gs 0: the stub's */
 	struct guest_regs regs;	/* [T] */
 	struct systrap_stats stats; /* [T] */
+	uint32_t penalty, skip;	/* [T] of spinning for the guest */
+	uint32_t posts;		/* [T] */
+	struct trap_count traps[TRAP_COUNTS]; /* [T] direct-mapped by site */
 	uint64_t cpu_ns;	/* [proc lock] its share so far */
 };
 
@@ -163,12 +175,16 @@ void systrap_set_result(struct context *c, int64_t result);
 void regs_pull(struct sys_context *c);
 
 /* patches.c */
+void patch_book_put(struct patch_book *b);		     /* NULL is none */
+struct patch_book *patch_book_get(struct patch_book *b);
 uint64_t patch_ip_to_guest(struct sys_context *c, uint64_t ip); /* out of a trampoline */
 uint64_t patch_ip_to_host(struct sys_context *c, uint64_t ip);	/* off an overwritten instruction */
 void patch_arrival(struct sys_context *c);  /* a call came by signal: patch its site, if it can be */
 bool patch_fault(struct sys_context *c);    /* a fault that a patch caused, and that is repaired */
 void patch_disable(struct sys_context *c);  /* no patched sites in this process from now on */
-/* Mapping changes, as they are made. */
+/* Mapping changes, as they are made; with the text locked. */
+void patch_lock_text(struct sys_context *c);
+void patch_unlock_text(struct sys_context *c);
 void patch_forget(struct sys_context *c, uaddr_t addr, uint64_t size); /* the contents go */
 void patch_undo(struct sys_context *c, uaddr_t addr, uint64_t size);   /* they will move */
 void patch_note_text(struct sys_context *c, uaddr_t addr, uint64_t size, uint32_t prot);

@@ -10,7 +10,6 @@
 
 #include "platform/abi/mman.h"
 #include "platform/host/hostcall.h"
-#include "platform/patch/patch.h"
 
 static int check_range(uaddr_t addr, uint64_t size)
 {
@@ -65,6 +64,7 @@ int systrap_map(struct context *ctx, const struct map_request *r)
 	flags |= r->noreserve ? MAP_NORESERVE : 0;
 	flags |= r->populate ? MAP_POPULATE : 0;
 	flags |= r->growsdown ? MAP_GROWSDOWN : 0;
+	patch_lock_text(c);
 	patch_forget(c, r->addr, r->size);
 	if (r->fd >= 0)
 		ret = map_fd(c, r, flags);
@@ -72,10 +72,11 @@ int systrap_map(struct context *ctx, const struct map_request *r)
 		ret = stub_command(c, CMD_CALL, SYS_mmap, r->addr, r->size, (uint64_t)host_prot(r->prot),
 				   (uint64_t)(flags | MAP_ANONYMOUS), (uint64_t)-1, 0);
 	ret = at_result(ret, r->addr);
+	if (ret == 0 && !r->shared && r->prot & LINUX_PROT_EXEC)
+		patch_note_text(c, r->addr, r->size, r->prot);
+	patch_unlock_text(c);
 	if (ret < 0)
 		return (int)ret;
-	if (!r->shared && r->prot & LINUX_PROT_EXEC)
-		patch_note_text(c, r->addr, r->size, r->prot);
 	if (r->hugepage) /* advice: a host without them is no reason to fail */
 		(void)stub_command(c, CMD_CALL, SYS_madvise, r->addr, r->size, MADV_HUGEPAGE, 0, 0, 0);
 	return 0;
@@ -83,12 +84,16 @@ int systrap_map(struct context *ctx, const struct map_request *r)
 
 int systrap_unmap(struct context *ctx, uaddr_t addr, uint64_t size)
 {
+	struct sys_context *c = sys_context(ctx);
 	int ret = check_range(addr, size);
 
 	if (ret < 0)
 		return ret;
-	patch_forget(sys_context(ctx), addr, size);
-	return zero_result(stub_command(sys_context(ctx), CMD_CALL, SYS_munmap, addr, size, 0, 0, 0, 0));
+	patch_lock_text(c);
+	patch_forget(c, addr, size);
+	ret = zero_result(stub_command(c, CMD_CALL, SYS_munmap, addr, size, 0, 0, 0, 0));
+	patch_unlock_text(c);
+	return ret;
 }
 
 int systrap_protect(struct context *ctx, uaddr_t addr, uint64_t size, uint32_t prot)
@@ -98,9 +103,11 @@ int systrap_protect(struct context *ctx, uaddr_t addr, uint64_t size, uint32_t p
 
 	if (ret < 0)
 		return ret;
+	patch_lock_text(c);
 	ret = zero_result(stub_command(c, CMD_CALL, SYS_mprotect, addr, size, (uint64_t)host_prot(prot), 0, 0, 0));
 	if (ret == 0)
 		patch_note_prot(c, addr, size, prot);
+	patch_unlock_text(c);
 	return ret;
 }
 
@@ -119,12 +126,15 @@ int systrap_remap(struct context *ctx, uaddr_t old, uint64_t old_size, uaddr_t n
 		return ret;
 	if (flags & LINUX_MREMAP_DONTUNMAP)
 		host_flags |= MREMAP_DONTUNMAP;
+	patch_lock_text(c);
 	patch_undo(c, old, old_size ?: PAGE_SIZE);
 	patch_forget(c, new_addr, new_size);
 	if (old == new_addr) /* in place: the host moves nothing, and the target isn't looked at */
 		host_flags = 0;
-	return at_result(stub_command(c, CMD_CALL, SYS_mremap, old, old_size, new_size, host_flags, new_addr, 0),
-			 new_addr);
+	ret = at_result(stub_command(c, CMD_CALL, SYS_mremap, old, old_size, new_size, host_flags, new_addr, 0),
+			new_addr);
+	patch_unlock_text(c);
+	return ret;
 }
 
 int systrap_advise(struct context *ctx, uaddr_t addr, uint64_t size, int advice)
@@ -133,6 +143,8 @@ int systrap_advise(struct context *ctx, uaddr_t addr, uint64_t size, int advice)
 
 	if (ret < 0)
 		return ret;
+	if (advice == LINUX_MADV_DONTNEED || advice == LINUX_MADV_DONTNEED_LOCKED || advice == LINUX_MADV_FREE)
+		patch_forget(sys_context(ctx), addr, size); /* the text is the file's again */
 	switch (advice) {
 	case LINUX_MADV_NORMAL:
 	case LINUX_MADV_RANDOM:

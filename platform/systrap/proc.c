@@ -14,7 +14,6 @@
 #include "platform/base/thread.h"
 #include "platform/host/hostcall.h"
 #include "platform/host/memfd.h"
-#include "platform/patch/patch.h"
 
 #define SLOTS_STEP 4
 #define WALL	   0x40000000
@@ -31,6 +30,7 @@ int proc_alloc(struct sys_platform *p, struct sys_proc **out, int *child_sock)
 	proc->platform = p;
 	mutex_init(&proc->lock, RANK_PLATFORM);
 	mutex_init(&proc->fd_lock, RANK_PLATFORM);
+	mutex_init(&proc->text_lock, RANK_PLATFORM);
 	proc->slots_sized = SLOTS_STEP;
 	ret = memfd_create_sized("sbx-slots", SLOTS_STEP * SLOT_SIZE);
 	if (ret < 0)
@@ -66,7 +66,7 @@ void proc_put(struct sys_proc *proc)
 	hc_close(proc->sock);
 	hc_munmap((uint64_t)proc->slots, SLOTS_SIZE);
 	hc_close(proc->memfd);
-	patch_book_free(proc->patches);
+	patch_book_put(proc->patches);
 	kfree(proc->contexts);
 	kfree(proc);
 }

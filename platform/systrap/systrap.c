@@ -16,6 +16,9 @@
 
 extern const char systrap_stub_start[], systrap_stub_end[];
 
+/* Looks before sleeping, 25 to 40 ns each: about what a wake-up costs. */
+#define SPIN_LIMIT 400
+
 #define SECCOMP_GET_ACTION_AVAIL 2
 
 static int systrap_probe(char *why, size_t size)
@@ -53,7 +56,7 @@ static int systrap_create(struct platform **out)
 	p->stub = (const struct stub_header *)systrap_stub_start;
 	p->kick_deadline = 10 * NSEC_PER_SEC;
 	p->spinners_max = cpus - 1;
-	p->spin_limit = cpus > 1 ? 200 : 0;
+	p->spin_limit = cpus > 1 ? SPIN_LIMIT : 0;
 	fpu_probe(p);
 	if (proc_find_vdso(&p->base.vvar_start, &p->base.vdso_start, &p->base.vdso_end) < 0) {
 		log_info("systrap: the host's vDSO can't be located: guests run without one");

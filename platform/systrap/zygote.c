@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 
 #include "platform/base/arena.h"
+#include "platform/base/random.h"
 #include "platform/base/thread.h"
 #include "platform/host/hostcall.h"
 #include "platform/host/x86_64/raw_syscall.h"
@@ -26,6 +27,7 @@
 
 #define CLEAR_END	 (STUB_TEXT_ADDR - (2UL << 32)) /* what lies between is unmapped at once */
 #define RSEQ_SIG	 0x53053053
+#define SYS_MSEAL	 462 /* newer than some libc */
 #define ARCH_SET_GS	 0x1001
 #define ARCH_SET_FS	 0x1002
 #define SA_RESTORER_FLAG 0x04000000
@@ -35,10 +37,10 @@ extern const char systrap_stub_start[], systrap_stub_end[];
 struct zygote_setup {
 	struct sys_platform *platform;
 	int sock, memfd;
-	uint64_t slot; /* address in the child */
+	uint64_t slot;	  /* address in the child */
+	uint64_t vdso_to; /* where its vDSO (with data) is to be */
 	struct sock_filter prog[FILTER_MAX];
 	unsigned prog_len;
-	struct stub_config config;
 };
 
 NORETURN static void die(int step)
@@ -50,6 +52,36 @@ static void must_at(uint64_t got, uint64_t want, int step)
 {
 	if (got != want)
 		die(step);
+}
+
+/* The host puts its vDSO where chance will have it, in the hole too, and where it is in the sentry is no
+ * business of guests: it moves to `to`, mapping by mapping (they can't be split, so a size that fits is one).
+ * Some hosts seal it; then it stays. */
+static bool move_vdso(uint64_t from, uint64_t end, uint64_t to)
+{
+	uint64_t n;
+
+	while (from < end) {
+		for (n = end - from; n; n -= PAGE_SIZE)
+			if (hc_mremap(from, n, n, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to)
+				break;
+		if (!n)
+			return false;
+		from += n;
+		to += n;
+	}
+	return true;
+}
+
+/* Its new place, told to the sentry through the slot; 0: it stays where it is. */
+static uint64_t place_vdso(const struct zygote_setup *z)
+{
+	struct stub_slot *s = (struct stub_slot *)z->slot;
+	const struct platform *p = &z->platform->base;
+
+	if (p->vdso_start && move_vdso(p->vvar_start, p->vdso_end, z->vdso_to))
+		s->fs_base = z->vdso_to;
+	return s->fs_base;
 }
 
 static void build_region(const struct zygote_setup *z)
@@ -64,20 +96,53 @@ static void build_region(const struct zygote_setup *z)
 	memcpy((void *)STUB_TEXT_ADDR, systrap_stub_start, n);
 	if (hc_mprotect(STUB_TEXT_ADDR, STUB_TEXT_SIZE, PROT_READ | PROT_EXEC) < 0)
 		die(2);
-	must_at(hc_mmap(STUB_CONF_ADDR, PAGE_SIZE, PROT_READ | PROT_WRITE, flags, -1, 0), STUB_CONF_ADDR, 3);
-	memcpy((void *)STUB_CONF_ADDR, &z->config, sizeof(z->config));
-	((struct stub_config *)STUB_CONF_ADDR)->sentry = (uint64_t)hc_getppid();
-	if (hc_mprotect(STUB_CONF_ADDR, PAGE_SIZE, PROT_READ) < 0)
-		die(4);
-#ifdef SYS_mseal
-	/* Older hosts know no sealing; the filter refuses changes there in any case. */
-	(void)raw_syscall3(SYS_mseal, STUB_TEXT_ADDR, STUB_TEXT_SIZE + PAGE_SIZE, 0);
-#else
-	(void)raw_syscall3(462, STUB_TEXT_ADDR, STUB_TEXT_SIZE + PAGE_SIZE, 0);
-#endif
 	must_at(hc_mmap(STUB_SLOTS_ADDR, SLOTS_SIZE, PROT_READ | PROT_WRITE,
 			MAP_SHARED | MAP_FIXED_NOREPLACE, z->memfd, 0),
 		STUB_SLOTS_ADDR, 5);
+}
+
+/* The gaps between what stays: the stub region and the vDSO with its data. */
+static void find_gaps(struct stub_config *config, uint64_t vdso, uint64_t vdso_end)
+{
+	/* The filter is coarse: the stub can't reach the last 4 GiB before its own region. Nothing is there. */
+	uint64_t keep[3][2] = {{CLEAR_END, STUB_REGION_END}, {vdso, vdso_end}, {GUEST_VA_END, GUEST_VA_END}};
+	uint64_t at = 0;
+
+	if (vdso && vdso < STUB_TEXT_ADDR) {
+		keep[0][0] = vdso;
+		keep[0][1] = vdso_end;
+		keep[1][0] = CLEAR_END;
+		keep[1][1] = STUB_REGION_END;
+	}
+	for (size_t i = 0; i < 3; i++) {
+		if (!keep[i][1])
+			continue;
+		if (keep[i][0] > at) {
+			config->gap[config->gap_count].start = at;
+			config->gap[config->gap_count++].end = keep[i][0];
+		}
+		at = keep[i][1];
+	}
+}
+
+static void build_config(const struct zygote_setup *z, uint64_t vdso)
+{
+	const struct platform *p = &z->platform->base;
+	struct stub_config *config = (struct stub_config *)STUB_CONF_ADDR;
+
+	must_at(hc_mmap(STUB_CONF_ADDR, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0),
+		STUB_CONF_ADDR, 3);
+	config->sentry = (uint64_t)hc_getppid();
+	config->fp_mask = z->platform->xfeatures;
+	if (vdso)
+		find_gaps(config, vdso, vdso + (p->vdso_end - p->vvar_start));
+	else
+		find_gaps(config, p->vvar_start, p->vdso_end);
+	if (hc_mprotect(STUB_CONF_ADDR, PAGE_SIZE, PROT_READ) < 0)
+		die(4);
+	/* Older hosts know no sealing; the filter refuses changes there in any case. */
+	(void)raw_syscall3(SYS_MSEAL, STUB_TEXT_ADDR, STUB_TEXT_SIZE + PAGE_SIZE, 0);
 }
 
 static void install_handlers(const struct zygote_setup *z)
@@ -136,6 +201,7 @@ NORETURN static void zygote_child(const struct zygote_setup *z)
 	(void)hc_prctl(PR_SET_NAME, (uint64_t) "sbx-guest", 0, 0, 0);
 	leave_rseq();
 	build_region(z);
+	build_config(z, place_vdso(z));
 	install_handlers(z);
 	if (z->sock == 0 || hc_dup3(z->sock, STUB_SOCK) < 0)
 		die(9);
@@ -152,35 +218,6 @@ NORETURN static void zygote_child(const struct zygote_setup *z)
 		die(13);
 	__asm__ volatile("jmp *%1" ::"D"(z->slot), "r"(stub->start) : "memory");
 	__builtin_unreachable();
-}
-
-/* The gaps between what stays: the stub region and the vDSO with its data. */
-static void find_gaps(struct sys_platform *p, struct stub_config *config)
-{
-	uint64_t keep[3][2] = {
-		{STUB_TEXT_ADDR, STUB_REGION_END},
-		{p->base.vvar_start, p->base.vdso_end},
-		{GUEST_VA_END, GUEST_VA_END},
-	};
-	uint64_t at = 0;
-
-	/* The filter is coarse: the stub can't reach the last 4 GiB before its own region. Nothing is there. */
-	keep[0][0] = CLEAR_END;
-
-	if (p->base.vdso_start && p->base.vvar_start < STUB_TEXT_ADDR) {
-		memcpy(keep[1], keep[0], sizeof(keep[0]));
-		keep[0][0] = p->base.vvar_start;
-		keep[0][1] = p->base.vdso_end;
-	}
-	for (size_t i = 0; i < 3; i++) {
-		if (keep[i][1] == 0)
-			continue;
-		if (keep[i][0] > at) {
-			config->gap[config->gap_count].start = at;
-			config->gap[config->gap_count++].end = keep[i][0];
-		}
-		at = keep[i][1];
-	}
 }
 
 /* Nothing of the sentry's registers may reach a guest. Also waits until the old world is gone. */
@@ -223,9 +260,7 @@ int zygote_start(struct sys_platform *p)
 	z->memfd = proc->memfd;
 	z->slot = slot_address(c->index);
 	z->prog_len = filter_build(z->prog);
-	z->config.fp_mask = p->xfeatures;
-	z->config.can_spin = p->spin_limit != 0;
-	find_gaps(p, &z->config);
+	z->vdso_to = SBX_HOLE_END + (random_u64() % (1UL << 26)) * PAGE_SIZE;
 	pid = hc_fork(0);
 	if (pid == 0)
 		zygote_child(z);
@@ -244,6 +279,11 @@ int zygote_start(struct sys_platform *p)
 	ret = thread_start(proc_reaper, p, "reaper");
 	if (ret == 0)
 		ret = clean_state(c);
+	if (ret == 0 && c->slot->fs_base) {
+		p->base.vdso_start += c->slot->fs_base - p->base.vvar_start;
+		p->base.vdso_end += c->slot->fs_base - p->base.vvar_start;
+		p->base.vvar_start = c->slot->fs_base;
+	}
 	kfree(z);
 	return ret;
 drop_slot:

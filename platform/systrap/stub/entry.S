@@ -64,13 +64,17 @@ stub_entry_safe:
 	mov	%r15, R_R15(%rdi)
 	call	stub_on_syscall
 
-	/* Loads everything from the slot and goes. A kick that arrives in here restarts it. */
+	mov	%rsp, %rdi
+	and	$-SLOT_SIZE, %rdi
+
+	/* rdi = slot. Loads everything from it and goes. A kick that arrives in here restarts it. */
 	.globl	stub_leave
 stub_leave:
-	mov	%gs:SLOT_SELF, %rdi
 	mov	SLOT_STACK(%rdi), %rsp
 	cmpl	$0, SLOT_KICK(%rdi)
 	jne	1f
+	cmpl	$0, SLOT_FAR(%rdi)
+	jne	2f
 	pushq	R_EFLAGS(%rdi)
 	popfq
 	mov	R_RAX(%rdi), %rax
@@ -94,8 +98,38 @@ stub_leave_jump:
 	jmp	*%gs:R_RIP
 	.globl	stub_leave_end
 stub_leave_end:
-1:	call	stub_on_kick
+1:	push	%rdi
+	push	%rdi
+	call	stub_on_kick
+	pop	%rdi
 	jmp	stub_leave
+
+	/* The guest has %gs for itself: the slow way out, which needs no register. */
+2:	pushq	$0x2b
+	pushq	R_RSP(%rdi)
+	pushq	R_EFLAGS(%rdi)
+	pushq	$0x33
+	pushq	R_RIP(%rdi)
+	mov	R_RAX(%rdi), %rax
+	mov	R_RCX(%rdi), %rcx
+	mov	R_R11(%rdi), %r11
+	mov	R_RSI(%rdi), %rsi
+	mov	R_RDX(%rdi), %rdx
+	mov	R_R10(%rdi), %r10
+	mov	R_R8(%rdi), %r8
+	mov	R_R9(%rdi), %r9
+	mov	R_RBX(%rdi), %rbx
+	mov	R_RBP(%rdi), %rbp
+	mov	R_R12(%rdi), %r12
+	mov	R_R13(%rdi), %r13
+	mov	R_R14(%rdi), %r14
+	mov	R_R15(%rdi), %r15
+	mov	R_RDI(%rdi), %rdi
+	.globl	stub_leave_iret
+stub_leave_iret:
+	iretq
+	.globl	stub_leave_far_end
+stub_leave_far_end:
 
 	/* The first thread of the zygote: rdi = slot, gs set. Its old world is unmapped, then it waits. */
 	.globl	stub_start
@@ -113,6 +147,7 @@ thread_main:
 	call	stub_serve
 	mov	SLOT_FRAME(%rbx), %rax
 	test	%rax, %rax
+	mov	%rbx, %rdi
 	jz	stub_leave
 	mov	%rax, %rsp
 	mov	$SYS_sigreturn, %eax

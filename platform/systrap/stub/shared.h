@@ -27,6 +27,9 @@
 /* slot.turn: who may use the slot, and whether the other one sleeps on the word. */
 #define TURN_SENTRY	1 /* else the stub's */
 #define TURN_SLEEPS	2 /* the one who waits is (about to be) in futex_wait */
+#define SPIN_CLASSES	64
+#define SPIN_PENALTY_MAX 127
+
 #define TURN_DEAD	4 /* set by the sentry's reaper: the process is gone */
 
 /* slot.kind, from the stub */
@@ -49,6 +52,7 @@
 #define CMD_COPY_IN	25 /* arg[0] guest address, arg[1] size (to SLOT_DATA): bytes copied */
 #define CMD_COPY_OUT	26
 #define CMD_CMPXCHG	27 /* arg[0] address, [1] expected, [2] desired: arg[0] 0 or -EFAULT, arg[1] found */
+#define CMD_PATCH	29 /* as struct stub_patch says */
 #define CMD_CLEAR	28 /* unmap everything but the stub's and the vDSO's */
 
 /* Offsets for assembler; checked by static asserts in the sentry. */
@@ -57,6 +61,7 @@
 #define SLOT_FRAME	0x50
 #define SLOT_KICK	0x58
 #define SLOT_BUSY	0x5c
+#define SLOT_FAR	0x70
 #define SLOT_REGS	0x80
 #define R_R15		(SLOT_REGS + 0)
 #define R_R14		(SLOT_REGS + 8)
@@ -105,8 +110,10 @@ struct stub_slot {
 	uint64_t frame; /* struct ucontext of the frame that the thread will return through; 0: none */
 	uint32_t kick;	/* look at the sentry before going on */
 	uint32_t busy;	/* inside the vDSO on the stub's behalf */
-	uint64_t spin;	/* how often to look before sleeping */
-	uint64_t pad0[3];
+	uint64_t spin;	/* how often to look before sleeping; 0: no processor to spare */
+	uint32_t stub_cpu, sentry_cpu; /* where each was when it last woke: no use to spin for one's own */
+	uint32_t far; /* %gs is the guest's: leave by iret */
+	uint32_t pad0[3];
 	struct stub_regs regs; /* at 0x80: 152 bytes */
 	uint64_t pad1;
 	uint32_t tid; /* at 0x120: cleared by the host when the thread is gone */
@@ -117,6 +124,8 @@ struct stub_slot {
 		uint64_t size;
 	} altstack; /* argument of sigaltstack */
 	uint64_t fs_base; /* a new thread's */
+	/* the stub's memory of which calls are worth spinning for, by number */
+	uint8_t penalty[SPIN_CLASSES], skip[SPIN_CLASSES];
 	/* counts, for --stats only */
 	uint64_t spins_won, sleeps, tier0;
 };
@@ -129,8 +138,6 @@ struct stub_config {
 		uint64_t start, end;
 	} gap[4]; /* what CMD_CLEAR unmaps */
 	uint64_t fp_mask; /* XSAVE components */
-	uint64_t can_spin;
-	uint64_t vdso_clock_gettime, vdso_gettimeofday, vdso_time, vdso_getcpu;
 };
 
 /* At STUB_TEXT_ADDR. */
@@ -149,6 +156,16 @@ struct stub_frame {
 	uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags;
 	uint16_t cs, gs, fs, ss;
 	uint64_t err, trapno, oldmask, cr2, fpstate, reserved[8], sigmask;
+};
+
+/* CMD_PATCH's order, at SLOT_DATA */
+struct stub_patch {
+	uint64_t text, text_size, text_prot; /* pages */
+	uint64_t start;			     /* of the jump */
+	uint64_t pool, pool_size, tramp, code_size; /* code_size 0: the trampoline stands already */
+	uint32_t alone;			     /* no other thread runs */
+	uint8_t jump[5];
+	uint8_t code[64];
 };
 
 struct stub_siginfo {

@@ -44,22 +44,56 @@ static void post(struct stub_slot *s, uint32_t kind)
 		stub_sys(SYS_futex, (long)&s->turn, FUTEX_WAKE, 1, 0);
 }
 
-static void await(struct stub_slot *s)
+static uint32_t this_cpu(void)
 {
-	uint64_t spin = s->spin;
-	uint32_t t;
+	uint32_t lo, hi, aux;
 
-	for (uint64_t i = 0; i < spin; i++) {
-		if (!(__atomic_load_n(&s->turn, __ATOMIC_ACQUIRE) & TURN_SENTRY)) {
+	__asm__ volatile("rdtscp" : "=a"(lo), "=d"(hi), "=c"(aux));
+	return aux & 0xfff;
+}
+
+static int is_ours(struct stub_slot *s)
+{
+	return !(__atomic_load_n(&s->turn, __ATOMIC_ACQUIRE) & TURN_SENTRY);
+}
+
+/* Looks for a while: worth it when the sentry runs on another processor and calls of this kind used to be
+ * answered soon. */
+static int spin(struct stub_slot *s, unsigned class)
+{
+	uint64_t n = s->spin;
+
+	if (!n)
+		return 0;
+	if (s->skip[class]) {
+		s->skip[class]--;
+		return 0;
+	}
+	for (uint64_t i = 0; i < n; i++) {
+		if (is_ours(s)) {
+			s->penalty[class] /= 2;
 			s->spins_won++;
-			return;
+			return 1;
 		}
+		if (i == 8 && s->sentry_cpu == s->stub_cpu)
+			return 0;
 		__builtin_ia32_pause();
 	}
+	s->penalty[class] = s->penalty[class] < SPIN_PENALTY_MAX ? s->penalty[class] * 2 + 1 : SPIN_PENALTY_MAX;
+	s->skip[class] = s->penalty[class];
+	return 0;
+}
+
+static void await(struct stub_slot *s, unsigned class)
+{
+	uint32_t t;
+
+	if (spin(s, class))
+		return;
 	for (;;) {
 		t = __atomic_load_n(&s->turn, __ATOMIC_ACQUIRE);
 		if (!(t & TURN_SENTRY))
-			return;
+			break;
 		if (!(t & TURN_SLEEPS) &&
 		    !__atomic_compare_exchange_n(&s->turn, &t, t | TURN_SLEEPS, 0, __ATOMIC_SEQ_CST,
 						 __ATOMIC_ACQUIRE))
@@ -67,6 +101,7 @@ static void await(struct stub_slot *s)
 		s->sleeps++;
 		stub_sys(SYS_futex, (long)&s->turn, FUTEX_WAIT, t | TURN_SLEEPS, 0);
 	}
+	s->stub_cpu = this_cpu();
 }
 
 /* ---- commands */
@@ -157,6 +192,65 @@ static void fp(struct stub_slot *s, int load)
 		__asm__ volatile("xsave64 (%0)" ::"r"(area), "a"(lo), "d"(hi) : "memory");
 }
 
+static void store_jump(uint8_t *at, const uint8_t *jump)
+{
+	for (int i = 0; i < 5; i++)
+		at[i] = jump[i];
+}
+
+/* The jump in one store, when it lies in one aligned word: other threads see the old or the new instruction. */
+static void store_word(uint64_t start, const uint8_t *jump)
+{
+	uint64_t *word = (uint64_t *)(start & ~7UL), v = *word;
+	unsigned shift = 8 * (start & 7);
+	uint64_t bits = 0;
+
+	for (int i = 0; i < 5; i++)
+		bits |= (uint64_t)jump[i] << (8 * i);
+	v = (v & ~(0xffffffffffUL << shift)) | bits << shift;
+	__atomic_store_n(word, v, __ATOMIC_SEQ_CST);
+}
+
+/* Taking a right away and giving it back interrupts all processors that run this process: they fetch anew. */
+static void sync_cores(const struct stub_patch *o)
+{
+	stub_sys(SYS_mprotect, (long)o->text, (long)o->text_size, PROT_R | PROT_X, 0);
+	stub_sys(SYS_mprotect, (long)o->text, (long)o->text_size, PROT_R | PROT_W | PROT_X, 0);
+}
+
+static long patch(struct stub_slot *s)
+{
+	struct stub_patch *o = (struct stub_patch *)((char *)s + SLOT_DATA);
+	volatile uint8_t *first = (volatile uint8_t *)o->start;
+	long r;
+
+	if (o->code_size) {
+		r = stub_sys(SYS_mprotect, (long)o->pool, (long)o->pool_size, PROT_R | PROT_W | PROT_X, 0);
+		if (r == 0 && stub_copy((void *)o->tramp, o->code, o->code_size) != o->code_size)
+			r = -EFAULT;
+		stub_sys(SYS_mprotect, (long)o->pool, (long)o->pool_size, PROT_R | PROT_X, 0);
+		if (r < 0)
+			return r;
+	}
+	r = stub_sys(SYS_mprotect, (long)o->text, (long)o->text_size, PROT_R | PROT_W | PROT_X, 0);
+	if (r < 0)
+		return r;
+	if ((o->start & 7) <= 3) {
+		store_word(o->start, o->jump);
+	} else if (o->alone) {
+		store_jump((uint8_t *)o->start, o->jump);
+	} else {
+		/* who comes by meets int3, and is sent there again by the sentry */
+		*first = 0xcc;
+		sync_cores(o);
+		for (int i = 1; i < 5; i++)
+			first[i] = o->jump[i];
+		sync_cores(o);
+		*first = o->jump[0];
+	}
+	return stub_sys(SYS_mprotect, (long)o->text, (long)o->text_size, (long)o->text_prot, 0);
+}
+
 static void command(struct stub_slot *s, uint32_t kind)
 {
 	char *data = (char *)s + SLOT_DATA;
@@ -196,6 +290,9 @@ static void command(struct stub_slot *s, uint32_t kind)
 		s->arg[0] = (uint64_t)(long)stub_cmpxchg((uint32_t *)s->arg[0], &found, (uint32_t)s->arg[2]);
 		s->arg[1] = found;
 		break;
+	case CMD_PATCH:
+		s->arg[0] = (uint64_t)patch(s);
+		break;
 	case CMD_CLEAR:
 		stub_clear();
 		break;
@@ -211,7 +308,7 @@ void stub_serve(struct stub_slot *s)
 	uint32_t kind;
 
 	for (;;) {
-		await(s);
+		await(s, (unsigned)s->nr % SPIN_CLASSES);
 		kind = s->kind;
 		if (kind == CMD_RESUME || kind == CMD_CONTINUE)
 			break;
@@ -273,8 +370,10 @@ static void in_stub(struct stub_slot *s, int sig, struct stub_frame *f)
 
 	if (sig == STUB_SIG_KICK) {
 		s->kick = 1;
-		if (ip >= (uint64_t)stub_leave && ip < (uint64_t)stub_leave_end)
+		if (ip >= (uint64_t)stub_leave && ip < (uint64_t)stub_leave_far_end) {
 			f->rip = (uint64_t)stub_leave;
+			f->rdi = (uint64_t)s;
+		}
 		return;
 	}
 	if (sig == SIGSYS) {
@@ -286,7 +385,7 @@ static void in_stub(struct stub_slot *s, int sig, struct stub_frame *f)
 		 * they were just loaded; the step that counts begins after the last jump. */
 		if (ip == (uint64_t)stub_leave_jump)
 			f->rip = s->regs.rip;
-		else if (ip < (uint64_t)stub_leave || ip > (uint64_t)stub_leave_end)
+		else if (ip < (uint64_t)stub_leave || ip > (uint64_t)stub_leave_far_end)
 			f->eflags &= ~(uint64_t)EFLAGS_TF;
 		return;
 	}

@@ -19,6 +19,10 @@
 #define EFLAGS_AC    0x40000
 #define ARCH_X86_64  0xc000003eu
 
+#define PROT_R 1
+#define PROT_W 2
+#define PROT_X 4
+
 #define FUTEX_WAIT 0
 #define FUTEX_WAKE 1
 
@@ -31,7 +35,7 @@ void stub_on_signal(int sig, struct stub_siginfo *info, struct stub_frame *f);
 void stub_thread_init(struct stub_slot *s);
 
 /* entry.S */
-extern const char stub_syscall_entry[], stub_leave[], stub_leave_jump[], stub_leave_end[], stub_copy_insn[], stub_copy_fixup[],
+extern const char stub_syscall_entry[], stub_leave[], stub_leave_jump[], stub_leave_far_end[], stub_copy_insn[], stub_copy_fixup[],
 	stub_cmpxchg_insn[], stub_cmpxchg_fixup[];
 uint64_t stub_copy(void *dst, const void *src, uint64_t n);
 int stub_cmpxchg(uint32_t *p, uint32_t *expected, uint32_t desired);
