@@ -102,6 +102,10 @@ bool vma_name_equal(const struct vma_name *a, const struct vma_name *b);
 /* The end of the part from start that is mapped without holes and visible, at most end. */
 uaddr_t mm_covered(const struct mm *mm, uaddr_t start, uaddr_t end);
 
+/* mm.c: an mm without VMAs for ctx's space; and making it the one that the space's platform asks. */
+MUST_CHECK int mm_alloc(struct context *ctx, struct mm **out);
+void mm_own_aspace(struct mm *mm);
+
 /* limits.c: RLIMIT_AS, RLIMIT_DATA: would `pages` more pages (data: private writable) be too many? */
 bool mm_may_expand(const struct mm *mm, struct rlimits *limits, uint64_t pages, bool data);
 /* As Linux's heuristic overcommit: a single request for more than the machine has is refused. */

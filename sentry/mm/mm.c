@@ -2,8 +2,6 @@
  * that the platform keeps inside the guest's range. */
 #include "sentry/mm/mm.h"
 
-#include <string.h>
-
 #include "platform/base/random.h"
 #include "sentry/mm/internal.h"
 
@@ -66,7 +64,7 @@ static uaddr_t mm_alloc_hidden(void *owner, uaddr_t near, uint64_t reach, uint64
 	return at;
 }
 
-static int mm_alloc(struct context *ctx, struct mm **out)
+int mm_alloc(struct context *ctx, struct mm **out)
 {
 	struct mm *mm = kmalloc(sizeof(*mm));
 
@@ -82,7 +80,7 @@ static int mm_alloc(struct context *ctx, struct mm **out)
 	return 0;
 }
 
-static void mm_own_aspace(struct mm *mm)
+void mm_own_aspace(struct mm *mm)
 {
 	mm->as->owner = mm;
 	mm->as->alloc_hidden = mm_alloc_hidden;
@@ -159,110 +157,4 @@ void mm_put(struct mm *mm)
 	aspace_put(mm->as);
 	kfree(mm->fixups);
 	kfree(mm);
-}
-
-void mm_fork_begin(struct mm *mm)
-{
-	mutex_lock(&mm->lock);
-}
-
-void mm_fork_end(struct mm *mm)
-{
-	mutex_unlock(&mm->lock);
-}
-
-/* The parts of the books that aren't VMAs. */
-static void mm_copy_fields(struct mm *n, const struct mm *mm)
-{
-	n->mmap_top = mm->mmap_top;
-	n->brk_start = mm->brk_start;
-	n->brk = mm->brk;
-	n->start_code = mm->start_code;
-	n->end_code = mm->end_code;
-	n->start_data = mm->start_data;
-	n->end_data = mm->end_data;
-	n->start_stack = mm->start_stack;
-	n->arg_start = mm->arg_start;
-	n->arg_end = mm->arg_end;
-	n->env_start = mm->env_start;
-	n->env_end = mm->env_end;
-	memcpy(n->auxv, mm->auxv, sizeof(n->auxv));
-	n->auxv_count = mm->auxv_count;
-	n->dumpable = __atomic_load_n(&mm->dumpable, __ATOMIC_RELAXED);
-	n->exe = mm->exe;
-	if (n->exe)
-		n->exe->ops->get(n->exe);
-}
-
-static int mm_copy_vma(struct mm *n, const struct vma *from)
-{
-	struct vma *v = kmemdup(from, sizeof(*from));
-
-	if (!v)
-		return -ENOMEM;
-	v->flags &= ~(uint32_t)LINUX_MAP_LOCKED; /* locks aren't inherited */
-	vma_name_get(v->anon_name);
-	if (v->file)
-		vma_set_file(v, v->file);
-	vma_link(n, v);
-	return 0;
-}
-
-int mm_fork(struct mm *mm, struct context *child, struct mm **out)
-{
-	uint32_t fixups = 0;
-	struct mm *n;
-	int ret = mm_alloc(child, &n);
-
-	if (ret < 0)
-		return ret;
-	mm_copy_fields(n, mm);
-	for (struct vma *v = vma_first(mm); v; v = vma_next(v))
-		fixups += v->dontfork || v->wipeonfork;
-	if (fixups) {
-		n->fixups = kmalloc(fixups * sizeof(*n->fixups));
-		if (!n->fixups)
-			goto fail;
-	}
-	for (struct vma *v = vma_first(mm); v; v = vma_next(v)) {
-		if (v->dontfork || v->wipeonfork)
-			n->fixups[n->fixup_count++] =
-				(struct mm_fixup){v->start, v->end, v->prot, !v->dontfork};
-		if (!v->dontfork && mm_copy_vma(n, v) < 0)
-			goto fail;
-	}
-	mm_own_aspace(n);
-	*out = n;
-	return 0;
-fail:
-	/* mm's own VMAs still hold every file: nothing is destroyed under its lock. */
-	mm_put(n);
-	return -ENOMEM;
-}
-
-int mm_fork_finish(struct mm *mm, struct context *ctx)
-{
-	int ret = 0;
-
-	/* Threads that share mm find nothing: the child that has it began alone. */
-	if (!__atomic_load_n(&mm->fixup_count, __ATOMIC_RELAXED))
-		return 0;
-	mutex_lock(&mm->lock);
-	for (uint32_t i = 0; i < mm->fixup_count && ret == 0; i++) {
-		const struct mm_fixup *f = &mm->fixups[i];
-
-		if (f->wipe) {
-			struct map_request r = {
-				.addr = f->start, .size = f->end - f->start, .prot = f->prot, .fd = -1};
-
-			ret = mm_ops(mm)->map(ctx, &r);
-		} else {
-			ret = mm_ops(mm)->unmap(ctx, f->start, f->end - f->start);
-		}
-	}
-	kfree(mm->fixups);
-	mm->fixups = NULL;
-	mm->fixup_count = 0;
-	mutex_unlock(&mm->lock);
-	return ret;
 }

@@ -218,6 +218,22 @@ Test(mm, brk_grows_and_shrinks)
 	teardown();
 }
 
+static void check_child(struct mm *m2, struct context *child)
+{
+	struct mm *parent = mm;
+	struct context *parent_ctx = ctx;
+
+	mm = m2;
+	ctx = child;
+	check_all();
+	cr_assert_eq(map_at(BASE + 20 * PAGE_SIZE, 1, RW, PRIVATE | LINUX_MAP_FIXED, NULL, 0),
+		     BASE + 20 * PAGE_SIZE);
+	cr_assert_eq(mm_munmap(mm, ctx, BASE, 3 * PAGE_SIZE), 0);
+	check_all();
+	mm = parent;
+	ctx = parent_ctx;
+}
+
 Test(mm, fork_copies_and_fixes_up)
 {
 	struct context *child;
@@ -239,6 +255,7 @@ Test(mm, fork_copies_and_fixes_up)
 	cr_assert_eq(m2->locked_pages, 0);
 	cr_assert_eq(m2->total_pages, mm->total_pages - 1);
 	cr_assert_neq(m2->id, mm->id);
+	check_child(m2, child);
 	mm_put(m2);
 	fake_platform_ops.context_destroy(child);
 	check_all();
@@ -471,6 +488,23 @@ static void step(unsigned *seed)
 	}
 }
 
+/* A fork's books agree with its space. */
+static void check_fork(void)
+{
+	struct context *child;
+	struct mm *m2;
+
+	fake->fail_at = 0;
+	mm_fork_begin(mm);
+	cr_assert_eq(fake_platform_ops.context_fork(ctx, &child), 0);
+	cr_assert_eq(mm_fork(mm, child, &m2), 0);
+	mm_fork_end(mm);
+	cr_assert_eq(mm_fork_finish(m2, child), 0);
+	check_child(m2, child);
+	mm_put(m2);
+	fake_platform_ops.context_destroy(child);
+}
+
 static void run_random(unsigned seed, int steps, bool failures)
 {
 	for (int i = 0; i < steps; i++) {
@@ -502,6 +536,8 @@ static void run_random(unsigned seed, int steps, bool failures)
 			step(&seed);
 		}
 		check_all();
+		if (i % 40 == 0)
+			check_fork();
 		cr_assert_eq(vma_tree_gap(mm, size, PAGE_SIZE, GUEST_VA_MIN, high),
 			     naive_gap(size, GUEST_VA_MIN, high));
 	}
