@@ -102,10 +102,11 @@ $(B)/platform/systrap/blob.o: $(STUB_BIN)
 room: $(call obj,$(filter $(R)/%,$(LIB_SRC) $(MAINS)))
 
 # ---- unit tests: one program of all *_test.c files, linked against everything ---------------------------
+comma := ,
 UNIT := $(B)/unit-tests
 $(UNIT): $(call obj,$(TEST_SRC) $(wildcard tests/harness/*.c)) $(B)/libsbx.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(CFLAGS_$(MODE)) $(filter-out -static-pie,$(LDFLAGS_$(MODE))) -pie -o $@ $(filter %.o,$^) \
+	$(Q)$(CC) $(CFLAGS_$(MODE)) $(filter-out -static-pie -Wl$(comma)--gc-sections,$(LDFLAGS_$(MODE))) -pie -o $@ $(filter %.o,$^) \
 		-Wl,--start-group $(B)/libsbx.a -Wl,--end-group -lcriterion -lpthread
 
 $(B)/libsbx.a: $(call obj,$(LIB_SRC))
