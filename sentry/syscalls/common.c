@@ -90,6 +90,13 @@ int at_begin_null(struct task *t, int dirfd, uaddr_t name, bool allow_null, stru
 		n->at = task_at(t, NULL);
 		return 0;
 	}
+	return at_use_dir(t, dirfd, n);
+}
+
+int at_use_dir(struct task *t, int dirfd, struct at_name *n)
+{
+	int ret;
+
 	n->dir = fdtable_get(t->fds, dirfd);
 	ret = -EBADF;
 	if (!n->dir)

@@ -34,6 +34,8 @@ struct at_name {
 /* allow_null: a null pointer reads as "" (AT_EMPTY_PATH since Linux 6.11). */
 MUST_CHECK int at_begin(struct task *t, int dirfd, uaddr_t name, struct at_name *n);
 MUST_CHECK int at_begin_null(struct task *t, int dirfd, uaddr_t name, bool allow_null, struct at_name *n);
+/* Starts at dirfd even though the name is absolute (RESOLVE_IN_ROOT). On failure n is ended. */
+MUST_CHECK int at_use_dir(struct task *t, int dirfd, struct at_name *n);
 void at_end(struct at_name *n);
 /* LOOKUP_* from the AT_* flags of a call that follows links unless told otherwise. */
 static inline uint32_t at_lookup(uint32_t flags)

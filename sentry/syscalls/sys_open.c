@@ -73,6 +73,8 @@ static int64_t do_open(struct task *t, int dirfd, uaddr_t uname, const struct li
 	if (ret < 0)
 		return ret;
 	ret = at_begin(t, dirfd, uname, &n);
+	if (ret == 0 && (how->resolve & LINUX_RESOLVE_IN_ROOT) && dirfd != LINUX_AT_FDCWD && !n.dir)
+		ret = at_use_dir(t, dirfd, &n);
 	if (ret < 0)
 		return ret;
 	ret = vfs_open(&n.at, n.name, (uint32_t)how->flags, (uint32_t)how->mode, resolve_bits(how->resolve), &f);
