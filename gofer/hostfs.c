@@ -55,9 +55,10 @@ static void attr_of(const struct server *s, const struct statx *st, struct gofer
 	};
 	if ((int64_t)a->size < 0)
 		a->size = 0; /* some pseudo files */
-	if (s->squash && a->uid == OVERFLOW_HOST_ID)
+	/* of ids that can't be named here, nearly all are root's */
+	if (s->squash && a->uid == OVERFLOW_HOST_ID && s->own_uid != OVERFLOW_HOST_ID)
 		a->uid = 0;
-	if (s->squash && a->gid == OVERFLOW_HOST_ID)
+	if (s->squash && a->gid == OVERFLOW_HOST_ID && s->own_gid != OVERFLOW_HOST_ID)
 		a->gid = 0;
 }
 

@@ -40,7 +40,8 @@ struct server {
 	const struct gofer_root *roots; /* [I] borrowed */
 	size_t root_count;		/* [I] */
 	int proc_fd;			/* [I] /proc/self/fd, or -1 */
-	bool squash;			/* [I] ids of the host can't be given: show 0 for the overflow id */
+	bool squash;			/* [I] most ids of the host have no name here: show 0 for the overflow id */
+	uint32_t own_uid, own_gid;	/* [I] */
 	pthread_mutex_t lock;
 	struct node **hash;		/* [lock] */
 	size_t hash_size, node_count;	/* [lock] */

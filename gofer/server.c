@@ -49,6 +49,8 @@ int server_init(struct server *s, const struct gofer_root *roots, size_t root_co
 		s->open_max = MIN(rl.rlim_cur / 2, 65536UL);
 	s->proc_fd = hc_openat(AT_FDCWD, "/proc/self/fd", O_PATH | O_DIRECTORY, 0);
 	s->squash = !maps_all_ids();
+	s->own_uid = hc_getuid();
+	s->own_gid = hc_getgid();
 	nodes_init(s);
 	return 0;
 }

@@ -31,6 +31,7 @@ struct child {
 	int fd_count;
 	uint64_t namespaces;
 	bool map_all_ids; /* the caller is root: keep its power over files of every owner */
+	uint32_t uid, gid; /* the caller's */
 };
 
 size_t launch_add_root(struct launch *l, int fd, bool read_only, bool public_only)
@@ -90,15 +91,33 @@ static int place_fds(struct child *c)
 	return (int)syscall(SYS_close_range, c->fd_count, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
 }
 
-static void write_file(const char *path, const char *text)
+static bool write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok;
 
 	if (fd < 0)
-		return;
-	/* an id that can't be mapped stays unmapped: less power, not more */
-	(void)!write(fd, text, strlen(text));
+		return false;
+	ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
 	close(fd);
+	return ok;
+}
+
+/* Which ids the child can name: all of ours, or just its own, so that the user's files are seen as the user's.
+ * What can't be mapped stays unmapped: less power, not more. */
+static void map_ids(const struct child *c)
+{
+	char text[64];
+
+	if (c->map_all_ids && write_file("/proc/self/uid_map", "0 0 4294967295")) {
+		write_file("/proc/self/gid_map", "0 0 4294967295");
+		return;
+	}
+	snprintf(text, sizeof(text), "%u %u 1", c->uid, c->uid);
+	write_file("/proc/self/uid_map", text);
+	write_file("/proc/self/setgroups", "deny");
+	snprintf(text, sizeof(text), "%u %u 1", c->gid, c->gid);
+	write_file("/proc/self/gid_map", text);
 }
 
 /* Never returns. */
@@ -118,10 +137,8 @@ static NORETURN void child_main(struct child *c, int parent_pid, int report_fd)
 	setsid(); /* the terminal's signals go to sbx, which passes on what the guest is to get */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (c->namespaces & CLONE_NEWUSER && c->map_all_ids) {
-		write_file("/proc/self/uid_map", "0 0 4294967295");
-		write_file("/proc/self/gid_map", "0 0 4294967295");
-	}
+	if (c->namespaces & CLONE_NEWUSER)
+		map_ids(c);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	/* report_fd travels above the ordinary ones */
 	report_fd = fcntl(report_fd, F_DUPFD_CLOEXEC, FD_MAX);
@@ -139,6 +156,8 @@ static int spawn(struct child *c, int *pidfd, char *err, size_t err_size)
 	int report[2], child_errno = 0, parent = getpid();
 	long pid;
 
+	c->uid = geteuid();
+	c->gid = getegid();
 	args.pidfd = (uint64_t)(uintptr_t)pidfd;
 	if (pipe2(report, O_CLOEXEC) < 0) {
 		snprintf(err, err_size, "cannot make a pipe: %s", strerror(errno));

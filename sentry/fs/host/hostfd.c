@@ -150,12 +150,24 @@ static uint32_t stream_ready(struct file *f)
 	return now;
 }
 
-const struct file_ops hostfd_stream_ops = {
-	.read = stream_read,
-	.write = stream_write,
-	.ready = stream_ready,
-	.ioctl = hostfd_ioctl,
-};
+#define STREAM_OPS .read = stream_read, .write = stream_write, .ready = stream_ready, .ioctl = hostfd_ioctl
+
+/* pipes and sockets are named by number */
+static const struct file_ops hostfd_stream_ops = {STREAM_OPS};
+static const struct file_ops hostfd_device_ops = {STREAM_OPS, .name = "host:[device]"};
+
+static const struct file_ops *ops_for(const struct hostfd *h)
+{
+	switch (h->type) {
+	case LINUX_S_IFREG:
+		return &hostfd_regular_ops;
+	case LINUX_S_IFIFO:
+	case LINUX_S_IFSOCK:
+		return &hostfd_stream_ops;
+	default:
+		return &hostfd_device_ops;
+	}
+}
 
 /* ---- the inode: also for those who open it again through /proc/self/fd (/dev/stdout) */
 
@@ -169,7 +181,7 @@ static int host_open(struct inode *i, struct file *f)
 		return host;
 	if ((FILE_CAN_READ(f) && !reads) || (FILE_CAN_WRITE(f) && !writes))
 		return -EACCES;
-	f->ops = h->type == LINUX_S_IFREG ? &hostfd_regular_ops : &hostfd_stream_ops;
+	f->ops = ops_for(h);
 	f->wq = &h->wq;
 	return 0;
 }
@@ -281,8 +293,7 @@ int hostfd_file_create(struct vfs *v, int host_fd, uint32_t flags, const struct 
 	regular = h->type == LINUX_S_IFREG;
 	if (regular && (hc_fcntl(host_fd, F_GETFL, 0) & O_APPEND))
 		flags |= LINUX_O_APPEND;
-	ret = file_create_anon(v, regular ? &hostfd_regular_ops : &hostfd_stream_ops, h, flags, h->type | 0666, cred,
-			       &h->wq, &f);
+	ret = file_create_anon(v, ops_for(h), h, flags, h->type | 0666, cred, &h->wq, &f);
 	if (ret < 0) {
 		if (h->watched)
 			poller_remove(&h->watch);

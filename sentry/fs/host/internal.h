@@ -39,6 +39,6 @@ static inline void hostfd_arm(struct hostfd *h, uint32_t events)
 }
 void *hostfd_buf(struct hostfd_dir *d);
 
-extern const struct file_ops hostfd_stream_ops, hostfd_regular_ops;
+extern const struct file_ops hostfd_regular_ops;
 
 int64_t hostfd_ioctl(struct file *f, uint32_t cmd, uint64_t arg, const struct usermem *um, const struct cred *cred);

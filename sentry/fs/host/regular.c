@@ -151,4 +151,5 @@ const struct file_ops hostfd_regular_ops = {
 	.ioctl = hostfd_ioctl,
 	.release = regular_release,
 	.seekable = true,
+	.name = "host:[file]",
 };

@@ -286,6 +286,25 @@ int overlay_create(struct vfs *v, struct inode *upper, struct inode *const *lowe
 	return 0;
 }
 
+/* The root is seen with the upper's attributes: a fresh one takes the lower's. */
+static int look_like(struct inode *upper, struct inode *low, const struct cred *cred)
+{
+	struct iattr a = {.valid = ATTR_UID | ATTR_GID | ATTR_FORCE};
+	struct kstat st;
+	int ret = real_getattr(low, &st);
+
+	if (ret < 0)
+		return ret;
+	a.uid = st.uid;
+	a.gid = st.gid;
+	ret = real_setattr(upper, &a, cred);
+	if (ret < 0)
+		return ret;
+	a = (struct iattr){.valid = ATTR_MODE | ATTR_ATIME | ATTR_MTIME | ATTR_FORCE, .mode = st.mode & 07777,
+			   .atime = st.atime, .mtime = st.mtime};
+	return real_setattr(upper, &a, cred);
+}
+
 int overlay_over_super(struct vfs *v, struct super *upper, struct super *lower, struct super **out)
 {
 	struct inode *low = lower->root->inode;
@@ -299,7 +318,9 @@ int overlay_over_super(struct vfs *v, struct super *upper, struct super *lower, 
 	user_ns_put(ns);
 	if (ret < 0)
 		return ret;
-	ret = overlay_create(v, upper->root->inode, &low, 1, cred, "overlay", NULL, out);
+	ret = look_like(upper->root->inode, low, cred);
+	if (ret == 0)
+		ret = overlay_create(v, upper->root->inode, &low, 1, cred, "overlay", NULL, out);
 	cred_put(cred);
 	return ret;
 }
