@@ -46,8 +46,7 @@ static struct super *overlay_over(struct boot *b, struct super *lower)
 	int ret = tmpfs_super_create(b->vfs, "upper", "mode=755", true, &upper);
 
 	if (ret == 0) {
-		ret = overlay_create(b->vfs, upper->root->inode, &lower->root->inode, 1, b->root_cred, "overlay",
-				     NULL, &s);
+		ret = overlay_over_super(b->vfs, upper, lower, &s);
 		super_put(upper);
 	}
 	if (ret < 0)
