@@ -226,7 +226,8 @@ static ssize_t recv_records_locked(struct unix_sock *u, struct sock_msg *m, size
 	ret = ring_copy_locked(u, m->uio, n);
 	if (ret <= 0)
 		return ret;
-	unix_scm_give(u, first == files ? NULL : first, m, peek);
+	if (!files || first != files) /* else credentials and descriptors come together */
+		unix_scm_give(u, first, m, peek);
 	if (files && u->read_pos + (uint64_t)ret > files->start)
 		unix_scm_give(u, files, m, peek);
 	if (!peek) {
