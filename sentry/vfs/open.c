@@ -108,7 +108,7 @@ static int claim_write(struct file *f)
 /* A file of the object at p. Permission was checked. */
 static int open_file(const struct path *p, uint32_t flags, const struct cred *cred, struct file **out)
 {
-	const uint32_t once = LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_NOCTTY | LINUX_O_CLOEXEC;
+	const uint32_t once = LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_CLOEXEC; /* the kernel looks at O_NOCTTY */
 	struct file *f;
 	int ret = file_alloc(p, p->dentry->inode, flags & ~once, cred, &f);
 

@@ -433,7 +433,7 @@ int devpts_open_peer(struct file *f, uint32_t flags, struct file **out)
 	int ret;
 
 	if (f->ops != &pty_master_ops)
-		return -ENOTTY;
+		return f->ops == &pty_slave_ops ? -EIO : -ENOTTY;
 	ret = at_dir(&at, &dir, f->path.mnt->ns, f->cred);
 	if (ret < 0)
 		return ret;

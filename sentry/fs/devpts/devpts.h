@@ -15,6 +15,6 @@ MUST_CHECK int devpts_create_pair(struct vfs *v, struct mount_ns *ns, const stru
 /* The host's window changed: as TIOCSWINSZ on the master, with its SIGWINCH. */
 void devpts_set_winsize(struct file *master, uint16_t rows, uint16_t cols);
 
-/* ioctl(2) TIOCGPTPEER: opens the slave of f with flags LINUX_O_*. -ENOTTY when f is no master. The caller
+/* ioctl(2) TIOCGPTPEER: opens the slave of f with flags LINUX_O_*. -ENOTTY when f is no terminal, -EIO for a slave. The caller
  * installs the descriptor. */
 MUST_CHECK int devpts_open_peer(struct file *f, uint32_t flags, struct file **out);

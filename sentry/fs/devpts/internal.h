@@ -59,6 +59,7 @@ struct pty {
 	uint32_t column, canon_column; /* [lock] */
 	uint8_t *out;	/* [I] ring of TTY_OUT_RING bytes */
 	uint32_t out_tail, out_head; /* [lock] free-running */
+	uint32_t out_batch; /* [lock] out_head before the write of the master that is being taken in */
 	struct waitq master_wq, slave_wq;
 };
 
@@ -104,8 +105,8 @@ static inline bool pty_is(const struct pty *p, int cc, uint8_t c)
 void pty_input_locked(struct pty *p, uint8_t c, struct pty_events *ev);
 /* Bytes from the master; returns how many were taken (0: no room). */
 size_t pty_input_bytes_locked(struct pty *p, const uint8_t *buf, size_t n, struct pty_events *ev);
-/* The slave's read: bytes, 0 (an end-of-file), -EAGAIN, -EFAULT */
-ssize_t pty_read_locked(struct pty *p, struct uio *dst, struct pty_events *ev);
+/* The slave's read: bytes, 0 (an end-of-file), -EAGAIN, -EFAULT. nonblocking: VMIN isn't waited for. */
+ssize_t pty_read_locked(struct pty *p, struct uio *dst, bool nonblocking, struct pty_events *ev);
 bool pty_input_available(const struct pty *p, bool poll);
 /* What FIONREAD tells. */
 uint32_t pty_input_count(const struct pty *p);

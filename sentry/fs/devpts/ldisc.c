@@ -37,7 +37,7 @@ static bool is_continuation(const struct pty *p, uint8_t c)
 
 static void put(struct pty *p, uint8_t c)
 {
-	if (pty_in_used(p) >= TTY_IN_SIZE - 1)
+	if (pty_in_used(p) >= TTY_IN_SIZE)
 		return; /* callers make room first; a marked 0xff may still not fit */
 	bit_set(p->line_end, p->in_head, false);
 	bit_set(p->is_eof, p->in_head, false);
@@ -99,9 +99,14 @@ void pty_flush_input_locked(struct pty *p, struct pty_events *ev)
 	ev->master |= OUT_EVENTS;
 }
 
+/* On Linux a flush reaches neither what the master's own buffer (4 KiB) has taken over, nor, of course, what
+ * it has read; the echo of what is just being typed hasn't got there yet. */
 void pty_flush_output_locked(struct pty *p, struct pty_events *ev)
 {
-	p->out_tail = p->out_head;
+	uint32_t keep = MIN(p->out_batch - p->out_tail, TTY_IN_SIZE);
+
+	if (p->out_head - p->out_tail > keep)
+		p->out_head = p->out_tail + keep;
 	if (p->packet) {
 		p->packet_status |= LINUX_TIOCPKT_FLUSHWRITE;
 		ev->master |= IN_EVENTS | EV_PRI;
@@ -292,10 +297,8 @@ static bool canonical_char(struct pty *p, uint8_t c, struct pty_events *ev)
 	} else if (ext && echo && pty_is(p, LINUX_VREPRINT, c)) {
 		reprint(p, c);
 	} else if (c == '\n') {
-		if (echo || pty_l(p, LINUX_ECHONL)) {
-			finish_erasing(p);
+		if (echo || pty_l(p, LINUX_ECHONL))
 			pty_echo_raw(p, '\n');
-		}
 		end_line(p, c, false, ev);
 	} else if (pty_is(p, LINUX_VEOF, c)) {
 		end_line(p, 0, true, ev);
@@ -393,17 +396,17 @@ size_t pty_input_bytes_locked(struct pty *p, const uint8_t *buf, size_t n, struc
 	uint32_t out_before = p->out_head;
 	size_t i = 0;
 
+	p->out_batch = p->out_head;
 	for (; i < n; i++) {
-		uint32_t room = TTY_IN_SIZE - 1 - pty_in_used(p);
+		uint32_t used = pty_in_used(p);
 
-		if (room == 0) {
-			/* A line that is too long loses characters; lines that wait to be read hold the
-			 * writer up. */
+		if (used >= TTY_IN_SIZE - 1) {
+			/* In a line that is too long each character takes the place of the last; lines that
+			 * wait to be read hold the writer up. */
 			if (!pty_l(p, LINUX_ICANON) || p->in_canon != p->in_tail)
 				break;
-			if (pty_i(p, LINUX_IMAXBEL))
-				pty_out_byte(p, '\a');
-			p->in_head--;
+			if (used == TTY_IN_SIZE)
+				p->in_head--;
 		}
 		if (is_raw(p)) {
 			put(p, buf[i]);
@@ -412,6 +415,7 @@ size_t pty_input_bytes_locked(struct pty *p, const uint8_t *buf, size_t n, struc
 		}
 		pty_input_locked(p, buf[i], ev);
 	}
+	p->out_batch = p->out_head;
 	throttle(p, ev);
 	if (p->out_head != out_before)
 		ev->master |= IN_EVENTS;
@@ -482,22 +486,22 @@ static ssize_t read_canonical(struct pty *p, struct uio *dst)
 	return ret;
 }
 
-static ssize_t read_raw(struct pty *p, struct uio *dst)
+static ssize_t read_raw(struct pty *p, struct uio *dst, bool nonblocking)
 {
 	uint32_t used = pty_in_used(p), min = p->t.c_cc[LINUX_VMIN], time = p->t.c_cc[LINUX_VTIME];
 
 	if (used == 0)
 		return min == 0 && time == 0 ? 0 : -EAGAIN;
 	/* With a timer between bytes, what is there is given at once: as if the timer had run out. */
-	if (time == 0 && used < min && used < dst->resid)
+	if (time == 0 && used < min && used < dst->resid && !nonblocking)
 		return -EAGAIN;
 	return copy_out(p, dst, (uint32_t)MIN((uint64_t)used, dst->resid));
 }
 
-ssize_t pty_read_locked(struct pty *p, struct uio *dst, struct pty_events *ev)
+ssize_t pty_read_locked(struct pty *p, struct uio *dst, bool nonblocking, struct pty_events *ev)
 {
 	bool was_full = pty_in_used(p) >= TTY_IN_SIZE - 1;
-	ssize_t ret = pty_l(p, LINUX_ICANON) ? read_canonical(p, dst) : read_raw(p, dst);
+	ssize_t ret = pty_l(p, LINUX_ICANON) ? read_canonical(p, dst) : read_raw(p, dst, nonblocking);
 
 	if (was_full && pty_in_used(p) < TTY_IN_SIZE - 1)
 		ev->master |= OUT_EVENTS;

@@ -183,5 +183,6 @@ ssize_t pty_write_locked(struct pty *p, struct uio *src)
 			break;
 		}
 	}
+	p->out_batch = p->out_head;
 	return total ? total : -EAGAIN;
 }

@@ -157,7 +157,7 @@ static ssize_t slave_read(struct file *f, struct uio *dst, uint64_t *pos)
 	if (pty_file_hung(p, f))
 		ret = 0;
 	else
-		ret = pty_read_locked(p, dst, &ev);
+		ret = pty_read_locked(p, dst, (f->flags & LINUX_O_NONBLOCK) != 0 || dst->nowait, &ev);
 	mutex_unlock(&p->lock);
 	pty_fire(p, &ev);
 	return ret;

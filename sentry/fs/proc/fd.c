@@ -90,7 +90,7 @@ static int show_fdinfo(struct pseudo_node *n, struct file *reader, struct strbuf
 		return -ENOENT;
 	strbuf_printf(out, "pos:\t%lu\nflags:\t0%o\nmnt_id:\t%lu\nino:\t%lu\n",
 		      f->ops->seekable ? __atomic_load_n(&f->pos, __ATOMIC_RELAXED) : 0,
-		      __atomic_load_n(&f->flags, __ATOMIC_RELAXED) | (cloexec > 0 ? LINUX_O_CLOEXEC : 0),
+		      (__atomic_load_n(&f->flags, __ATOMIC_RELAXED) & ~(uint32_t)LINUX_O_NOCTTY) | (cloexec > 0 ? LINUX_O_CLOEXEC : 0),
 		      f->path.mnt ? f->path.mnt->id : 15, f->inode->ino);
 	if (f->ops->show_fdinfo)
 		f->ops->show_fdinfo(f, out);
@@ -174,4 +174,16 @@ int proc_fd_iterate(struct pseudo_node *n, struct pseudo_iter *it, uint64_t from
 	}
 	fdtable_put(fds, NULL);
 	return 0;
+}
+
+uint32_t proc_fd_count(const struct pseudo_node *n)
+{
+	struct fdtable *fds = node_fds(n);
+	uint32_t count = 0;
+
+	if (fds) {
+		count = fds->count;
+		fdtable_put(fds, NULL);
+	}
+	return count;
 }

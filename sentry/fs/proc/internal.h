@@ -74,7 +74,7 @@ int proc_fdinfo_lookup(struct pseudo_node *n, const char *name, size_t len, stru
 int proc_fd_iterate(struct pseudo_node *n, struct pseudo_iter *it, uint64_t from);
 bool proc_fd_alive(struct pseudo_node *n); /* n is a descriptor's link: sets its mode */
 bool proc_is_fd(const struct pseudo_node *n);
-int proc_fd_dir_may(struct pseudo_node *n, const struct cred *cred);
+uint32_t proc_fd_count(const struct pseudo_node *n);
 /* links.c */
 int proc_exe_follow(struct pseudo_node *n, const struct cred *cred, struct path *out);
 int proc_cwd_follow(struct pseudo_node *n, const struct cred *cred, struct path *out);

@@ -321,6 +321,8 @@ static void proc_attributes(struct pseudo_node *n, struct kstat *st)
 {
 	if (!n->ctx && n->inode->ino == 1)
 		st->nlink += __atomic_load_n(&proc_kernel(n)->process_count, __ATOMIC_RELAXED);
+	if (n->ctx && n->entry->lookup == proc_fd_lookup)
+		st->size = proc_fd_count(n);
 }
 
 static const struct pseudo_fs proc_pseudo = {

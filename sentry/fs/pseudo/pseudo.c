@@ -172,9 +172,34 @@ const struct inode_ops pseudo_dir_ops = {
 	.lookup = pseudo_dir_lookup,
 };
 
+/* In /proc a name that isn't there can't be made, either: Linux says so with ENOENT. */
+static int no_mknod(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev,
+		    const struct cred *cred, struct inode **out)
+{
+	(void)dir, (void)name, (void)len, (void)mode, (void)rdev, (void)cred, (void)out;
+	return -ENOENT;
+}
+
+static int no_mkdir(struct inode *dir, const char *name, size_t len, uint32_t mode, const struct cred *cred,
+		    struct inode **out)
+{
+	(void)dir, (void)name, (void)len, (void)mode, (void)cred, (void)out;
+	return -ENOENT;
+}
+
+static int no_symlink(struct inode *dir, const char *name, size_t len, const char *target,
+		      const struct cred *cred, struct inode **out)
+{
+	(void)dir, (void)name, (void)len, (void)target, (void)cred, (void)out;
+	return -ENOENT;
+}
+
 const struct inode_ops pseudo_dir_ops_checked = {
 	NODE_OPS,
 	.lookup = pseudo_dir_lookup,
+	.mknod = no_mknod,
+	.mkdir = no_mkdir,
+	.symlink = no_symlink,
 	.revalidate = node_revalidate,
 };
 
