@@ -9,7 +9,7 @@
  *   mmap over the slots   in one exact form (a forked child replaces its parent's)
  *   clone                 exactly fork to a child of the sentry, or exactly a thread
  *   recvmsg on 0, close and dup2(2, 0) on descriptors below STUB_FD_MAX, prctl(PDEATHSIG, KILL),
- *                         getppid, exit */
+ *                         getppid, sched_yield, exit */
 #include "platform/systrap/internal.h"
 
 #include "platform/systrap/filter.h"
@@ -199,6 +199,8 @@ static void thread_rules(struct builder *b)
 	arg32_is_one_of(b, 0, CLONE_PARENT, STUB_THREAD_FLAGS);
 	end(b);
 	begin(b, SYS_getppid);
+	end(b);
+	begin(b, SYS_sched_yield);
 	end(b);
 	begin(b, SYS_exit);
 	end(b);

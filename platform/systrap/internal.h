@@ -222,6 +222,10 @@ void fpu_probe(struct sys_platform *p);
 /* The FP state of c's frame into the slot area of child (a thread to be). */
 void fpu_copy_frame(struct sys_context *c, struct sys_context *child);
 
+/* facts.c */
+void systrap_publish(struct context *c, const struct context_facts *f);
+uint64_t vdso_symbol(uint64_t base, uint64_t size, const char *name);
+
 /* cputime.c */
 /* Shares out what proc has used since the last time; before a context comes or goes. */
 void cputime_settle(struct sys_proc *proc);

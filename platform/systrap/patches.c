@@ -206,9 +206,15 @@ uint64_t patch_ip_to_guest(struct sys_context *c, uint64_t ip)
 	if (!proc->patches)
 		return ip;
 	LOCK(&proc->lock);
-	s = site_by_tramp(proc->patches, ip, &off);
-	if (s && !patch_ip_out(&s->plan, s->call, off, &out))
-		out = ip;
+	if (ip == sys_platform(c->base.platform)->stub->syscall) {
+		/* at the stub's door, the call not yet made: rcx says where from */
+		s = site_by_tramp(proc->patches, c->regs.rcx, &off);
+		out = s ? s->call : c->regs.rcx - REGS_SYSCALL_INSN_SIZE;
+	} else {
+		s = site_by_tramp(proc->patches, ip, &off);
+		if (s && !patch_ip_out(&s->plan, s->call, off, &out))
+			out = ip;
+	}
 	mutex_unlock(&proc->lock);
 	return out;
 }
@@ -601,6 +607,8 @@ void patch_arrival(struct sys_context *c)
 	} else {
 		STAT_INC(c, sites_refused);
 		t->count = TRAPS_REFUSED;
+		c->slot->hopeless[HOPELESS_INDEX(call + REGS_SYSCALL_INSN_SIZE)] =
+			(uint32_t)(call + REGS_SYSCALL_INSN_SIZE);
 	}
 }
 

@@ -114,7 +114,7 @@ const struct platform_ops systrap_platform_ops = {
 	.copy_out = systrap_copy_out,
 	.poke = systrap_poke,
 	.cmpxchg_u32 = systrap_cmpxchg_u32,
-	.publish = NULL,
+	.publish = systrap_publish,
 	.cpu_time = systrap_cpu_time,
 	.resident = systrap_resident,
 };

@@ -39,6 +39,7 @@ struct zygote_setup {
 	int sock, memfd;
 	uint64_t slot;	  /* address in the child */
 	uint64_t vdso_to; /* where its vDSO (with data) is to be */
+	uint64_t clock_gettime; /* offset in the vDSO, or 0 */
 	struct sock_filter prog[FILTER_MAX];
 	unsigned prog_len;
 };
@@ -135,6 +136,9 @@ static void build_config(const struct zygote_setup *z, uint64_t vdso)
 		STUB_CONF_ADDR, 3);
 	config->sentry = (uint64_t)hc_getppid();
 	config->fp_mask = z->platform->xfeatures;
+	if (z->clock_gettime)
+		config->vdso_clock_gettime =
+			(vdso ? vdso + (p->vdso_start - p->vvar_start) : p->vdso_start) + z->clock_gettime;
 	if (vdso)
 		find_gaps(config, vdso, vdso + (p->vdso_end - p->vvar_start));
 	else
@@ -260,6 +264,8 @@ int zygote_start(struct sys_platform *p)
 	z->memfd = proc->memfd;
 	z->slot = slot_address(c->index);
 	z->prog_len = filter_build(z->prog);
+	z->clock_gettime = vdso_symbol(p->base.vdso_start, p->base.vdso_end - p->base.vdso_start,
+				       "__vdso_clock_gettime");
 	z->vdso_to = SBX_HOLE_END + (random_u64() % (1UL << 26)) * PAGE_SIZE;
 	pid = hc_fork(0);
 	if (pid == 0)

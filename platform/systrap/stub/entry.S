@@ -33,23 +33,39 @@ stub_restorer:
 	syscall
 	ud2
 
-	/* From a trampoline: rcx = address after the call, r11 free, the rest the guest's. */
+	/* From a trampoline: rcx = address after the call, r11 free, the rest the guest's. Up to stub_quick_end
+	 * a kick is taken as if the call had not been made yet. */
 	.globl	stub_syscall_entry
 stub_syscall_entry:
 	mov	%rsp, %gs:R_RSP
-	.globl	stub_entry_safe
-stub_entry_safe:
 	mov	%gs:SLOT_STACK, %rsp
 	pushfq
-	popq	%gs:R_EFLAGS
+	pop	%r11
+	.globl	stub_quick_flags
+stub_quick_flags:			/* the flags are in r11 */
+	mov	%rax, %gs:R_RAX
+	.globl	stub_quick_number
+stub_quick_number:			/* the number is in the slot */
+	cmp	$QUICK_CALLS, %rax
+	jae	1f
+	mov	%gs:SLOT_QUICK(,%rax,4), %eax
+	sub	$1, %eax
+	jc	1f
+	incq	%gs:SLOT_TIER0
+	push	%r11
+	popfq
+	mov	%gs:R_RSP, %rsp
+	jmp	*%rcx
+1:	mov	%gs:R_RAX, %rax
+	.globl	stub_quick_end
+stub_quick_end:
 	cld
 	mov	%rdi, %gs:R_RDI
 	mov	%gs:SLOT_SELF, %rdi
-	mov	%rax, R_RAX(%rdi)
 	mov	%rax, R_ORIG(%rdi)
 	mov	%rcx, R_RCX(%rdi)
 	mov	%rcx, R_RIP(%rdi)
-	mov	R_EFLAGS(%rdi), %r11
+	mov	%r11, R_EFLAGS(%rdi)
 	mov	%r11, R_R11(%rdi)
 	mov	%rsi, R_RSI(%rdi)
 	mov	%rdx, R_RDX(%rdi)

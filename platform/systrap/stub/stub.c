@@ -328,6 +328,12 @@ void stub_serve(struct stub_slot *s)
 
 void stub_on_syscall(struct stub_slot *s)
 {
+	int64_t result;
+
+	if (s->fast && stub_answer(s, (int64_t)s->regs.rax, s->regs.rdi, s->regs.rsi, &result)) {
+		s->regs.rax = (uint64_t)result;
+		return;
+	}
 	s->frame = 0;
 	s->nr = (int64_t)s->regs.rax;
 	s->arg[0] = s->regs.rdi;
@@ -351,6 +357,14 @@ void stub_on_kick(struct stub_slot *s)
 
 static void trap(struct stub_slot *s, struct stub_frame *f, int64_t nr)
 {
+	int64_t result;
+
+	/* Other sites go to the sentry, to be patched. */
+	if (s->fast && s->hopeless[HOPELESS_INDEX(f->rip)] == (uint32_t)f->rip &&
+	    stub_answer(s, nr, f->rdi, f->rsi, &result)) {
+		f->rax = (uint64_t)result;
+		return;
+	}
 	s->frame = (uint64_t)f;
 	s->nr = nr;
 	s->arg[0] = f->rdi;
@@ -361,6 +375,20 @@ static void trap(struct stub_slot *s, struct stub_frame *f, int64_t nr)
 	s->arg[5] = f->r9;
 	post(s, MSG_TRAP);
 	stub_serve(s);
+}
+
+/* The first steps of a call are undone: as if it stood before them. */
+static void undo_quick(struct stub_slot *s, struct stub_frame *f)
+{
+	uint64_t ip = f->rip;
+
+	if (ip >= (uint64_t)stub_quick_flags)
+		f->eflags = f->r11;
+	if (ip >= (uint64_t)stub_quick_number)
+		f->rax = s->regs.rax;
+	if (ip > (uint64_t)stub_syscall_entry)
+		f->rsp = s->regs.rsp;
+	f->rip = (uint64_t)stub_syscall_entry;
 }
 
 /* A signal that came while the stub itself ran. */
@@ -413,7 +441,9 @@ void stub_on_signal(int sig, struct stub_siginfo *info, struct stub_frame *f)
 	struct stub_slot *s =
 		(struct stub_slot *)((uint64_t)__builtin_frame_address(0) & ~(uint64_t)(SLOT_SIZE - 1));
 
-	if (f->rip - STUB_TEXT_ADDR < STUB_TEXT_SIZE || s->busy) {
+	if (sig == STUB_SIG_KICK && f->rip >= (uint64_t)stub_syscall_entry && f->rip < (uint64_t)stub_quick_end) {
+		undo_quick(s, f);
+	} else if (f->rip - STUB_TEXT_ADDR < STUB_TEXT_SIZE || s->busy) {
 		in_stub(s, sig, f);
 		return;
 	}

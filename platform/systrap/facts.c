@@ -1,0 +1,60 @@
+/* facts.c: what a stub may answer in the sentry's place. It all lies in the slot, where the guest could change
+ * it: a guest that does so lies to itself. */
+#include "platform/systrap/internal.h"
+
+#include <elf.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+/* Answers that fit the table: not negative, and one less than what a word holds. */
+static void quick(struct stub_slot *s, unsigned nr, int64_t value)
+{
+	s->quick[nr] = value >= 0 && value < UINT32_MAX ? (uint32_t)value + 1 : 0;
+}
+
+void systrap_publish(struct context *ctx, const struct context_facts *f)
+{
+	struct stub_slot *s = sys_context(ctx)->slot;
+
+	if (f->no_fast) {
+		s->fast = 0;
+		memset(s->quick, 0, sizeof(s->quick));
+		return;
+	}
+	quick(s, SYS_getpid, f->pid);
+	quick(s, SYS_gettid, f->tid);
+	quick(s, SYS_getppid, f->ppid);
+	quick(s, SYS_getuid, f->uid);
+	quick(s, SYS_geteuid, f->euid);
+	quick(s, SYS_getgid, f->gid);
+	quick(s, SYS_getegid, f->egid);
+	s->fast = FAST_TIME | FAST_SELF;
+}
+
+/* An image of size bytes at base, which is the host kernel's own: offset of a symbol, or 0. */
+uint64_t vdso_symbol(uint64_t base, uint64_t size, const char *name)
+{
+	const Elf64_Ehdr *eh = (const Elf64_Ehdr *)base;
+	const Elf64_Phdr *ph = (const Elf64_Phdr *)(base + eh->e_phoff);
+	const Elf64_Sym *sym = NULL;
+	const char *str = NULL;
+
+	if (!base || size < sizeof(*eh) || memcmp(eh->e_ident, ELFMAG, SELFMAG) ||
+	    eh->e_phoff + eh->e_phnum * sizeof(*ph) > size)
+		return 0;
+	for (int i = 0; i < eh->e_phnum; i++) {
+		if (ph[i].p_type != PT_DYNAMIC || ph[i].p_offset + ph[i].p_memsz > size)
+			continue;
+		for (const Elf64_Dyn *d = (const Elf64_Dyn *)(base + ph[i].p_offset); d->d_tag != DT_NULL; d++) {
+			if (d->d_tag == DT_SYMTAB && d->d_un.d_ptr < size)
+				sym = (const Elf64_Sym *)(base + d->d_un.d_ptr);
+			else if (d->d_tag == DT_STRTAB && d->d_un.d_ptr < size)
+				str = (const char *)(base + d->d_un.d_ptr);
+		}
+	}
+	/* The table has no length of its own; the strings follow it. */
+	for (; sym && str && (const char *)(sym + 1) <= str; sym++)
+		if (sym->st_name < size && !strcmp(str + sym->st_name, name) && sym->st_value < size)
+			return sym->st_value;
+	return 0;
+}
