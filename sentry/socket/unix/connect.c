@@ -92,14 +92,14 @@ int unix_listen(struct socket *s, const struct sock_caller *c, int backlog)
 /* Both locked: the last checks, then the connection. */
 static int link_locked(struct unix_sock *u, struct unix_sock *l, struct unix_sock *e)
 {
-	if (u->state == UNIX_CONNECTED)
-		return -EISCONN;
-	if (u->state != UNIX_UNCONNECTED)
-		return -EINVAL;
 	if (l->dead || l->state != UNIX_LISTENING || (l->shut & UNIX_RCV_SHUT))
 		return -ECONNREFUSED;
 	if (l->accept_count > l->backlog)
 		return -EAGAIN;
+	if (u->state == UNIX_CONNECTED)
+		return -EISCONN;
+	if (u->state != UNIX_UNCONNECTED)
+		return -EINVAL;
 	e->embryo = true;
 	if (l->addr) {
 		refs_get(&l->addr->refs);
@@ -237,8 +237,11 @@ int unix_connect_dgram(struct socket *s, const struct sock_caller *c, const stru
 	mutex_unlock(&u->lock);
 	unix_wait_forget(u);
 	waitq_wake(&s->wq, OUT_EVENTS);
-	if (old)
+	if (old) {
+		if (old != other)
+			unix_dgram_disconnected(u, old);
 		unix_put(old);
+	}
 	return 0;
 }
 

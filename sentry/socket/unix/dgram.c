@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "platform/abi/errno.h"
+#include "platform/abi/fcntl.h"
 #include "platform/base/arena.h"
 #include "sentry/socket/unix/internal.h"
 
@@ -71,6 +72,31 @@ static int find_target(struct unix_sock *u, const struct sock_caller *c, struct 
 	return 0;
 }
 
+void unix_dgram_disconnected(struct unix_sock *u, struct unix_sock *old)
+{
+	struct unix_msg *m, *tmp;
+	struct list msgs;
+
+	list_init(&msgs);
+	mutex_lock(&u->lock);
+	list_splice_tail(&msgs, &u->msgs);
+	u->msg_bytes = 0;
+	__atomic_store_n(&u->msg_count, 0, __ATOMIC_RELEASE);
+	mutex_unlock(&u->lock);
+	if (list_empty(&msgs))
+		return;
+	list_for_each_safe(m, tmp, &msgs, node) {
+		list_del(&m->node);
+		unix_msg_free(m);
+	}
+	unix_wait_wake(u);
+	mutex_lock(&old->lock);
+	if (!old->dead && old->peer == u)
+		__atomic_store_n(&old->s.error, ECONNRESET, __ATOMIC_RELEASE);
+	mutex_unlock(&old->lock);
+	waitq_wake(&old->s.wq, EV_ERR);
+}
+
 /* A connected datagram socket whose peer is gone is unconnected again. */
 static int peer_is_dead(struct unix_sock *u, struct unix_sock *to)
 {
@@ -83,8 +109,10 @@ static int peer_is_dead(struct unix_sock *u, struct unix_sock *to)
 	if (was_peer)
 		__atomic_store_n(&u->peer, NULL, __ATOMIC_RELEASE);
 	mutex_unlock(&u->lock);
-	if (was_peer)
+	if (was_peer) {
+		unix_dgram_disconnected(u, to);
 		unix_put(to);
+	}
 	return -ECONNREFUSED;
 }
 
@@ -187,6 +215,8 @@ ssize_t unix_dgram_send(struct socket *s, const struct sock_caller *c, struct so
 	ret = socket_take_error(s);
 	if (ret)
 		return -ret;
+	if (s->type == LINUX_SOCK_DGRAM && (unix_shut(u) & UNIX_SND_SHUT))
+		return n > (uint32_t)s->sndbuf - 32u ? -EMSGSIZE : -EPIPE;
 	ret = find_target(u, c, m, &to);
 	if (ret < 0)
 		return ret;
@@ -200,11 +230,16 @@ ssize_t unix_dgram_send(struct socket *s, const struct sock_caller *c, struct so
 	return ret < 0 ? ret : (ssize_t)n;
 }
 
-static ssize_t nothing_there(struct unix_sock *u)
+/* Datagram sockets that are shut down end a wait, but say nothing to those who don't wait. */
+static ssize_t nothing_there(struct unix_sock *u, const struct sock_msg *m)
 {
-	if (u->shut & UNIX_RCV_SHUT)
+	const struct file *f = u->s.file;
+
+	if (!(u->shut & UNIX_RCV_SHUT))
+		return -EAGAIN;
+	if (u->s.type == LINUX_SOCK_SEQPACKET)
 		return 0;
-	return -EAGAIN;
+	return (m->flags & LINUX_MSG_DONTWAIT) || (f && (f->flags & LINUX_O_NONBLOCK)) ? -EAGAIN : 0;
 }
 
 /* Takes the first message off the queue, or (peek) looks at it. */
@@ -216,7 +251,7 @@ static ssize_t recv_locked(struct unix_sock *u, struct sock_msg *m, struct unix_
 	ssize_t ret = 0;
 
 	if (!msg)
-		return nothing_there(u);
+		return nothing_there(u, m);
 	n = MIN((uint64_t)msg->len, m->uio->resid);
 	if (n) {
 		ret = uio_put(m->uio, msg->data, n);

@@ -210,6 +210,8 @@ ssize_t unix_stream_recv(struct socket *s, const struct sock_caller *c, struct s
 ssize_t unix_dgram_send(struct socket *s, const struct sock_caller *c, struct sock_msg *m);
 ssize_t unix_dgram_recv(struct socket *s, const struct sock_caller *c, struct sock_msg *m);
 void unix_msg_free(struct unix_msg *msg);
+/* u is no longer connected to old: what is queued is dropped, and old, if it was connected back, is told. */
+void unix_dgram_disconnected(struct unix_sock *u, struct unix_sock *old);
 /* Room at peer for a message of u's, as poll sees it; registers u as a waiter when there is none. */
 bool unix_dgram_has_room(struct unix_sock *u, struct unix_sock *peer);
 

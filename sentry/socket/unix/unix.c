@@ -381,6 +381,8 @@ static int64_t unix_ioctl(struct socket *s, uint32_t cmd, uint64_t arg, const st
 static int unix_setsockopt(struct socket *s, const struct sock_caller *c, int level, int name, const void *val,
 			   uint32_t len)
 {
+	if (level != LINUX_SOL_SOCKET)
+		return -EOPNOTSUPP;
 	return socket_setsockopt_generic(s, c, level, name, val, len);
 }
 
