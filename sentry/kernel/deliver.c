@@ -128,10 +128,12 @@ static void stop_wait(struct task *t)
 {
 	struct process *p = t->process;
 	bool last, continued;
+	uint32_t epoch;
 	int sig;
 
 	mutex_lock(&p->lock);
 	sig = p->p->stop_signal;
+	epoch = p->p->cont_count;
 	last = signal_stop_count_locked(t);
 	mutex_unlock(&p->lock);
 	if (!sig)
@@ -143,7 +145,9 @@ static void stop_wait(struct task *t)
 		return;
 	}
 	task_state_set(t, 'T');
-	while (__atomic_load_n(&p->p->stop_signal, __ATOMIC_SEQ_CST) && !ptrace_is_traced(t) &&
+	/* A continue ends this stop even when the next has begun by the time we look. */
+	while (__atomic_load_n(&p->p->stop_signal, __ATOMIC_SEQ_CST) &&
+	       __atomic_load_n(&p->p->cont_count, __ATOMIC_SEQ_CST) == epoch && !ptrace_is_traced(t) &&
 	       !(__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & TASK_WORK_EXIT))
 		task_park(t);
 	task_state_set(t, 'R');
