@@ -137,12 +137,27 @@ const struct inode_ops ovl_special_inode_ops = {OVL_INODE_OPS};
 
 /* ---- the super */
 
+static int super_statfs(struct super *s, struct linux_statfs *out)
+{
+	return s->ops && s->ops->statfs ? s->ops->statfs(s, out) : 0;
+}
+
 static int ovl_statfs(struct super *s, struct linux_statfs *out)
 {
 	struct ovl_fs *fs = s->fs;
 	struct super *real = (fs->upper ? fs->upper : fs->lowers[0])->super;
-	int ret = real->ops && real->ops->statfs ? real->ops->statfs(real, out) : 0;
+	int ret = super_statfs(real, out);
 
+	/* Differs from Linux, which shows the upper layer alone: what the first lower one uses is used here too,
+	 * and can't be freed. */
+	if (ret == 0 && fs->upper && fs->lower_count) {
+		struct linux_statfs low = {0};
+
+		if (super_statfs(fs->lowers[0]->super, &low) == 0 && low.f_bsize > 0 && out->f_bsize > 0) {
+			out->f_blocks += (low.f_blocks - low.f_bfree) * low.f_bsize / out->f_bsize;
+			out->f_files += low.f_files - low.f_ffree;
+		}
+	}
 	out->f_type = OVERLAY_MAGIC;
 	return ret;
 }
