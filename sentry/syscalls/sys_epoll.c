@@ -103,10 +103,12 @@ static int64_t epoll_loop(struct task *t, struct file *ep, struct linux_epoll_ev
 	return ret;
 }
 
+#define EVENTS_MAX 65536
+
 static int64_t do_epoll_wait(struct task *t, int epfd, uaddr_t out, int max, const struct poll_limit *limit)
 {
 	const int fit = (int)(TASK_BOUNCE_SIZE / sizeof(struct linux_epoll_event));
-	struct linux_epoll_event few[8], *ev = few;
+	struct linux_epoll_event few[8], *ev = few, *large = NULL;
 	struct file *ep;
 	int64_t ret;
 
@@ -120,16 +122,16 @@ static int64_t do_epoll_wait(struct task *t, int epfd, uaddr_t out, int max, con
 	ret = -EINVAL;
 	if (!file_is_epoll(ep))
 		goto put;
-	if ((size_t)max > ARRAY_SIZE(few)) {
-		ret = -ENOMEM;
+	if (max > fit) { /* rarely asked for */
+		max = MIN(max, EVENTS_MAX);
+		ev = large = kmalloc((size_t)max * sizeof(*ev));
+	} else if ((size_t)max > ARRAY_SIZE(few)) {
 		ev = task_bounce(t);
-		if (!ev)
-			goto put;
-		max = MIN(max, fit);
 	}
-	ret = epoll_loop(t, ep, ev, max, limit);
+	ret = ev ? epoll_loop(t, ep, ev, max, limit) : -ENOMEM;
 	if (ret > 0 && copy_to_user(t, out, ev, (size_t)ret * sizeof(*ev)) < 0)
 		ret = -EFAULT;
+	kfree(large);
 put:
 	file_put(ep);
 	return ret;
