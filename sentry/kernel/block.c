@@ -14,8 +14,8 @@ static int block(struct task *t, uint64_t deadline, bool killable)
 		w = __atomic_exchange_n(&t->wake, 0, __ATOMIC_SEQ_CST);
 		if (w & WAKE_EVENT)
 			return 0;
-		if (killable ? (__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & TASK_WORK_EXIT) != 0 :
-			       task_interrupted(t))
+		if (killable ? (__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & TASK_WORK_EXIT) != 0
+			     : task_interrupted(t))
 			return -ERESTARTSYS;
 		expected = 0;
 		if (!__atomic_compare_exchange_n(&t->wake, &expected, WAKE_SLEEP, false, __ATOMIC_SEQ_CST,
@@ -107,7 +107,8 @@ static ssize_t attempt(const struct file_op *op)
 	int ret;
 
 	if (UNLIKELY(f->ops->tty && !f->ops->tty_master)) {
-		ret = op->write ? tty_check_write(op->t, f->ops->tty(f)) : tty_check_read(op->t, f->ops->tty(f));
+		ret = op->write ? tty_check_write(op->t, f->ops->tty(f))
+				: tty_check_read(op->t, f->ops->tty(f));
 		if (ret < 0)
 			return ret;
 	}

@@ -87,7 +87,8 @@ static bool insn_ok(const struct bpf_insn *i, uint32_t pc, uint32_t count)
 	case LINUX_BPF_RET:
 		return i->code == (LINUX_BPF_RET | LINUX_BPF_K) || i->code == (LINUX_BPF_RET | LINUX_BPF_A);
 	default:
-		return i->code == (LINUX_BPF_MISC | LINUX_BPF_TAX) || i->code == (LINUX_BPF_MISC | LINUX_BPF_TXA);
+		return i->code == (LINUX_BPF_MISC | LINUX_BPF_TAX) ||
+		       i->code == (LINUX_BPF_MISC | LINUX_BPF_TXA);
 	}
 }
 

@@ -1,12 +1,12 @@
-/* clone.c: fork, vfork, clone, clone3: checks, copies or shares every part, gives the child its identity, and
- * starts its thread last. Nothing is visible to others before task_link. */
+/* clone.c: fork, vfork, clone, clone3: checks, copies or shares every part, gives the child its identity,
+ * and starts its thread last. Nothing is visible to others before task_link. */
 #include "sentry/kernel/internal.h"
 
 #include <string.h>
 
-#define NEW_NS                                                                                                 \
-	(LINUX_CLONE_NEWNS | LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC | LINUX_CLONE_NEWPID | LINUX_CLONE_NEWNET | \
-	 LINUX_CLONE_NEWCGROUP | LINUX_CLONE_NEWTIME)
+#define NEW_NS                                                                                             \
+	(LINUX_CLONE_NEWNS | LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC | LINUX_CLONE_NEWPID |                \
+	 LINUX_CLONE_NEWNET | LINUX_CLONE_NEWCGROUP | LINUX_CLONE_NEWTIME)
 
 static bool has(uint64_t flags, uint64_t bits)
 {
@@ -42,7 +42,8 @@ static int check_limits(struct task *t)
 
 	if (k->max_tasks && __atomic_load_n(&k->task_count, __ATOMIC_RELAXED) >= k->max_tasks)
 		return -EAGAIN;
-	if (t->cred->uid != 0 && t->p->user && user_tasks(t->p->user) >= task_rlimit(t, LINUX_RLIMIT_NPROC) &&
+	if (t->cred->uid != 0 && t->p->user &&
+	    user_tasks(t->p->user) >= task_rlimit(t, LINUX_RLIMIT_NPROC) &&
 	    !cred_has_cap_in(t->cred, LINUX_CAP_SYS_RESOURCE, k->user_ns) &&
 	    !cred_has_cap_in(t->cred, LINUX_CAP_SYS_ADMIN, k->user_ns))
 		return -EAGAIN;
@@ -159,7 +160,8 @@ static int copy_process(struct task *t, struct task *c, uint64_t flags)
 	if (flags & LINUX_CLONE_SIGHAND)
 		p->p->actions = sigactions_get(from->p->actions);
 	else
-		ret = sigactions_copy(from->p->actions, (flags & LINUX_CLONE_CLEAR_SIGHAND) != 0, &p->p->actions);
+		ret = sigactions_copy(from->p->actions, (flags & LINUX_CLONE_CLEAR_SIGHAND) != 0,
+				      &p->p->actions);
 	if (ret < 0)
 		return ret;
 	mutex_lock(&from->limits.lock);

@@ -1,6 +1,6 @@
 /* deliver.c: what a task does before it goes back to the guest: signals are taken and acted upon, stops are
- * waited out, an interrupted system call is set up to be restarted or ends with EINTR (signal(7)). Runs on the
- * task's own thread without locks. */
+ * waited out, an interrupted system call is set up to be restarted or ends with EINTR (signal(7)). Runs on
+ * the task's own thread without locks. */
 #include "platform/abi/x86_64/nr.h"
 #include "platform/base/log.h"
 #include "sentry/kernel/internal.h"
@@ -87,7 +87,8 @@ static void stop_begin(struct task *t, int sig, uint32_t cont_seen)
 		p->p->stop_signal = sig;
 		p->p->stop_left = 0;
 		p->p->stopped = false;
-		process_for_each(tp, p) {
+		process_for_each(tp, p)
+		{
 			tp->stop_counted = tp->exiting;
 			if (!tp->exiting)
 				p->p->stop_left++;
@@ -231,7 +232,8 @@ static enum outcome deliver(struct task *t, int64_t *restart)
 
 	do
 		o = deliver_one(t, restart);
-	while (o == AGAIN && !(__atomic_load_n(&t->work, __ATOMIC_RELAXED) & (TASK_WORK_STOP | TASK_WORK_EXIT)));
+	while (o == AGAIN &&
+	       !(__atomic_load_n(&t->work, __ATOMIC_RELAXED) & (TASK_WORK_STOP | TASK_WORK_EXIT)));
 	return o;
 }
 

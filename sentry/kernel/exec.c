@@ -1,14 +1,14 @@
-/* exec.c: execve(2) around the loader: arguments are gathered, the file is opened and checked, other threads
- * end, a fresh address space is made (task_exec_begin, called back by the loader once nothing can be refused any
- * more), and then what a new program must not inherit goes. */
+/* exec.c: execve(2) around the loader: arguments are gathered, the file is opened and checked, other
+ * threads end, a fresh address space is made (task_exec_begin, called back by the loader once nothing can
+ * be refused any more), and then what a new program must not inherit goes. */
 #include <string.h>
 
 #include "platform/abi/fcntl.h"
 #include "platform/abi/misc.h"
 #include "platform/abi/fs.h"
 #include "platform/base/log.h"
+#include "sentry/kernel/exec.h"
 #include "sentry/kernel/internal.h"
-#include "sentry/loader/loader.h"
 
 #define ARG_STRLEN_MAX (128 * 1024UL) /* one string */
 #define ARG_TOTAL_MAX  (6UL << 20)    /* three quarters of the usual stack */
@@ -136,7 +136,8 @@ static int gather_user(struct task *t, uaddr_t argv, uaddr_t envp, struct exec_a
 	return 0;
 }
 
-static int gather_kernel(struct task *t, const char *const *argv, const char *const *envp, struct exec_args *a)
+static int gather_kernel(struct task *t, const char *const *argv, const char *const *envp,
+			 struct exec_args *a)
 {
 	struct strings s = {.limit = strings_limit(t)};
 	int ret = 0;
@@ -187,7 +188,8 @@ static int open_checked(struct task *t, const struct path *p, struct file **out)
 	return ret;
 }
 
-static int open_exec(struct task *t, const struct vfs_at *at, const char *name, uint32_t lookup, struct file **out)
+static int open_exec(struct task *t, const struct vfs_at *at, const char *name, uint32_t lookup,
+		     struct file **out)
 {
 	struct path p;
 	int ret = vfs_lookup(at, name, lookup, &p);
@@ -205,7 +207,8 @@ static int make_cred(struct task *t, struct exec_args *a)
 {
 	bool ignore = t->p->exec_nosuid || ptrace_is_traced(t);
 	struct cred *c;
-	int ret = cred_exec(t->cred, ignore ? ID_INVALID : a->set_uid, ignore ? ID_INVALID : a->set_gid, &a->secure, &c);
+	int ret = cred_exec(t->cred, ignore ? ID_INVALID : a->set_uid, ignore ? ID_INVALID : a->set_gid,
+			    &a->secure, &c);
 
 	if (ret < 0)
 		return ret;
@@ -271,9 +274,7 @@ static int end_other_threads(struct task *t)
 		ret = -EAGAIN;
 	else
 		p->p->exec_task = t;
-	process_for_each(tp, p)
-		if (ret == 0 && tp->self != t)
-			task_set_work(tp->self, TASK_WORK_EXIT);
+	process_for_each(tp, p) if (ret == 0 && tp->self != t) task_set_work(tp->self, TASK_WORK_EXIT);
 	mutex_unlock(&p->lock);
 	if (ret < 0)
 		return ret;
@@ -358,7 +359,8 @@ static void reset_actions(struct process *p)
 	for (int i = 0; i < SIG_COUNT; i++) {
 		uaddr_t h = a->action[i].sa_handler;
 
-		a->action[i] = (struct linux_sigaction){.sa_handler = h == LINUX_SIG_IGN ? h : LINUX_SIG_DFL};
+		a->action[i] =
+			(struct linux_sigaction){.sa_handler = h == LINUX_SIG_IGN ? h : LINUX_SIG_DFL};
 	}
 	mutex_unlock(&a->lock);
 }
@@ -452,8 +454,8 @@ static int exec_file(struct task *t, struct file *f, const char *filename, struc
 	return ret;
 }
 
-int64_t task_exec(struct task *t, const struct vfs_at *at, const char *name, const char *filename, uint32_t lookup,
-		  uaddr_t argv, uaddr_t envp)
+int64_t task_exec(struct task *t, const struct vfs_at *at, const char *name, const char *filename,
+		  uint32_t lookup, uaddr_t argv, uaddr_t envp)
 {
 	struct exec_args a = {0};
 	struct file *f;

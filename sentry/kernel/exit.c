@@ -131,7 +131,8 @@ static void pdeath_locked(struct process *child, struct task *dying)
 	struct task_private *tp;
 
 	mutex_lock(&child->lock);
-	process_for_each(tp, child) {
+	process_for_each(tp, child)
+	{
 		struct linux_siginfo info;
 
 		if (!tp->pdeath_signal || tp->parent_task != dying)
@@ -146,9 +147,7 @@ static void set_parent_task_locked(struct process *child, struct task *from, str
 {
 	struct task_private *tp;
 
-	process_for_each(tp, child)
-		if (tp->parent_task == from)
-			tp->parent_task = to;
+	process_for_each(tp, child) if (tp->parent_task == from) tp->parent_task = to;
 }
 
 /* t ends: its children look to another thread, or the process's to another process. */
@@ -158,18 +157,16 @@ static void give_children_away_locked(struct task *t, bool process_ends, struct 
 	struct task_private *tp;
 	struct task *heir = p->leader;
 
-	list_for_each(c, &p->children, sibling)
+	list_for_each (c, &p->children, sibling)
 		pdeath_locked(c, t);
 	if (!process_ends) {
-		process_for_each(tp, p)
-			if (!tp->dead)
-				heir = tp->self;
-		list_for_each(c, &p->children, sibling)
+		process_for_each(tp, p) if (!tp->dead) heir = tp->self;
+		list_for_each (c, &p->children, sibling)
 			set_parent_task_locked(c, t, heir);
 		return;
 	}
 	reaper = reaper_of_locked(p);
-	list_for_each_safe(c, tmp, &p->children, sibling) {
+	list_for_each_safe (c, tmp, &p->children, sibling) {
 		struct process *old = c->parent;
 
 		list_del(&c->sibling);
@@ -180,8 +177,7 @@ static void give_children_away_locked(struct task *t, bool process_ends, struct 
 			continue;
 		}
 		list_add_tail(&reaper->children, &c->sibling);
-		process_for_each(tp, c)
-			tp->parent_task = reaper->leader;
+		process_for_each(tp, c) tp->parent_task = reaper->leader;
 		c->leader->p->exit_signal = LINUX_SIGCHLD;
 		task_set_work(c->leader, TASK_WORK_FACTS);
 		check_orphaned_locked(c, old, NULL);
@@ -218,7 +214,7 @@ void process_reap_locked(struct process *p, struct list *dead)
 
 	BUG_ON(p->p->reaped);
 	p->p->reaped = true;
-	list_for_each_safe(tp, tmp, &p->tasks, thread_node)
+	list_for_each_safe (tp, tmp, &p->tasks, thread_node)
 		if (tp->self != p->leader) /* threads that a tracer never looked at */
 			ptrace_release_thread_locked(tp->self);
 	exit_release_thread_locked(p->leader);
@@ -338,7 +334,7 @@ static void namespace_ends(struct task *t, struct pid_ns *ns)
 		mutex_lock(&k->tasklist_lock);
 		ns->dead = true;
 		empty = true;
-		list_for_each_safe(p, tmp, &k->processes, node) {
+		list_for_each_safe (p, tmp, &k->processes, node) {
 			if (p == t->process || !pid_nr_in(p->pid, ns))
 				continue;
 			if (p->p->zombie && (p->parent == t->process || !p->parent)) {

@@ -173,7 +173,7 @@ static int wake_locked(struct futex_bucket *b, const struct futex_key *key, uint
 	struct futex_waiter *w, *tmp;
 	int woken = 0;
 
-	list_for_each_safe(w, tmp, &b->waiters, node) {
+	list_for_each_safe (w, tmp, &b->waiters, node) {
 		if ((uint32_t)woken >= count)
 			break;
 		if (!futex_key_equal(&w->key, key) || !(w->bitset & bitset))
@@ -192,10 +192,12 @@ static int wake_key(struct task *t, const struct futex_key *key, uint32_t count,
 	struct futex_wakes wakes = {.count = 0};
 	int ret;
 
-	/* Nobody there is the usual case of an exit or a library's habit. Pairs with the waiter, which queues
-	 * itself before it compares under the same lock: the caller changed the word before it came here. */
+	/* Nobody there is the usual case of an exit or a library's habit. Pairs with the waiter, which
+	 * queues itself before it compares under the same lock: the caller changed the word before it came
+	 * here. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&b->waiters.next, __ATOMIC_ACQUIRE) == &b->waiters && !mutex_is_locked(&b->lock))
+	if (__atomic_load_n(&b->waiters.next, __ATOMIC_ACQUIRE) == &b->waiters &&
+	    !mutex_is_locked(&b->lock))
 		return 0;
 	mutex_lock(&b->lock);
 	ret = wake_locked(b, key, count, bitset, &wakes);
@@ -223,8 +225,8 @@ void futex_wake_exit(struct task *t, uaddr_t addr)
 		return;
 }
 
-int futex_requeue(struct task *t, uaddr_t addr, bool is_private, uaddr_t addr2, bool is_private2, uint32_t wake,
-		  uint32_t move, bool cmp, uint32_t value)
+int futex_requeue(struct task *t, uaddr_t addr, bool is_private, uaddr_t addr2, bool is_private2,
+		  uint32_t wake, uint32_t move, bool cmp, uint32_t value)
 {
 	struct futex_wakes wakes = {.count = 0};
 	struct futex_waiter *w, *tmp;
@@ -245,7 +247,7 @@ int futex_requeue(struct task *t, uaddr_t addr, bool is_private, uaddr_t addr2, 
 		if (ret == 0 && v != value)
 			ret = -EAGAIN;
 	}
-	list_for_each_safe(w, tmp, &b->waiters, node) {
+	list_for_each_safe (w, tmp, &b->waiters, node) {
 		if (ret < 0 || done >= (uint64_t)wake + move)
 			break;
 		if (!futex_key_equal(&w->key, &key))
@@ -331,8 +333,8 @@ static int change_word(struct task *t, uaddr_t addr, uint32_t op)
 	return compare_op((op >> 24) & 15, (int32_t)old, cmp_arg);
 }
 
-int futex_wake_op(struct task *t, uaddr_t addr, uaddr_t addr2, bool is_private, uint32_t wake, uint32_t wake2,
-		  uint32_t op)
+int futex_wake_op(struct task *t, uaddr_t addr, uaddr_t addr2, bool is_private, uint32_t wake,
+		  uint32_t wake2, uint32_t op)
 {
 	struct futex_wakes wakes = {.count = 0};
 	struct futex_bucket *b, *b2;

@@ -1,7 +1,7 @@
-/* futex_internal.h: what futex.c, futex_pi.c and robust.c share. A waiter lives on its task's stack and is queued
- * in the bucket of its key; whoever takes it off under the bucket's lock clears `queued` last, and touches it no
- * more: the task may be gone at once. Buckets: rank FUTEX, pairs by address; guest memory is read and changed
- * while they are held. */
+/* futex_internal.h: what futex.c, futex_pi.c and robust.c share. A waiter lives on its task's stack and is
+ * queued in the bucket of its key; whoever takes it off under the bucket's lock clears `queued` last, and
+ * touches it no more: the task may be gone at once. Buckets: rank FUTEX, pairs by address; guest memory is
+ * read and changed while they are held. */
 #pragma once
 
 #include "sentry/kernel/internal.h"
@@ -20,16 +20,16 @@ struct futex_table {
 };
 
 struct futex_waiter {
-	struct list node;	/* [bucket] */
-	struct futex_key key;	/* [bucket] changes when requeued */
+	struct list node;	     /* [bucket] */
+	struct futex_key key;	     /* [bucket] changes when requeued */
 	struct futex_bucket *bucket; /* [a] changes when requeued, under both */
-	struct task *task;	/* [I] */
-	uint32_t bitset;	/* [I] */
-	uint32_t queued;	/* [a] */
-	bool pi;		/* [bucket] waits for the lock in the word, not for a wake-up */
-	bool granted;		/* before queued goes: it owns the lock */
-	bool wants_pi;		/* [I] FUTEX_WAIT_REQUEUE_PI: only for CMP_REQUEUE_PI to take */
-	struct futex_key pi_key; /* [I] where it may be requeued to */
+	struct task *task;	     /* [I] */
+	uint32_t bitset;	     /* [I] */
+	uint32_t queued;	     /* [a] */
+	bool pi;		     /* [bucket] waits for the lock in the word, not for a wake-up */
+	bool granted;		     /* before queued goes: it owns the lock */
+	bool wants_pi;		     /* [I] FUTEX_WAIT_REQUEUE_PI: only for CMP_REQUEUE_PI to take */
+	struct futex_key pi_key;     /* [I] where it may be requeued to */
 };
 
 #define WAKE_BATCH 16

@@ -1,5 +1,5 @@
-/* futex_pi.c: locks whose word holds the owner's thread id (FUTEX_LOCK_PI and friends). Ownership is handed over
- * in the order of arrival. Differs from Linux: priorities are books only, so none is inherited. */
+/* futex_pi.c: locks whose word holds the owner's thread id (FUTEX_LOCK_PI and friends). Ownership is handed
+ * over in the order of arrival. Differs from Linux: priorities are books only, so none is inherited. */
 #include "sentry/kernel/futex_internal.h"
 
 static uint32_t own_tid(struct task *t)
@@ -11,7 +11,7 @@ static struct futex_waiter *first_pi_locked(struct futex_bucket *b, const struct
 {
 	struct futex_waiter *w;
 
-	list_for_each(w, &b->waiters, node)
+	list_for_each (w, &b->waiters, node)
 		if (w->pi && futex_key_equal(&w->key, key))
 			return w;
 	return NULL;
@@ -22,10 +22,10 @@ static uint32_t waiters_bit_locked(struct futex_bucket *b, const struct futex_ke
 	return first_pi_locked(b, key) ? LINUX_FUTEX_WAITERS : 0;
 }
 
-/* One look at the word for task who: 0: it owns the lock now, -EINPROGRESS: it has to wait, or an error. The
- * bucket is locked. died: the owner is known to be gone. */
-static int try_take_locked(struct task *t, uaddr_t addr, struct futex_bucket *b, const struct futex_key *key,
-			   struct task *who, bool died)
+/* One look at the word for task who: 0: it owns the lock now, -EINPROGRESS: it has to wait, or an error.
+ * The bucket is locked. died: the owner is known to be gone. */
+static int try_take_locked(struct task *t, uaddr_t addr, struct futex_bucket *b,
+			   const struct futex_key *key, struct task *who, bool died)
 {
 	uint32_t v, tid = own_tid(who);
 	struct task *owner;
@@ -174,11 +174,12 @@ void futex_owner_dies(struct task *t)
 		if (__atomic_load_n(&b->waiters.next, __ATOMIC_ACQUIRE) == &b->waiters)
 			continue;
 		mutex_lock(&b->lock);
-		list_for_each_safe(w, tmp, &b->waiters, node) {
+		list_for_each_safe (w, tmp, &b->waiters, node) {
 			/* private futexes: the offset is the address */
 			if (!w->pi || w->key.object != t->mm->id || first_pi_locked(b, &w->key) != w)
 				continue;
-			if (futex_read(t, w->key.offset, &v) < 0 || (v & LINUX_FUTEX_TID_MASK) != own_tid(t))
+			if (futex_read(t, w->key.offset, &v) < 0 ||
+			    (v & LINUX_FUTEX_TID_MASK) != own_tid(t))
 				continue;
 			futex_release_locked(w, &wakes);
 		}
@@ -241,7 +242,7 @@ int futex_cmp_requeue_pi(struct task *t, uaddr_t addr, bool is_private, uaddr_t 
 	ret = futex_read(t, addr, &v);
 	if (ret == 0 && v != value)
 		ret = -EAGAIN;
-	list_for_each_safe(w, tmp, &b->waiters, node) {
+	list_for_each_safe (w, tmp, &b->waiters, node) {
 		if (ret < 0 || done > move)
 			break;
 		if (!futex_key_equal(&w->key, &key))

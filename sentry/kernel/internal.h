@@ -1,6 +1,6 @@
-/* internal.h: what only sentry/kernel sees: the private halves of tasks and processes, and the functions its
- * files share. Locks: tasklist_lock, then process->lock (rank SIGHAND), then the action table's. Neither is held
- * across a call to mm, vfs or the platform but for kick. */
+/* internal.h: what only sentry/kernel sees: the private halves of tasks and processes, and the functions
+ * its files share. Locks: tasklist_lock, then process->lock (rank SIGHAND), then the action table's.
+ * Neither is held across a call to mm, vfs or the platform but for kick. */
 #pragma once
 
 #include "platform/abi/sched.h"
@@ -47,7 +47,7 @@ struct sigpending {
 /* Shared by CLONE_SIGHAND. */
 struct sigactions {
 	struct refs refs;
-	struct mutex lock; /* rank SIGACTION, inside the process's */
+	struct mutex lock;			  /* rank SIGACTION, inside the process's */
 	struct linux_sigaction action[SIG_COUNT]; /* [lock]; sa_handler also [a] */
 };
 
@@ -60,82 +60,83 @@ struct restart_block {
 
 struct task_start {
 	uaddr_t stack, tls, child_tid;
-	uint64_t flags; /* CLONE_* */
+	uint64_t flags;		      /* CLONE_* */
 	const struct init_args *init; /* the first task: what to execute */
 };
 
 /* The tracer's view of a task: ptrace.c. All [tasklist_lock] unless marked. */
 struct trace {
-	struct task *tracer;	 /* borrowed; NULL: not traced */
-	struct list node;	 /* in tracer->p->tracees */
-	uint32_t options;	 /* PTRACE_O_*; changed while stopped */
+	struct task *tracer; /* borrowed; NULL: not traced */
+	struct list node;    /* in tracer->p->tracees */
+	uint32_t options;    /* PTRACE_O_*; changed while stopped */
 	bool seized;
-	bool stopped;		 /* in a trace stop; the tracer may look and change */
-	bool reported;		 /* the stop was already waited for */
-	bool listening;		 /* PTRACE_LISTEN */
-	bool interrupt;		 /* PTRACE_INTERRUPT is due */
-	bool notify;		 /* [a] seized, and a SIGCONT came: a stop is due that tells of it */
-	uint32_t stop_code;	 /* as in the wait status: signal | event << 8 */
-	uint64_t message;	 /* PTRACE_GETEVENTMSG */
+	bool stopped;	    /* in a trace stop; the tracer may look and change */
+	bool reported;	    /* the stop was already waited for */
+	bool listening;	    /* PTRACE_LISTEN */
+	bool interrupt;	    /* PTRACE_INTERRUPT is due */
+	bool notify;	    /* [a] seized, and a SIGCONT came: a stop is due that tells of it */
+	uint32_t stop_code; /* as in the wait status: signal | event << 8 */
+	uint64_t message;   /* PTRACE_GETEVENTMSG */
 	struct linux_siginfo info;
 	bool have_info;
-	int inject;		 /* signal to go on with */
-	uint32_t resume;	 /* how: TRACE_RESUME_* */
-	uint32_t go;		 /* [a] futex-like flag: resumed */
-	bool in_syscall;	 /* between entry and exit stop */
-	uint32_t syscall_op;	 /* PTRACE_SYSCALL_INFO_* of the stop */
+	int inject;	     /* signal to go on with */
+	uint32_t resume;     /* how: TRACE_RESUME_* */
+	uint32_t go;	     /* [a] futex-like flag: resumed */
+	bool in_syscall;     /* between entry and exit stop */
+	uint32_t syscall_op; /* PTRACE_SYSCALL_INFO_* of the stop */
 	uint32_t seccomp_data;
 	struct trace_request *request; /* [a] for the stopped task to run */
 };
 
 struct task_private {
-	struct task *self;	     /* [I] */
-	struct list thread_node;     /* with process->tasks */
-	struct user *user;	     /* [T]; others under the process's lock */
+	struct task *self;	 /* [I] */
+	struct list thread_node; /* with process->tasks */
+	struct user *user;	 /* [T]; others under the process's lock */
 
-	uint64_t blocked;	     /* [process lock], written by the task only */
-	uint64_t saved_mask;	     /* [T] what sigsuspend and ppoll return to */
-	uint64_t real_blocked;	     /* [process lock] sigtimedwait: what is blocked in truth; else 0 */
-	bool restore_mask;	     /* [T] */
-	struct sigpending pending;   /* [process lock] */
+	uint64_t blocked;	   /* [process lock], written by the task only */
+	uint64_t saved_mask;	   /* [T] what sigsuspend and ppoll return to */
+	uint64_t real_blocked;	   /* [process lock] sigtimedwait: what is blocked in truth; else 0 */
+	bool restore_mask;	   /* [T] */
+	struct sigpending pending; /* [process lock] */
 	struct linux_sigaltstack altstack; /* [T] */
 
-	uint32_t in_guest;	     /* [a] platform->run is on: a kick is needed */
-	char state;		     /* [a] as /proc shows it */
-	bool exiting;		     /* [process lock] no signal goes to it any more */
-	bool dead;		     /* [tasklist_lock] its thread is through exit */
-	bool stop_counted;	     /* [process lock] parked, or counted as such, in the group stop */
-	struct cred *exec_cred;	     /* [T] while in execve: what it will have */
-	bool exec_nosuid;	     /* [T] the mount says so */
-	int start_result;	     /* [a] of the first process: 1: not known yet */
-	int exit_code;		     /* [T], after dead [I] */
-	struct task *vfork_parent;   /* [T] reference; waits for our exec or exit */
-	uint32_t vfork_done;	     /* [a] the child has gone on */
+	uint32_t in_guest;	   /* [a] platform->run is on: a kick is needed */
+	char state;		   /* [a] as /proc shows it */
+	bool exiting;		   /* [process lock] no signal goes to it any more */
+	bool dead;		   /* [tasklist_lock] its thread is through exit */
+	bool stop_counted;	   /* [process lock] parked, or counted as such, in the group stop */
+	struct cred *exec_cred;	   /* [T] while in execve: what it will have */
+	bool exec_nosuid;	   /* [T] the mount says so */
+	int start_result;	   /* [a] of the first process: 1: not known yet */
+	int exit_code;		   /* [T], after dead [I] */
+	struct task *vfork_parent; /* [T] reference; waits for our exec or exit */
+	uint32_t vfork_done;	   /* [a] the child has gone on */
 	uaddr_t clear_child_tid, set_child_tid; /* [T] */
-	uaddr_t robust_list;	     /* [a] others: get_robust_list */
-	int exit_signal;	     /* [tasklist_lock] leader's: sent to the parent; -1: none */
-	int pdeath_signal;	     /* [a] */
-	struct task *parent_task;    /* [tasklist_lock] borrowed: the thread that made it, for __WNOTHREAD, pdeath */
+	uaddr_t robust_list;			/* [a] others: get_robust_list */
+	int exit_signal;			/* [tasklist_lock] leader's: sent to the parent; -1: none */
+	int pdeath_signal;			/* [a] */
+	struct task *parent_task;     /* [tasklist_lock] borrowed: the thread that made it, for __WNOTHREAD,
+					 pdeath */
 	struct restart_block restart; /* [T] */
-	struct task_start start;     /* [T] until the first instruction */
+	struct task_start start;      /* [T] until the first instruction */
 
-	int32_t nice;		     /* [a] */
-	uint32_t policy, rt_priority; /* [a] */
-	bool reset_on_fork;	     /* [a] */
+	int32_t nice;				     /* [a] */
+	uint32_t policy, rt_priority;		     /* [a] */
+	bool reset_on_fork;			     /* [a] */
 	uint64_t dl_runtime, dl_deadline, dl_period; /* [a] */
-	uint64_t cpumask[CPUMASK_WORDS]; /* [process lock] */
-	uint64_t timer_slack, timer_slack_default; /* [a] */
-	uint32_t personality;	     /* [T] */
-	int32_t ioprio;		     /* [a] */
+	uint64_t cpumask[CPUMASK_WORDS];	     /* [process lock] */
+	uint64_t timer_slack, timer_slack_default;   /* [a] */
+	uint32_t personality;			     /* [T] */
+	int32_t ioprio;				     /* [a] */
 
 	struct seccomp_filter *filter; /* [T] head of the chain; others under process lock (TSYNC) */
-	uint32_t seccomp_mode;	     /* [T], as filter */
-	bool inherit_no_new_privs;   /* [process lock] TSYNC: to be put into its credential by itself */
+	uint32_t seccomp_mode;	       /* [T], as filter */
+	bool inherit_no_new_privs;     /* [process lock] TSYNC: to be put into its credential by itself */
 
-	uint32_t host_tid;	     /* [a] 0: not running */
-	uint64_t cpu_base;	     /* [I] the host thread's CPU time when it took this task over */
-	uint64_t utime, stime;	     /* [process lock] once exited */
-	uint64_t start_ns;	     /* [I] boottime */
+	uint32_t host_tid;		 /* [a] 0: not running */
+	uint64_t cpu_base;		 /* [I] the host thread's CPU time when it took this task over */
+	uint64_t utime, stime;		 /* [process lock] once exited */
+	uint64_t start_ns;		 /* [I] boottime */
 	uint64_t voluntary, involuntary; /* [a] */
 	uint64_t fault_trapno, fault_err, fault_addr; /* [T] of the last exception */
 
@@ -143,9 +144,9 @@ struct task_private {
 	uint32_t rseq_len, rseq_sig; /* [T] */
 
 	struct trace trace;
-	struct list tracees;	     /* [tasklist_lock] */
-	struct futex_task *futex;    /* [T] futex.c */
-	struct list pi_owned;	     /* [FUTEX] PI states it owns */
+	struct list tracees;	  /* [tasklist_lock] */
+	struct futex_task *futex; /* [T] futex.c */
+	struct list pi_owned;	  /* [FUTEX] PI states it owns */
 };
 
 /* What wait(2) has to tell about a live process, [process lock] */
@@ -171,24 +172,24 @@ struct process_private {
 	bool reaped;		    /* [tasklist_lock] */
 	bool autoreap;		    /* [tasklist_lock] nobody waits */
 	int exit_code;		    /* [tasklist_lock] status when zombie */
-	bool unkillable;	    /* [I] init of a pid namespace: default actions from inside don't apply */
-	bool subreaper;		    /* [a] */
-	bool membarrier;	    /* [a] registered for private expedited barriers */
-	bool has_exec;		    /* [a] execed since fork (setpgid's EACCES) */
+	bool unkillable; /* [I] init of a pid namespace: default actions from inside don't apply */
+	bool subreaper;	 /* [a] */
+	bool membarrier; /* [a] registered for private expedited barriers */
+	bool has_exec;	 /* [a] execed since fork (setpgid's EACCES) */
 
-	int stop_signal;	    /* [process lock] group stop in progress or in force; 0: none */
-	uint32_t stop_left;	    /* [process lock] tasks that are still to park */
-	bool stopped;		    /* [process lock] all parked */
-	uint32_t cont_count;	    /* [process lock] SIGCONTs so far: a stop signal taken before one is void */
-	bool tell_continued;	    /* [process lock] the first task that resumes tells the parent */
-	uint32_t wait_events;	    /* [process lock] WAIT_* not yet consumed */
+	int stop_signal;      /* [process lock] group stop in progress or in force; 0: none */
+	uint32_t stop_left;   /* [process lock] tasks that are still to park */
+	bool stopped;	      /* [process lock] all parked */
+	uint32_t cont_count;  /* [process lock] SIGCONTs so far: a stop signal taken before one is void */
+	bool tell_continued;  /* [process lock] the first task that resumes tells the parent */
+	uint32_t wait_events; /* [process lock] WAIT_* not yet consumed */
 
-	uint64_t dead_utime, dead_stime; /* [process lock] of exited threads */
+	uint64_t dead_utime, dead_stime;	   /* [process lock] of exited threads */
 	uint64_t dead_voluntary, dead_involuntary; /* [process lock] */
-	uint64_t child_utime, child_stime; /* [process lock] of reaped children */
-	uint64_t max_rss, child_max_rss;   /* [process lock] KiB */
+	uint64_t child_utime, child_stime;	   /* [process lock] of reaped children */
+	uint64_t max_rss, child_max_rss;	   /* [process lock] KiB */
 
-	struct itimer itimers[3];   /* [process lock] */
+	struct itimer itimers[3]; /* [process lock] */
 	struct timer itimer_real;
 	struct timer cpu_timer;	    /* polls for VIRTUAL, PROF, RLIMIT_CPU, CPU clocks */
 	bool cpu_timer_on;	    /* [process lock] */
@@ -230,7 +231,8 @@ void user_put(struct kernel *k, struct user *u);
 uint32_t user_tasks(struct user *u);
 
 /* ---- pid.c ---- */
-MUST_CHECK int pid_ns_create(struct kernel *k, struct pid_ns *parent, struct user_ns *owner, struct pid_ns **out);
+MUST_CHECK int pid_ns_create(struct kernel *k, struct pid_ns *parent, struct user_ns *owner,
+			     struct pid_ns **out);
 struct pid_ns *pid_ns_get(struct pid_ns *ns);
 void pid_ns_put(struct pid_ns *ns);
 /* Numbers in ns and its ancestors; wanted: ids for set_tid, innermost first. */
@@ -268,7 +270,7 @@ void session_put(struct session *s);
 bool pgrp_orphaned_locked(struct pid *pgrp, struct process *ignore);
 bool pgrp_has_stopped_locked(struct pid *pgrp);
 /* pos: struct task_private * */
-#define process_for_each(pos, process) list_for_each(pos, &(process)->tasks, thread_node)
+#define process_for_each(pos, process) list_for_each (pos, &(process)->tasks, thread_node)
 
 /* ---- task.c ---- */
 MUST_CHECK int task_alloc(struct kernel *k, struct task **out);
@@ -311,7 +313,8 @@ int signal_send_locked(struct process *p, struct task *task, int sig, const stru
 /* q is the caller's own: 1 when it is queued already. */
 int signal_send_preallocated_locked(struct process *p, struct task *task, struct sigqueue *q);
 void signal_unqueue_locked(struct process *p, struct task *task, struct sigqueue *q);
-int signal_send_pgrp_locked(struct pid *pgrp, int sig, const struct linux_siginfo *info); /* [tasklist_lock] */
+int signal_send_pgrp_locked(struct pid *pgrp, int sig,
+			    const struct linux_siginfo *info); /* [tasklist_lock] */
 /* t is leaving: others take the process's signals over. */
 void signal_retarget_exiting_locked(struct task *t);
 /* Takes the next signal outside mask; 0: none. [process lock] */
@@ -326,8 +329,8 @@ void process_group_exit_locked(struct process *p, int status, struct task *excep
 bool signal_ignored_locked(struct process *p, int sig);
 
 /* ---- deliver.c ---- */
-/* Signals, stops, exits before the guest runs on. restart: what the call returned (-ERESTART*), 0: none is to
- * be restarted. False: the task has to exit. */
+/* Signals, stops, exits before the guest runs on. restart: what the call returned (-ERESTART*), 0: none is
+ * to be restarted. False: the task has to exit. */
 MUST_CHECK bool task_do_work(struct task *t, int64_t restart);
 /* Counts t as parked: true when it was the last (then the parent is to be told). [process lock] */
 bool signal_stop_count_locked(struct task *t);
@@ -354,7 +357,8 @@ void rusage_fill(struct process *p, struct linux_rusage *r);
 /* ---- namespaces.c ---- */
 /* The credential of a task that enters a new user namespace of its own. */
 MUST_CHECK int cred_new_user_ns(struct task *t, struct cred **out);
-/* Fills in c's namespaces: shared with t or new by flags, owned by owner; fs: c's, moved into a new mount ns. */
+/* Fills in c's namespaces: shared with t or new by flags, owned by owner; fs: c's, moved into a new mount
+ * ns. */
 MUST_CHECK int namespaces_copy(struct task *t, struct task *c, struct user_ns *owner, struct fs_context *fs,
 			       uint64_t flags);
 void parent_notify_stop_locked(struct process *p, int why, int status);
@@ -370,7 +374,7 @@ void futex_wake_exit(struct task *t, uaddr_t addr);
 MUST_CHECK int timer_queue_create(struct kernel *k, struct timer_queue **out);
 void process_timers_init(struct process *p);
 void process_timers_exit(struct process *p, bool exec); /* exec: POSIX timers only. Without locks */
-uint64_t posix_timers_cpu_locked(struct process *p); /* fires what is due; CPU ns until the next */
+uint64_t posix_timers_cpu_locked(struct process *p);	/* fires what is due; CPU ns until the next */
 void posix_timers_delete_all(struct process *p);
 void cpu_timers_kick_locked(struct process *p);
 bool clock_is_cpu(int32_t clock);

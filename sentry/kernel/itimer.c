@@ -1,6 +1,6 @@
-/* itimer.c: setitimer(2), RLIMIT_CPU, and the poll that drives every timer on CPU time: while one is armed, a
- * timer looks again when the time could have been used up at the earliest (all processors busy), but not more
- * often than a tick. Lock: the process's. */
+/* itimer.c: setitimer(2), RLIMIT_CPU, and the poll that drives every timer on CPU time: while one is armed,
+ * a timer looks again when the time could have been used up at the earliest (all processors busy), but not
+ * more often than a tick. Lock: the process's. */
 #include "sentry/kernel/internal.h"
 
 #define CPU_TICK_NS 4000000ULL

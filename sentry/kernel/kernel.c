@@ -185,7 +185,7 @@ void kernel_shutdown(struct kernel *k)
 
 	mutex_lock(&k->tasklist_lock);
 	k->pid_ns->dead = true;
-	list_for_each(p, &k->processes, node) {
+	list_for_each (p, &k->processes, node) {
 		mutex_lock(&p->lock);
 		process_group_exit_locked(p, LINUX_SIGKILL, NULL);
 		mutex_unlock(&p->lock);

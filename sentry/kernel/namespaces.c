@@ -5,8 +5,9 @@
 #include "platform/abi/fs.h"
 #include "sentry/kernel/internal.h"
 
-#define PLAIN_NS                                                                                               \
-	(LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC | LINUX_CLONE_NEWNET | LINUX_CLONE_NEWCGROUP | LINUX_CLONE_NEWTIME)
+#define PLAIN_NS                                                                                           \
+	(LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC | LINUX_CLONE_NEWNET | LINUX_CLONE_NEWCGROUP |            \
+	 LINUX_CLONE_NEWTIME)
 
 int cred_new_user_ns(struct task *t, struct cred **out)
 {
@@ -63,7 +64,8 @@ static int copy_pids(struct task *t, struct task *c, struct user_ns *owner, uint
 	return pid_ns_create(t->kernel, t->child_pid_ns, owner, &c->child_pid_ns);
 }
 
-int namespaces_copy(struct task *t, struct task *c, struct user_ns *owner, struct fs_context *fs, uint64_t flags)
+int namespaces_copy(struct task *t, struct task *c, struct user_ns *owner, struct fs_context *fs,
+		    uint64_t flags)
 {
 	struct kernel *k = t->kernel;
 	int ret = copy_mounts(t, c, owner, fs, flags);
@@ -89,16 +91,17 @@ int namespaces_copy(struct task *t, struct task *c, struct user_ns *owner, struc
 
 /* ---- unshare(2) ---- */
 
-#define UNSHARE_FLAGS                                                                                          \
-	(LINUX_CLONE_THREAD | LINUX_CLONE_FS | LINUX_CLONE_NEWNS | LINUX_CLONE_SIGHAND | LINUX_CLONE_VM |       \
-	 LINUX_CLONE_FILES | LINUX_CLONE_SYSVSEM | LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC | LINUX_CLONE_NEWNET | \
-	 LINUX_CLONE_NEWUSER | LINUX_CLONE_NEWPID | LINUX_CLONE_NEWCGROUP | LINUX_CLONE_NEWTIME)
+#define UNSHARE_FLAGS                                                                                      \
+	(LINUX_CLONE_THREAD | LINUX_CLONE_FS | LINUX_CLONE_NEWNS | LINUX_CLONE_SIGHAND | LINUX_CLONE_VM |  \
+	 LINUX_CLONE_FILES | LINUX_CLONE_SYSVSEM | LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC |               \
+	 LINUX_CLONE_NEWNET | LINUX_CLONE_NEWUSER | LINUX_CLONE_NEWPID | LINUX_CLONE_NEWCGROUP |           \
+	 LINUX_CLONE_NEWTIME)
 
-#define SWAP_IN(field, put)                                                                                    \
-	do {                                                                                                   \
-		__typeof__(t->field) old_ = t->field;                                                          \
-		t->field = c->field;                                                                           \
-		c->field = old_;                                                                               \
+#define SWAP_IN(field, put)                                                                                \
+	do {                                                                                               \
+		__typeof__(t->field) old_ = t->field;                                                      \
+		t->field = c->field;                                                                       \
+		c->field = old_;                                                                           \
 	} while (0)
 
 /* What is taken over is swapped, so that the scratch task holds the old parts and drops them. */
@@ -219,10 +222,11 @@ static void *ns_part(struct task *t, uint32_t type, bool for_children, uint64_t 
 		*ino = pns->ino;
 		return pns;
 	default: {
-		struct ns *ns = type == LINUX_CLONE_NEWIPC ? t->ipc_ns :
-				type == LINUX_CLONE_NEWNET ? t->net_ns :
-				type == LINUX_CLONE_NEWCGROUP ? t->cgroup_ns :
-				type == LINUX_CLONE_NEWTIME ? t->time_ns : NULL;
+		struct ns *ns = type == LINUX_CLONE_NEWIPC	? t->ipc_ns
+				: type == LINUX_CLONE_NEWNET	? t->net_ns
+				: type == LINUX_CLONE_NEWCGROUP ? t->cgroup_ns
+				: type == LINUX_CLONE_NEWTIME	? t->time_ns
+								: NULL;
 
 		if (!ns)
 			return NULL;
@@ -327,7 +331,8 @@ static const struct file_ops nsfile_ops = {
 	.name = "nsfs",
 };
 
-int ns_file_create(struct task *t, uint32_t type, bool for_children, const struct cred *cred, struct file **out)
+int ns_file_create(struct task *t, uint32_t type, bool for_children, const struct cred *cred,
+		   struct file **out)
 {
 	struct ns_ref *r = kmalloc(sizeof(*r));
 	int ret;
@@ -338,7 +343,8 @@ int ns_file_create(struct task *t, uint32_t type, bool for_children, const struc
 		kfree(r);
 		return -ENOENT;
 	}
-	ret = file_create_anon(t->kernel->vfs, &nsfile_ops, r, LINUX_O_RDONLY, LINUX_S_IFREG | 0444, cred, NULL, out);
+	ret = file_create_anon(t->kernel->vfs, &nsfile_ops, r, LINUX_O_RDONLY, LINUX_S_IFREG | 0444, cred,
+			       NULL, out);
 	if (ret < 0) {
 		ns_ref_put(r);
 		kfree(r);
@@ -390,9 +396,10 @@ static int join_one(struct task *t, struct task *c, struct ns_ref *r)
 		return 0;
 	}
 	default: {
-		struct ns *ns = r->ns, **slot = r->type == LINUX_CLONE_NEWIPC ? &c->ipc_ns :
-						r->type == LINUX_CLONE_NEWNET ? &c->net_ns :
-						r->type == LINUX_CLONE_NEWCGROUP ? &c->cgroup_ns : &c->time_ns;
+		struct ns *ns = r->ns, **slot = r->type == LINUX_CLONE_NEWIPC	   ? &c->ipc_ns
+						: r->type == LINUX_CLONE_NEWNET	   ? &c->net_ns
+						: r->type == LINUX_CLONE_NEWCGROUP ? &c->cgroup_ns
+										   : &c->time_ns;
 
 		if (!cred_has_cap_in(t->cred, LINUX_CAP_SYS_ADMIN, ns->owner))
 			return -EPERM;
@@ -443,15 +450,17 @@ static int join_all(struct task *t, struct ns_ref *refs, uint32_t count)
 
 static int setns_pidfd(struct task *t, struct pid *pid, uint64_t flags)
 {
-	static const uint32_t types[] = {LINUX_CLONE_NEWNS,  LINUX_CLONE_NEWUTS,    LINUX_CLONE_NEWIPC, LINUX_CLONE_NEWNET,
-					 LINUX_CLONE_NEWPID, LINUX_CLONE_NEWCGROUP, LINUX_CLONE_NEWTIME};
+	static const uint32_t types[] = {LINUX_CLONE_NEWNS,  LINUX_CLONE_NEWUTS, LINUX_CLONE_NEWIPC,
+					 LINUX_CLONE_NEWNET, LINUX_CLONE_NEWPID, LINUX_CLONE_NEWCGROUP,
+					 LINUX_CLONE_NEWTIME};
 	struct ns_ref refs[ARRAY_SIZE(types)];
 	struct process *p;
 	struct task *target = NULL;
 	uint32_t count = 0;
 	int ret = 0;
 
-	if (!flags || (flags & ~(uint64_t)(PLAIN_NS | LINUX_CLONE_NEWNS | LINUX_CLONE_NEWPID | LINUX_CLONE_NEWUSER)))
+	if (!flags ||
+	    (flags & ~(uint64_t)(PLAIN_NS | LINUX_CLONE_NEWNS | LINUX_CLONE_NEWPID | LINUX_CLONE_NEWUSER)))
 		return -EINVAL;
 	p = pid_process_get(pid);
 	if (!p)

@@ -2,8 +2,8 @@
  * circles, as Linux does. Lock: tasklist_lock, unless said otherwise. */
 #include "sentry/kernel/internal.h"
 
-#define PID_MAX	     4194304
-#define PID_RESERVED 300 /* after a wrap, numbers start here */
+#define PID_MAX	      4194304
+#define PID_RESERVED  300 /* after a wrap, numbers start here */
 #define PID_NS_LEVELS 32
 
 int pid_ns_create(struct kernel *k, struct pid_ns *parent, struct user_ns *owner, struct pid_ns **out)
@@ -158,7 +158,8 @@ int pid_alloc(struct pid_ns *ns, const int32_t *wanted, uint32_t wanted_count, s
 
 void pid_release_locked(struct pid *pid)
 {
-	if (pid->released || pid->task || pid->process || !list_empty(&pid->group) || !list_empty(&pid->session))
+	if (pid->released || pid->task || pid->process || !list_empty(&pid->group) ||
+	    !list_empty(&pid->session))
 		return;
 	pid->released = true;
 	for (uint32_t i = 0; i < pid->levels; i++)
@@ -288,7 +289,8 @@ struct task *task_next(struct process *p, struct pid_ns *ns, int32_t after)
 	int32_t best_nr = 0;
 
 	mutex_lock(&p->kernel->tasklist_lock);
-	process_for_each(tp, p) {
+	process_for_each(tp, p)
+	{
 		int32_t nr = pid_nr_in(tp->self->pid, ns);
 
 		if (nr <= after || (best && nr > best_nr))

@@ -1,23 +1,23 @@
-/* posix_timer.c: timer_create(2) and its siblings. A timer owns the queue entry of its signal, so that expiry
- * never fails; expiries while the signal is still queued are counted as overruns. Lock: the process's. */
+/* posix_timer.c: timer_create(2) and its siblings. A timer owns the queue entry of its signal, so that
+ * expiry never fails; expiries while the signal is still queued are counted as overruns. Lock: the
+ * process's. */
 #include "sentry/kernel/internal.h"
 
-
 struct posix_timer {
-	struct refs refs;	/* the process's list, and the timer thread while it runs */
-	struct list node;	/* [process lock] in process->p->posix_timers */
+	struct refs refs;	 /* the process's list, and the timer thread while it runs */
+	struct list node;	 /* [process lock] in process->p->posix_timers */
 	struct process *process; /* [I] borrowed: a process outlives its timers */
-	int32_t id;		/* [I] */
-	int32_t clock;		/* [I] */
-	struct timer timer;	/* for clocks that advance by themselves */
-	uint64_t expires;	/* [process lock] ns of clock (CPU clocks) or monotonic; 0: off */
-	uint64_t interval;	/* [process lock] */
-	int notify;		/* [I] SIGEV_* */
-	struct task *target;	/* [I] SIGEV_THREAD_ID: reference */
-	struct sigqueue sig;	/* [process lock] */
-	int64_t overrun;	/* [process lock] since the signal was queued */
-	int32_t last_overrun;	/* [process lock] of the signal delivered last */
-	bool deleted;		/* [process lock] */
+	int32_t id;		 /* [I] */
+	int32_t clock;		 /* [I] */
+	struct timer timer;	 /* for clocks that advance by themselves */
+	uint64_t expires;	 /* [process lock] ns of clock (CPU clocks) or monotonic; 0: off */
+	uint64_t interval;	 /* [process lock] */
+	int notify;		 /* [I] SIGEV_* */
+	struct task *target;	 /* [I] SIGEV_THREAD_ID: reference */
+	struct sigqueue sig;	 /* [process lock] */
+	int64_t overrun;	 /* [process lock] since the signal was queued */
+	int32_t last_overrun;	 /* [process lock] of the signal delivered last */
+	bool deleted;		 /* [process lock] */
 };
 
 static int overrun_clamp(int64_t n)
@@ -79,8 +79,7 @@ static uint64_t cpu_now_locked(struct posix_timer *pt)
 	if (pt->clock == LINUX_CLOCK_THREAD_CPUTIME_ID)
 		return pt->target ? task_cpu_user(pt->target) + task_cpu_system(pt->target) : 0;
 	v = p->p->dead_utime + p->p->dead_stime;
-	process_for_each(tp, p)
-		v += task_cpu_user(tp->self) + task_cpu_system(tp->self);
+	process_for_each(tp, p) v += task_cpu_user(tp->self) + task_cpu_system(tp->self);
 	return v;
 }
 
@@ -89,7 +88,7 @@ uint64_t posix_timers_cpu_locked(struct process *p)
 	uint64_t next = UINT64_MAX, now, missed;
 	struct posix_timer *pt;
 
-	list_for_each(pt, &p->p->posix_timers, node) {
+	list_for_each (pt, &p->p->posix_timers, node) {
 		if (!pt->expires || !clock_is_cpu(pt->clock))
 			continue;
 		now = cpu_now_locked(pt);
@@ -108,7 +107,7 @@ static struct posix_timer *find_locked(struct process *p, int32_t id)
 {
 	struct posix_timer *pt;
 
-	list_for_each(pt, &p->p->posix_timers, node)
+	list_for_each (pt, &p->p->posix_timers, node)
 		if (pt->id == id)
 			return pt;
 	return NULL;
@@ -289,7 +288,8 @@ static uint64_t expiry_locked(struct task *t, struct posix_timer *pt, bool absol
 	if (!clock_is_cpu(pt->clock)) {
 		now = kernel_now();
 		if (absolute)
-			return pt->clock == LINUX_CLOCK_MONOTONIC ? value : clock_to_monotonic(t, pt->clock, value);
+			return pt->clock == LINUX_CLOCK_MONOTONIC ? value
+								  : clock_to_monotonic(t, pt->clock, value);
 	} else {
 		now = cpu_now_locked(pt);
 		if (absolute)
@@ -316,7 +316,8 @@ int posix_timer_set(struct task *t, int32_t id, int flags, const struct linux_it
 	signal_unqueue_locked(p, pt->target, &pt->sig); /* an old expiry's signal is void */
 	pt->overrun = 0;
 	pt->interval = timespec_to_ns(&in->it_interval);
-	pt->expires = expiry_locked(t, pt, (flags & LINUX_TIMER_ABSTIME) != 0, timespec_to_ns(&in->it_value));
+	pt->expires =
+		expiry_locked(t, pt, (flags & LINUX_TIMER_ABSTIME) != 0, timespec_to_ns(&in->it_value));
 	if (clock_is_cpu(pt->clock)) {
 		if (pt->expires)
 			cpu_timers_kick_locked(p);

@@ -106,7 +106,7 @@ bool pgrp_orphaned_locked(struct pid *pgrp, struct process *ignore)
 {
 	struct process *p;
 
-	list_for_each(p, &pgrp->group, pgrp_node) {
+	list_for_each (p, &pgrp->group, pgrp_node) {
 		if (p == ignore || p->p->zombie || !p->parent)
 			continue; /* init counts as a parent: it may be the shell */
 		if (p->parent->pgrp != pgrp && p->parent->session == p->session)
@@ -119,7 +119,7 @@ bool pgrp_has_stopped_locked(struct pid *pgrp)
 {
 	struct process *p;
 
-	list_for_each(p, &pgrp->group, pgrp_node)
+	list_for_each (p, &pgrp->group, pgrp_node)
 		if (__atomic_load_n(&p->p->stopped, __ATOMIC_RELAXED))
 			return true;
 	return false;

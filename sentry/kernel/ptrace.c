@@ -1,6 +1,6 @@
-/* ptrace.c: the stops of traced tasks and who traces whom (ptrace(2)). A stopped task waits on its own thread
- * and, because only that thread may touch its registers, runs the tracer's requests there. What the requests are
- * is ptrace_request.c's. Lock: tasklist_lock for struct trace. */
+/* ptrace.c: the stops of traced tasks and who traces whom (ptrace(2)). A stopped task waits on its own
+ * thread and, because only that thread may touch its registers, runs the tracer's requests there. What the
+ * requests are is ptrace_request.c's. Lock: tasklist_lock for struct trace. */
 #include "sentry/kernel/ptrace_internal.h"
 
 static void attach_locked(struct task *tracer, struct task *t, bool seized, uint32_t options)
@@ -74,7 +74,8 @@ static bool must_go(struct task *t, bool exiting)
 }
 
 /* Stops until the tracer says how to go on: the signal to go on with. */
-static int stop(struct task *t, uint32_t code, const struct linux_siginfo *info, uint64_t message, bool exiting)
+static int stop(struct task *t, uint32_t code, const struct linux_siginfo *info, uint64_t message,
+		bool exiting)
 {
 	struct trace *tr = &t->p->trace;
 	struct kernel *k = t->kernel;
@@ -280,7 +281,8 @@ void ptrace_group_stop(struct task *t, int sig)
 {
 	struct trace *tr = &t->p->trace;
 
-	(void)stop(t, tr->seized ? (uint32_t)sig | LINUX_PTRACE_EVENT_STOP << 8 : (uint32_t)sig, NULL, 0, false);
+	(void)stop(t, tr->seized ? (uint32_t)sig | LINUX_PTRACE_EVENT_STOP << 8 : (uint32_t)sig, NULL, 0,
+		   false);
 }
 
 static uint32_t option_of(int event)
@@ -389,7 +391,7 @@ static void tracer_ends_locked(struct task *t, struct list *dead)
 {
 	struct task_private *tp, *tmp;
 
-	list_for_each_safe(tp, tmp, &t->p->tracees, trace.node) {
+	list_for_each_safe (tp, tmp, &t->p->tracees, trace.node) {
 		struct task *c = tp->self;
 		bool kill = (tp->trace.options & LINUX_PTRACE_O_EXITKILL) != 0;
 

@@ -16,7 +16,7 @@ struct trace_request {
 	int64_t result;
 	uint32_t done; /* [a] */
 	uint64_t addr, data;
-	void *buf;     /* the arena's */
+	void *buf; /* the arena's */
 	size_t size;
 };
 

@@ -1,14 +1,14 @@
-/* ptrace_request.c: the requests of ptrace(2). Registers and extended state are touched on the stopped task's own
- * thread; what a tracer writes is made safe before it is loaded. */
+/* ptrace_request.c: the requests of ptrace(2). Registers and extended state are touched on the stopped
+ * task's own thread; what a tracer writes is made safe before it is loaded. */
 #include <string.h>
 
 #include "platform/abi/elf.h"
 #include "sentry/kernel/ptrace_internal.h"
 
-#define USER_REGS_SIZE	  sizeof(struct guest_regs)
-#define USER_DEBUGREG	  848 /* offsetof(struct user, u_debugreg) */
-#define USER_SIZE	  912
-#define FXSAVE_SIZE	  512
+#define USER_REGS_SIZE sizeof(struct guest_regs)
+#define USER_DEBUGREG  848 /* offsetof(struct user, u_debugreg) */
+#define USER_SIZE      912
+#define FXSAVE_SIZE    512
 
 /* Runs r on the stopped target. The target is kept alive by a reference. */
 static int64_t run_on(struct task *target, struct trace_request *r)
@@ -122,8 +122,9 @@ static int64_t poke(struct task *target, uint64_t addr, uint64_t v)
 
 	if (!mm)
 		return -ESRCH;
-	if (mm_lookup(mm, addr, &prot, &kind) == 0 && mm_lookup(mm, addr + sizeof(v) - 1, &prot, &kind) == 0 &&
-	    kind != VMA_HIDDEN && kind != VMA_VDSO && kind != VMA_VVAR)
+	if (mm_lookup(mm, addr, &prot, &kind) == 0 &&
+	    mm_lookup(mm, addr + sizeof(v) - 1, &prot, &kind) == 0 && kind != VMA_HIDDEN &&
+	    kind != VMA_VDSO && kind != VMA_VVAR)
 		n = task_platform(target)->poke(mm->as, addr, &v, sizeof(v));
 	mm_put(mm);
 	return n == (ssize_t)sizeof(v) ? 0 : -EIO;
@@ -146,7 +147,8 @@ static int64_t whole_regs(struct task *t, struct task *target, uint64_t addr, bo
 }
 
 /* Up to size bytes of extended state; *size: moved. exact: the legacy area alone */
-static int64_t fp_state(struct task *t, struct task *target, uint64_t addr, size_t *size, bool set, bool legacy)
+static int64_t fp_state(struct task *t, struct task *target, uint64_t addr, size_t *size, bool set,
+			bool legacy)
 {
 	size_t max = TASK_BOUNCE_SIZE, n;
 	struct trace_request r = {.fn = set ? do_set_fp : do_get_fp};
@@ -407,7 +409,8 @@ static int64_t listen(struct task *target)
 	return 0;
 }
 
-static int64_t on_stopped(struct task *t, struct task *target, int64_t request, uint64_t addr, uint64_t data)
+static int64_t on_stopped(struct task *t, struct task *target, int64_t request, uint64_t addr,
+			  uint64_t data)
 {
 	size_t legacy = FXSAVE_SIZE;
 	uint64_t v;
@@ -497,9 +500,9 @@ int64_t ptrace_request(struct task *t, int64_t request, int32_t pid, uint64_t ad
 	if (request == LINUX_PTRACE_ATTACH)
 		ret = ptrace_attach(t, target, false, 0);
 	else if (request == LINUX_PTRACE_SEIZE)
-		ret = addr || (data & ~(uint64_t)(LINUX_PTRACE_O_MASK & ~LINUX_PTRACE_O_SUSPEND_SECCOMP)) ?
-			      -EIO :
-			      ptrace_attach(t, target, true, (uint32_t)data);
+		ret = addr || (data & ~(uint64_t)(LINUX_PTRACE_O_MASK & ~LINUX_PTRACE_O_SUSPEND_SECCOMP))
+			      ? -EIO
+			      : ptrace_attach(t, target, true, (uint32_t)data);
 	else if (!is_tracee(t, target, &stopped))
 		ret = -ESRCH;
 	else if (request == LINUX_PTRACE_KILL)

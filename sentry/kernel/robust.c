@@ -1,5 +1,6 @@
-/* robust.c: the list of locks that a thread holds (set_robust_list(2)), walked when it ends or execs: each is
- * marked as left by its owner, and one waiter is woken. The list is the guest's: every step is bounded. */
+/* robust.c: the list of locks that a thread holds (set_robust_list(2)), walked when it ends or execs: each
+ * is marked as left by its owner, and one waiter is woken. The list is the guest's: every step is bounded.
+ */
 #include "sentry/kernel/futex_internal.h"
 
 static int mark_dead(struct task *t, uaddr_t addr, bool pi, bool pending)
@@ -57,8 +58,8 @@ static void walk(struct task *t, uaddr_t head_addr)
 	}
 	if (!head.list_op_pending)
 		return;
-	if (mark_dead(t, (head.list_op_pending & ~1UL) + (uint64_t)head.futex_offset, head.list_op_pending & 1, true) <
-	    0)
+	if (mark_dead(t, (head.list_op_pending & ~1UL) + (uint64_t)head.futex_offset,
+		      head.list_op_pending & 1, true) < 0)
 		return;
 }
 

@@ -75,7 +75,8 @@ static void loop(struct task *t)
 	for (;;) {
 		/* Set first, then look: whoever sets work afterwards sees that a kick is needed. */
 		__atomic_store_n(&t->p->in_guest, 1, __ATOMIC_SEQ_CST);
-		if (UNLIKELY(__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) || restart || t->p->restore_mask)) {
+		if (UNLIKELY(__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) || restart ||
+			     t->p->restore_mask)) {
 			__atomic_store_n(&t->p->in_guest, 0, __ATOMIC_SEQ_CST);
 			if (!task_do_work(t, restart))
 				return;

@@ -1,5 +1,5 @@
-/* sched.c: scheduling books: nice values, policies, affinity. The host decides what runs; what a guest sets is
- * checked as Linux does and read back. */
+/* sched.c: scheduling books: nice values, policies, affinity. The host decides what runs; what a guest sets
+ * is checked as Linux does and read back. */
 #include <string.h>
 
 #include "platform/abi/resource.h"
@@ -61,9 +61,10 @@ static int check_policy(const struct sched_info *in)
 	case LINUX_SCHED_RR:
 		return in->rt_priority >= RT_PRIO_MIN && in->rt_priority <= RT_PRIO_MAX ? 0 : -EINVAL;
 	case LINUX_SCHED_DEADLINE:
-		return in->runtime && in->runtime <= in->deadline && (!in->period || in->deadline <= in->period) ?
-			       0 :
-			       -EINVAL;
+		return in->runtime && in->runtime <= in->deadline &&
+				       (!in->period || in->deadline <= in->period)
+			       ? 0
+			       : -EINVAL;
 	default:
 		return -EINVAL;
 	}
@@ -172,8 +173,9 @@ static int for_each_named_locked(struct task *t, int which, int who,
 		pid = who ? pid_find_locked(task_pid_ns(t), who) : t->process->pgrp;
 		if (!pid)
 			return -ESRCH;
-		list_for_each(p, &pid->group, pgrp_node)
-			process_for_each(tp, p) {
+		list_for_each (p, &pid->group, pgrp_node)
+			process_for_each(tp, p)
+			{
 				r = fn(t, tp->self, arg);
 				if (ret != 0)
 					ret = r;
@@ -181,8 +183,9 @@ static int for_each_named_locked(struct task *t, int which, int who,
 		return ret;
 	case LINUX_PRIO_USER:
 		kuid = who ? user_ns_to_kuid(t->cred->user_ns, (uint32_t)who) : t->cred->uid;
-		list_for_each(p, &t->kernel->processes, node)
-			process_for_each(tp, p) {
+		list_for_each (p, &t->kernel->processes, node)
+			process_for_each(tp, p)
+			{
 				if (!tp->self->cred || tp->self->cred->uid != kuid ||
 				    !pid_nr_in(tp->self->pid, task_pid_ns(t)))
 					continue;

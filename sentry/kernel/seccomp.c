@@ -1,5 +1,5 @@
-/* seccomp.c: strict mode and filters (seccomp(2)). Filters form a chain from the newest to the oldest, shared by
- * children; all run, and the most restrictive answer counts. */
+/* seccomp.c: strict mode and filters (seccomp(2)). Filters form a chain from the newest to the oldest,
+ * shared by children; all run, and the most restrictive answer counts. */
 #include "sentry/kernel/seccomp.h"
 
 #include "platform/abi/x86_64/nr.h"
@@ -77,7 +77,8 @@ static struct task *can_not_follow_locked(struct task *t)
 {
 	struct task_private *tp;
 
-	process_for_each(tp, t->process) {
+	process_for_each(tp, t->process)
+	{
 		if (tp->self == t || tp->exiting)
 			continue;
 		if (tp->seccomp_mode == LINUX_SECCOMP_MODE_STRICT || !is_ancestor(tp->filter, t->p->filter))
@@ -90,7 +91,8 @@ static void follow_locked(struct task *t)
 {
 	struct task_private *tp;
 
-	process_for_each(tp, t->process) {
+	process_for_each(tp, t->process)
+	{
 		struct seccomp_filter *had = tp->filter;
 
 		if (tp->self == t || tp->exiting)
@@ -129,7 +131,8 @@ int seccomp_add_filter(struct task *t, struct bpf_prog *prog, uint32_t flags)
 	else if (flags & LINUX_SECCOMP_FILTER_FLAG_TSYNC)
 		stuck = can_not_follow_locked(t);
 	if (stuck)
-		ret = flags & LINUX_SECCOMP_FILTER_FLAG_TSYNC_ESRCH ? -ESRCH : pid_nr_in(stuck->pid, task_pid_ns(t));
+		ret = flags & LINUX_SECCOMP_FILTER_FLAG_TSYNC_ESRCH ? -ESRCH
+								    : pid_nr_in(stuck->pid, task_pid_ns(t));
 	if (ret == 0) {
 		f->prev = t->p->filter; /* its reference moves into the chain */
 		t->p->filter = f;
@@ -154,7 +157,8 @@ static uint32_t run_chain(struct seccomp_filter *f, const struct seccomp_data *d
 	*log = false;
 	for (; f; f = f->prev) {
 		r = bpf_run(f->prog, d);
-		if ((int32_t)(r & LINUX_SECCOMP_RET_ACTION_FULL) < (int32_t)(best & LINUX_SECCOMP_RET_ACTION_FULL)) {
+		if ((int32_t)(r & LINUX_SECCOMP_RET_ACTION_FULL) <
+		    (int32_t)(best & LINUX_SECCOMP_RET_ACTION_FULL)) {
 			best = r;
 			*log = f->log;
 		}

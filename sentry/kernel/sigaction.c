@@ -18,10 +18,11 @@ int signal_action(struct task *t, int sig, const struct linux_sigaction *new, st
 		a->action[sig - 1].sa_mask &= ~SIG_UNMASKABLE;
 		a->action[sig - 1].sa_flags &= LINUX_SA_NOCLDSTOP | LINUX_SA_NOCLDWAIT | LINUX_SA_SIGINFO |
 					       LINUX_SA_ONSTACK | LINUX_SA_RESTART | LINUX_SA_NODEFER |
-					       LINUX_SA_RESETHAND | LINUX_SA_RESTORER | LINUX_SA_EXPOSE_TAGBITS;
+					       LINUX_SA_RESETHAND | LINUX_SA_RESTORER |
+					       LINUX_SA_EXPOSE_TAGBITS;
 	}
 	mutex_unlock(&a->lock);
-	if (new && signal_ignored_locked(p, sig))
+	if (new &&signal_ignored_locked(p, sig))
 		signal_flush_set_locked(p, SIG_BIT(sig));
 	mutex_unlock(&p->lock);
 	return 0;
@@ -87,8 +88,8 @@ int signal_wait(struct task *t, uint64_t set, uint64_t deadline, bool poll, stru
 		mutex_unlock(&p->lock);
 		return sig ? sig : -EAGAIN;
 	}
-	/* While we wait they count as unblocked, so that a sender wakes us; what is dropped as ignored goes by
-	 * real_blocked. */
+	/* While we wait they count as unblocked, so that a sender wakes us; what is dropped as ignored goes
+	 * by real_blocked. */
 	t->p->real_blocked = t->p->blocked;
 	t->p->blocked &= ~set;
 	mutex_unlock(&p->lock);
@@ -137,7 +138,7 @@ int signal_altstack(struct task *t, const struct linux_sigaltstack *new, struct 
 		return 0;
 	if (on_altstack(t, sp))
 		return -EPERM;
-	flags = (uint32_t)new->ss_flags;
+	flags = (uint32_t) new->ss_flags;
 	mode = flags & ~LINUX_SS_AUTODISARM;
 	if (mode != LINUX_SS_DISABLE && mode != LINUX_SS_ONSTACK && mode != 0)
 		return -EINVAL;
@@ -147,7 +148,8 @@ int signal_altstack(struct task *t, const struct linux_sigaltstack *new, struct 
 	}
 	if (new->ss_size < LINUX_MINSIGSTKSZ)
 		return -ENOMEM;
-	*s = (struct linux_sigaltstack){.ss_sp = new->ss_sp, .ss_flags = (int32_t)flags, .ss_size = new->ss_size};
+	*s = (struct linux_sigaltstack){
+		.ss_sp = new->ss_sp, .ss_flags = (int32_t)flags, .ss_size = new->ss_size};
 	return 0;
 }
 
@@ -209,7 +211,7 @@ static int kill_group_locked(struct task *t, struct pid *pgrp, int sig, const st
 	bool sent = false;
 	int ret = -ESRCH;
 
-	list_for_each(p, &pgrp->group, pgrp_node) {
+	list_for_each (p, &pgrp->group, pgrp_node) {
 		int r = send_checked_locked(t, p, NULL, sig, info);
 
 		if (r == 0)
@@ -227,7 +229,7 @@ static int kill_all_locked(struct task *t, int sig, const struct linux_siginfo *
 	int ret = -ESRCH, r;
 	bool sent = false;
 
-	list_for_each(p, &t->kernel->processes, node) {
+	list_for_each (p, &t->kernel->processes, node) {
 		if (p == t->process || p == ns->init || pid_nr_in(p->pid, ns) <= 1)
 			continue;
 		r = send_checked_locked(t, p, NULL, sig, info);
@@ -261,13 +263,15 @@ int signal_kill(struct task *t, int32_t nr, int sig)
 	} else {
 		pid = pid_find_locked(task_pid_ns(t), nr);
 		if (pid && (pid->process || pid->task))
-			ret = send_checked_locked(t, pid->process ? pid->process : pid->task->process, NULL, sig, &info);
+			ret = send_checked_locked(t, pid->process ? pid->process : pid->task->process, NULL,
+						  sig, &info);
 	}
 	mutex_unlock(&k->tasklist_lock);
 	return ret;
 }
 
-static int send_to_thread(struct task *t, int32_t tgid, int32_t tid, int sig, const struct linux_siginfo *info)
+static int send_to_thread(struct task *t, int32_t tgid, int32_t tid, int sig,
+			  const struct linux_siginfo *info)
 {
 	struct kernel *k = t->kernel;
 	struct task *target;
@@ -318,7 +322,8 @@ int signal_queue_process(struct task *t, int32_t nr, int sig, struct linux_sigin
 	mutex_lock(&k->tasklist_lock);
 	pid = nr > 0 ? pid_find_locked(task_pid_ns(t), nr) : NULL;
 	if (pid && (pid->process || pid->task))
-		ret = send_checked_locked(t, pid->process ? pid->process : pid->task->process, NULL, sig, info);
+		ret = send_checked_locked(t, pid->process ? pid->process : pid->task->process, NULL, sig,
+					  info);
 	mutex_unlock(&k->tasklist_lock);
 	return ret;
 }

@@ -1,15 +1,16 @@
-/* signal.c: queues of pending signals and sending: who gets it, what it does at once (stop and continue, kill),
- * what is dropped. Delivery is deliver.c's. Locks: the process's; senders to groups hold tasklist_lock too. */
+/* signal.c: queues of pending signals and sending: who gets it, what it does at once (stop and continue,
+ * kill), what is dropped. Delivery is deliver.c's. Locks: the process's; senders to groups hold
+ * tasklist_lock too. */
 #include <string.h>
 
 #include "sentry/kernel/internal.h"
 
-#define SIG_STOPS                                                                                              \
+#define SIG_STOPS                                                                                          \
 	(SIG_BIT(LINUX_SIGSTOP) | SIG_BIT(LINUX_SIGTSTP) | SIG_BIT(LINUX_SIGTTIN) | SIG_BIT(LINUX_SIGTTOU))
-#define SIG_IGNORED_BY_DEFAULT                                                                                 \
+#define SIG_IGNORED_BY_DEFAULT                                                                             \
 	(SIG_BIT(LINUX_SIGCONT) | SIG_BIT(LINUX_SIGCHLD) | SIG_BIT(LINUX_SIGWINCH) | SIG_BIT(LINUX_SIGURG))
-#define SIG_SYNCHRONOUS                                                                                        \
-	(SIG_BIT(LINUX_SIGSEGV) | SIG_BIT(LINUX_SIGBUS) | SIG_BIT(LINUX_SIGILL) | SIG_BIT(LINUX_SIGTRAP) |     \
+#define SIG_SYNCHRONOUS                                                                                    \
+	(SIG_BIT(LINUX_SIGSEGV) | SIG_BIT(LINUX_SIGBUS) | SIG_BIT(LINUX_SIGILL) | SIG_BIT(LINUX_SIGTRAP) | \
 	 SIG_BIT(LINUX_SIGFPE) | SIG_BIT(LINUX_SIGSYS))
 
 void sigpending_init(struct sigpending *p)
@@ -35,7 +36,7 @@ void sigpending_flush(struct kernel *k, struct sigpending *p)
 	struct sigqueue *q, *tmp;
 
 	p->set = 0;
-	list_for_each_safe(q, tmp, &p->queue, node) {
+	list_for_each_safe (q, tmp, &p->queue, node) {
 		list_del(&q->node);
 		sigqueue_free(k, q);
 	}
@@ -48,7 +49,7 @@ static void flush_set(struct kernel *k, struct sigpending *p, uint64_t set)
 	if (!(p->set & set))
 		return;
 	p->set &= ~set;
-	list_for_each_safe(q, tmp, &p->queue, node) {
+	list_for_each_safe (q, tmp, &p->queue, node) {
 		if (!(set & SIG_BIT(q->info.si_signo)))
 			continue;
 		list_del(&q->node);
@@ -61,8 +62,7 @@ void signal_flush_set_locked(struct process *p, uint64_t set)
 	struct task_private *tp;
 
 	flush_set(p->kernel, &p->p->pending, set);
-	process_for_each(tp, p)
-		flush_set(p->kernel, &tp->pending, set);
+	process_for_each(tp, p) flush_set(p->kernel, &tp->pending, set);
 }
 
 int sigactions_create(struct sigactions **out)
@@ -118,8 +118,8 @@ bool signal_ignored_locked(struct process *p, int sig)
 	return h == LINUX_SIG_IGN || (h == LINUX_SIG_DFL && (SIG_IGNORED_BY_DEFAULT & SIG_BIT(sig)));
 }
 
-/* Would it have no effect at all? Blocked signals stay pending, as the handler may change; a tracer wants to
- * see everything. force: from outside of the pid namespace, or the kernel. */
+/* Would it have no effect at all? Blocked signals stay pending, as the handler may change; a tracer wants
+ * to see everything. force: from outside of the pid namespace, or the kernel. */
 static bool dropped(struct process *p, struct task *t, int sig, bool force)
 {
 	uaddr_t h = handler_of(p, sig);
@@ -154,7 +154,8 @@ static void signal_wake_locked(struct process *p, struct task *only, int sig)
 	}
 	if (only)
 		return;
-	process_for_each(tp, p) {
+	process_for_each(tp, p)
+	{
 		if (!wants(tp->self, sig))
 			continue;
 		task_set_work(tp->self, TASK_WORK_SIGNAL);
@@ -172,9 +173,7 @@ void process_group_exit_locked(struct process *p, int status, struct task *excep
 	}
 	p->p->stop_signal = 0;
 	p->p->stopped = false;
-	process_for_each(tp, p)
-		if (tp->self != except)
-			task_set_work(tp->self, TASK_WORK_EXIT);
+	process_for_each(tp, p) if (tp->self != except) task_set_work(tp->self, TASK_WORK_EXIT);
 }
 
 static void continue_locked(struct process *p)
@@ -183,7 +182,8 @@ static void continue_locked(struct process *p)
 
 	signal_flush_set_locked(p, SIG_STOPS);
 	p->p->cont_count++;
-	process_for_each(tp, p) {
+	process_for_each(tp, p)
+	{
 		if (!tp->trace.seized || !ptrace_is_traced(tp->self))
 			continue;
 		__atomic_store_n(&tp->trace.notify, true, __ATOMIC_SEQ_CST);
@@ -197,7 +197,8 @@ static void continue_locked(struct process *p)
 	p->p->stop_signal = 0;
 	p->p->stopped = false;
 	p->p->wait_events &= ~WAIT_STOPPED;
-	process_for_each(tp, p) {
+	process_for_each(tp, p)
+	{
 		tp->stop_counted = false;
 		task_poke(tp->self);
 	}
@@ -295,7 +296,7 @@ void signal_unqueue_locked(struct process *p, struct task *task, struct sigqueue
 	if (list_empty(&q->node))
 		return;
 	list_del(&q->node);
-	list_for_each(other, &pending->queue, node)
+	list_for_each (other, &pending->queue, node)
 		if (other->info.si_signo == q->info.si_signo)
 			return;
 	pending->set &= ~SIG_BIT(q->info.si_signo);
@@ -326,7 +327,7 @@ int signal_send_pgrp_locked(struct pid *pgrp, int sig, const struct linux_siginf
 	struct process *p;
 	int ret = -ESRCH;
 
-	list_for_each(p, &pgrp->group, pgrp_node) {
+	list_for_each (p, &pgrp->group, pgrp_node) {
 		int r = signal_send_process(p, sig, info);
 
 		if (ret < 0)
@@ -377,7 +378,7 @@ static void take(struct process *p, struct sigpending *pending, int sig, struct 
 	struct sigqueue *q, *found = NULL;
 	bool more = false;
 
-	list_for_each(q, &pending->queue, node) {
+	list_for_each (q, &pending->queue, node) {
 		if (q->info.si_signo != sig)
 			continue;
 		if (found) {
@@ -435,9 +436,8 @@ static void retarget_locked(struct task *t, uint64_t newly_blocked)
 
 	if (!set)
 		return;
-	process_for_each(tp, p)
-		if (tp->self != t && !tp->exiting && (set & ~tp->blocked))
-			task_set_work(tp->self, TASK_WORK_SIGNAL);
+	process_for_each(tp, p) if (tp->self != t && !tp->exiting && (set & ~tp->blocked))
+		task_set_work(tp->self, TASK_WORK_SIGNAL);
 }
 
 void signal_set_blocked(struct task *t, uint64_t set)

@@ -4,9 +4,9 @@
 #include "platform/abi/signal.h"
 #include "sentry/kernel/kernel.h"
 
-#define SIG_COUNT   64
-#define SIG_BIT(s)  (1ULL << ((s) - 1))
-#define SIG_RTMIN   32 /* from here on signals queue */
+#define SIG_COUNT      64
+#define SIG_BIT(s)     (1ULL << ((s)-1))
+#define SIG_RTMIN      32 /* from here on signals queue */
 #define SIG_UNMASKABLE (SIG_BIT(LINUX_SIGKILL) | SIG_BIT(LINUX_SIGSTOP))
 
 static inline bool signal_valid(int sig)
@@ -25,22 +25,26 @@ MUST_CHECK int signal_may_send(struct task *sender, struct process *target, int 
 MUST_CHECK int signal_kill(struct task *t, int32_t pid, int sig);
 MUST_CHECK int signal_tgkill(struct task *t, int32_t tgid, int32_t tid, int sig);
 MUST_CHECK int signal_queue_process(struct task *t, int32_t pid, int sig, struct linux_siginfo *info);
-MUST_CHECK int signal_queue_task(struct task *t, int32_t tgid, int32_t tid, int sig, struct linux_siginfo *info);
+MUST_CHECK int signal_queue_task(struct task *t, int32_t tgid, int32_t tid, int sig,
+				 struct linux_siginfo *info);
 
 /* sigaction(2): both may be NULL. */
-MUST_CHECK int signal_action(struct task *t, int sig, const struct linux_sigaction *new, struct linux_sigaction *old);
+MUST_CHECK int signal_action(struct task *t, int sig, const struct linux_sigaction *new,
+			     struct linux_sigaction *old);
 /* sigprocmask(2); how LINUX_SIG_*. */
 MUST_CHECK int signal_mask(struct task *t, int how, uint64_t set);
 uint64_t signal_blocked(struct task *t);
 uint64_t signal_pending_set(struct task *t); /* sigpending(2): blocked and pending */
 /* ppoll, pselect, epoll_pwait: installs set for the duration of the call. The old mask comes back when the
- * call ends without a handler run, or as the mask the handler returns to: nothing to undo by the caller, but
- * signal_mask_restore when the call was not interrupted. */
+ * call ends without a handler run, or as the mask the handler returns to: nothing to undo by the caller,
+ * but signal_mask_restore when the call was not interrupted. */
 void signal_mask_swap(struct task *t, uint64_t set);
 void signal_mask_restore(struct task *t);
 /* sigtimedwait(2): the signal or -EAGAIN, -EINTR. deadline: monotonic ns, 0: none; poll: don't wait */
-MUST_CHECK int signal_wait(struct task *t, uint64_t set, uint64_t deadline, bool poll, struct linux_siginfo *info);
-MUST_CHECK int signal_altstack(struct task *t, const struct linux_sigaltstack *new, struct linux_sigaltstack *old);
+MUST_CHECK int signal_wait(struct task *t, uint64_t set, uint64_t deadline, bool poll,
+			   struct linux_siginfo *info);
+MUST_CHECK int signal_altstack(struct task *t, const struct linux_sigaltstack *new,
+			       struct linux_sigaltstack *old);
 /* rt_sigreturn(2): SYSCALL_REGS_SET; a bad frame kills with SIGSEGV. */
 int64_t signal_return(struct task *t);
 /* A processor exception or seccomp trap: can't be blocked or ignored. */

@@ -100,8 +100,7 @@ static uint32_t ready_of_creator(struct file *f)
 
 	mutex_lock(&p->lock);
 	pending = p->p->pending.set;
-	process_for_each(tp, p)
-		pending |= tp->pending.set;
+	process_for_each(tp, p) pending |= tp->pending.set;
 	mutex_unlock(&p->lock);
 	return pending & __atomic_load_n(&sf->set, __ATOMIC_RELAXED) ? EV_IN | EV_RDNORM : 0;
 }
@@ -145,8 +144,8 @@ int signalfd_create(struct task *t, uint64_t set, uint32_t flags, struct file **
 		return -ENOMEM;
 	sf->process = process_get(t->process);
 	sf->set = set & ~SIG_UNMASKABLE;
-	ret = file_create_anon(t->kernel->vfs, &signalfd_ops, sf, LINUX_O_RDWR | (flags & LINUX_O_NONBLOCK), 0600,
-			       t->cred, &t->process->p->signal_wq, out);
+	ret = file_create_anon(t->kernel->vfs, &signalfd_ops, sf, LINUX_O_RDWR | (flags & LINUX_O_NONBLOCK),
+			       0600, t->cred, &t->process->p->signal_wq, out);
 	if (ret < 0) {
 		process_put(sf->process);
 		kfree(sf);

@@ -1,6 +1,6 @@
 /* task.c: the task object: allocation, its parts as others may see them, guest memory for handlers, pending
- * work. Parts (mm, fds, fs, cred) are read by the task itself without a lock and changed under its process's
- * lock, so that others can take references. */
+ * work. Parts (mm, fds, fs, cred) are read by the task itself without a lock and changed under its
+ * process's lock, so that others can take references. */
 #include "sentry/kernel/internal.h"
 
 #include <string.h>
@@ -106,17 +106,17 @@ void task_drop_parts(struct task *t)
 	t->bounce = NULL;
 }
 
-#define PART_GET(name, type, field, get)                                                                \
-	struct type *name(struct task *t)                                                               \
-	{                                                                                               \
-		struct type *part;                                                                      \
-                                                                                                        \
-		mutex_lock(&t->process->lock);                                                          \
-		part = t->field;                                                                        \
-		if (part)                                                                               \
-			get(part);                                                                      \
-		mutex_unlock(&t->process->lock);                                                        \
-		return part;                                                                            \
+#define PART_GET(name, type, field, get)                                                                   \
+	struct type *name(struct task *t)                                                                  \
+	{                                                                                                  \
+		struct type *part;                                                                         \
+                                                                                                           \
+		mutex_lock(&t->process->lock);                                                             \
+		part = t->field;                                                                           \
+		if (part)                                                                                  \
+			get(part);                                                                         \
+		mutex_unlock(&t->process->lock);                                                           \
+		return part;                                                                               \
 	}
 PART_GET(task_mm_get, mm, mm, mm_get)
 PART_GET(task_fds_get, fdtable, fds, fdtable_get_ref)
@@ -138,8 +138,9 @@ void task_set_cred(struct task *t, struct cred *c)
 		__atomic_add_fetch(&user->tasks, 1, __ATOMIC_RELAXED);
 		old_user = t->p->user;
 	}
-	if (old && t->mm && (old->euid != c->euid || old->egid != c->egid || old->fsuid != c->fsuid ||
-			     old->fsgid != c->fsgid || (c->permitted & ~old->permitted))) {
+	if (old && t->mm &&
+	    (old->euid != c->euid || old->egid != c->egid || old->fsuid != c->fsuid ||
+	     old->fsgid != c->fsgid || (c->permitted & ~old->permitted))) {
 		__atomic_store_n(&t->mm->dumpable, 0, __ATOMIC_RELAXED);
 		t->p->pdeath_signal = 0;
 	}
@@ -380,8 +381,8 @@ bool task_may_access(struct task *caller, struct task *target)
 	tc = task_cred_get(target);
 	if (!tc)
 		return false;
-	same = c->fsuid == tc->euid && c->fsuid == tc->suid && c->fsuid == tc->uid && c->fsgid == tc->egid &&
-	       c->fsgid == tc->sgid && c->fsgid == tc->gid;
+	same = c->fsuid == tc->euid && c->fsuid == tc->suid && c->fsuid == tc->uid &&
+	       c->fsgid == tc->egid && c->fsgid == tc->sgid && c->fsgid == tc->gid;
 	if (!same && !cred_has_cap_in(c, LINUX_CAP_SYS_PTRACE, tc->user_ns))
 		ok = false;
 	mm = ok ? task_mm_get(target) : NULL;

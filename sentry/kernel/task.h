@@ -1,5 +1,5 @@
-/* task.h: making, ending and waiting for tasks; ids, groups, sessions; scheduling books; namespaces. What the
- * system calls of those names call after they have read their arguments. */
+/* task.h: making, ending and waiting for tasks; ids, groups, sessions; scheduling books; namespaces. What
+ * the system calls of those names call after they have read their arguments. */
 #pragma once
 
 #include "platform/abi/sched.h"
@@ -10,7 +10,7 @@ struct clone_args {
 	uint64_t flags; /* CLONE_* without the signal */
 	int exit_signal;
 	uaddr_t pidfd, child_tid, parent_tid, tls;
-	uaddr_t stack; /* top; 0: as the parent's */
+	uaddr_t stack;		/* top; 0: as the parent's */
 	const int32_t *set_tid; /* innermost namespace first */
 	uint32_t set_tid_count;
 };
@@ -19,10 +19,10 @@ MUST_CHECK int64_t task_clone(struct task *t, const struct clone_args *a);
 
 /* ---- execve(2) ---- */
 struct exec_args;
-/* name relative to at, lookup: LOOKUP_*; filename: what the program is told (AT_EXECFN, scripts). argv, envp:
- * guest arrays. SYSCALL_REGS_SET on success. */
-MUST_CHECK int64_t task_exec(struct task *t, const struct vfs_at *at, const char *name, const char *filename,
-			     uint32_t lookup, uaddr_t argv, uaddr_t envp);
+/* name relative to at, lookup: LOOKUP_*; filename: what the program is told (AT_EXECFN, scripts). argv,
+ * envp: guest arrays. SYSCALL_REGS_SET on success. */
+MUST_CHECK int64_t task_exec(struct task *t, const struct vfs_at *at, const char *name,
+			     const char *filename, uint32_t lookup, uaddr_t argv, uaddr_t envp);
 /* loader_exec's begin: kernel_ops.load is a call of loader_exec with it. */
 MUST_CHECK int task_exec_begin(struct task *t, struct exec_args *a);
 
@@ -32,16 +32,16 @@ void task_exit_group(struct task *t, int code);
 
 /* ---- wait(2) ---- */
 struct wait_args {
-	int which; /* LINUX_P_ALL, P_PID, P_PGID */
-	struct pid *pid;  /* for P_PID, P_PGID: borrowed; NULL: matches nothing */
-	int options;	  /* LINUX_W* */
+	int which;	    /* LINUX_P_ALL, P_PID, P_PGID */
+	struct pid *pid;    /* for P_PID, P_PGID: borrowed; NULL: matches nothing */
+	int options;	    /* LINUX_W* */
 	bool nohang_eagain; /* P_PIDFD on a non-blocking pidfd */
 };
 struct wait_result {
-	int32_t pid;	/* 0: nothing (WNOHANG) */
-	int status;	/* as wait4 stores it */
+	int32_t pid;	 /* 0: nothing (WNOHANG) */
+	int status;	 /* as wait4 stores it */
 	int code, value; /* CLD_*, si_status */
-	uint32_t uid;	/* kernel id */
+	uint32_t uid;	 /* kernel id */
 	struct linux_rusage usage;
 };
 MUST_CHECK int task_wait(struct task *t, const struct wait_args *a, struct wait_result *out);

@@ -1,18 +1,18 @@
-/* timer.c: the queue of everything that has a deadline, and the one thread that serves it. It sleeps on a word
- * until the earliest deadline, for ever when there is none: an idle sandbox has no wake-ups. It is started with
- * the first timer. Lock: the queue's, rank TIMER; not held while a timer's function runs. */
+/* timer.c: the queue of everything that has a deadline, and the one thread that serves it. It sleeps on a
+ * word until the earliest deadline, for ever when there is none: an idle sandbox has no wake-ups. It is
+ * started with the first timer. Lock: the queue's, rank TIMER; not held while a timer's function runs. */
 #include "sentry/kernel/internal.h"
 
 #include "platform/base/thread.h"
 
 struct timer_queue {
 	struct mutex lock;
-	struct rbtree tree;	/* [lock] by expires */
-	struct timer *running;	/* [lock] */
-	uint32_t done;		/* [a] counts functions that have returned: who waits for one sleeps on it */
-	uint32_t word;		/* [a] changes when the thread has to look again */
-	uint64_t sleeps_until;	/* [lock] 0: for ever */
-	bool started;		/* [lock] */
+	struct rbtree tree;    /* [lock] by expires */
+	struct timer *running; /* [lock] */
+	uint32_t done;	       /* [a] counts functions that have returned: who waits for one sleeps on it */
+	uint32_t word;	       /* [a] changes when the thread has to look again */
+	uint64_t sleeps_until; /* [lock] 0: for ever */
+	bool started;	       /* [lock] */
 };
 
 int timer_queue_create(struct kernel *k, struct timer_queue **out)
@@ -79,7 +79,8 @@ static void insert_locked(struct timer_queue *q, struct timer *timer)
 
 	while (*link) {
 		parent = *link;
-		link = timer->expires < rb_entry(parent, struct timer, node)->expires ? &parent->left : &parent->right;
+		link = timer->expires < rb_entry(parent, struct timer, node)->expires ? &parent->left
+										      : &parent->right;
 	}
 	rb_insert(&q->tree, &timer->node, parent, link);
 	timer->queued = true;

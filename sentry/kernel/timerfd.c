@@ -1,21 +1,21 @@
-/* timerfd.c: timerfd_create(2): expiries as a readable count. Lock: the timerfd's, rank SIGHAND-like leaf above
- * the timer queue's. */
+/* timerfd.c: timerfd_create(2): expiries as a readable count. Lock: the timerfd's, rank SIGHAND-like leaf
+ * above the timer queue's. */
 #include "platform/abi/fcntl.h"
 #include "platform/abi/ioctl.h"
 #include "platform/base/strbuf.h"
 #include "sentry/kernel/internal.h"
 
 struct timerfd {
-	struct refs refs;	/* the file, and the timer thread while it runs */
+	struct refs refs; /* the file, and the timer thread while it runs */
 	struct mutex lock;
 	struct waitq wq;
 	struct timer timer;
-	struct kernel *kernel;	/* [I] */
-	int32_t clock;		/* [I] */
-	uint64_t expires;	/* [lock] monotonic ns; 0: off */
-	uint64_t interval;	/* [lock] */
-	uint64_t ticks;		/* [lock] since the last read */
-	int set_flags;		/* [lock] as given, for fdinfo */
+	struct kernel *kernel; /* [I] */
+	int32_t clock;	       /* [I] */
+	uint64_t expires;      /* [lock] monotonic ns; 0: off */
+	uint64_t interval;     /* [lock] */
+	uint64_t ticks;	       /* [lock] since the last read */
+	int set_flags;	       /* [lock] as given, for fdinfo */
 };
 
 static void expired(struct timer *timer)
@@ -121,9 +121,11 @@ static void show_fdinfo(struct file *f, struct strbuf *out)
 
 	if (timerfd_gettime(f, &its) < 0)
 		return;
-	strbuf_printf(out, "clockid: %d\nticks: %lu\nsettime flags: 0%o\nit_value: (%ld, %ld)\nit_interval: (%ld, %ld)\n",
-		      tf->clock, tf->ticks, (unsigned)tf->set_flags, its.it_value.tv_sec, its.it_value.tv_nsec,
-		      its.it_interval.tv_sec, its.it_interval.tv_nsec);
+	strbuf_printf(out,
+		      "clockid: %d\nticks: %lu\nsettime flags: 0%o\nit_value: (%ld, %ld)\nit_interval: "
+		      "(%ld, %ld)\n",
+		      tf->clock, tf->ticks, (unsigned)tf->set_flags, its.it_value.tv_sec,
+		      its.it_value.tv_nsec, its.it_interval.tv_sec, its.it_interval.tv_nsec);
 }
 
 static const struct file_ops timerfd_ops = {
@@ -161,8 +163,8 @@ int timerfd_create(struct task *t, int32_t clock, uint32_t flags, struct file **
 	tf->kernel = t->kernel;
 	tf->clock = clock;
 	timer_init(&tf->timer, t->kernel->timers, expired);
-	ret = file_create_anon(t->kernel->vfs, &timerfd_ops, tf, LINUX_O_RDWR | (flags & LINUX_O_NONBLOCK), 0600,
-			       t->cred, &tf->wq, out);
+	ret = file_create_anon(t->kernel->vfs, &timerfd_ops, tf, LINUX_O_RDWR | (flags & LINUX_O_NONBLOCK),
+			       0600, t->cred, &tf->wq, out);
 	if (ret < 0)
 		kfree(tf);
 	return ret;
@@ -191,7 +193,8 @@ int timerfd_settime(struct task *t, struct file *f, int flags, const struct linu
 		return -EINVAL;
 	value = timespec_to_ns(&in->it_value);
 	if (value)
-		ret = clock_deadline(t, tf->clock, (flags & LINUX_TFD_TIMER_ABSTIME) != 0, &in->it_value, &deadline);
+		ret = clock_deadline(t, tf->clock, (flags & LINUX_TFD_TIMER_ABSTIME) != 0, &in->it_value,
+				     &deadline);
 	if (ret < 0)
 		return ret;
 	mutex_lock(&tf->lock);

@@ -1,5 +1,5 @@
-/* tty.c: job control: sessions and their terminals, background reads and writes, the ioctls that need to know
- * who calls. See tty.h. Lock: tasklist_lock for the ties between terminals, sessions and groups. */
+/* tty.c: job control: sessions and their terminals, background reads and writes, the ioctls that need to
+ * know who calls. See tty.h. Lock: tasklist_lock for the ties between terminals, sessions and groups. */
 #include "platform/abi/ioctl.h"
 #include "platform/abi/fcntl.h"
 #include "platform/abi/termios.h"
@@ -284,7 +284,8 @@ static bool changes_terminal(uint32_t cmd)
 	}
 }
 
-static int64_t tty_ioctl(struct task *t, struct file *f, struct tty *tty, uint32_t cmd, uint64_t arg, bool *done)
+static int64_t tty_ioctl(struct task *t, struct file *f, struct tty *tty, uint32_t cmd, uint64_t arg,
+			 bool *done)
 {
 	*done = true;
 	switch (cmd) {

@@ -1,11 +1,11 @@
 /* tty.h: the seam between terminals (fs/devpts) and job control (kernel/tty.c). A terminal embeds a struct
  * tty; the kernel owns the fields that tie it to a session and a foreground process group, and serves the
- * calls that need to know who calls: TIOCSCTTY, TIOCNOTTY, TIOCGPGRP, TIOCSPGRP, TIOCGSID, and the checks of
- * background reads and writes (SIGTTIN, SIGTTOU), which file_ioctl, file_read_block and file_write_block make
- * before they call the file's operations. The devpts side never sees a task; it asks for signals.
+ * calls that need to know who calls: TIOCSCTTY, TIOCNOTTY, TIOCGPGRP, TIOCSPGRP, TIOCGSID, and the checks
+ * of background reads and writes (SIGTTIN, SIGTTOU), which file_ioctl, file_read_block and file_write_block
+ * make before they call the file's operations. The devpts side never sees a task; it asks for signals.
  *
- * Locks: the fields below are under kernel->tasklist_lock, which ranks low: all functions here may be called
- * with the terminal's own lock held, but tty_hangup, which calls back. */
+ * Locks: the fields below are under kernel->tasklist_lock, which ranks low: all functions here may be
+ * called with the terminal's own lock held, but tty_hangup, which calls back. */
 #pragma once
 
 #include "platform/base/attr.h"

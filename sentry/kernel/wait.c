@@ -1,5 +1,5 @@
-/* wait.c: wait4(2) and waitid(2): children of the process (or of the thread alone), and the tasks it traces.
- * Lock: tasklist_lock during a scan. */
+/* wait.c: wait4(2) and waitid(2): children of the process (or of the thread alone), and the tasks it
+ * traces. Lock: tasklist_lock during a scan. */
 #include "sentry/kernel/internal.h"
 
 struct scan {
@@ -27,7 +27,8 @@ static bool wants_kind(const struct wait_args *a, struct process *p)
 {
 	bool clone_child = p->leader->p->exit_signal != LINUX_SIGCHLD;
 
-	return ((uint32_t)a->options & LINUX_WALL) || clone_child == (((uint32_t)a->options & LINUX_WCLONE) != 0);
+	return ((uint32_t)a->options & LINUX_WALL) ||
+	       clone_child == (((uint32_t)a->options & LINUX_WCLONE) != 0);
 }
 
 static void result_id(struct scan *s, struct task *leader, struct pid *pid)
@@ -99,7 +100,7 @@ static bool scan_children(struct scan *s)
 {
 	struct process *p, *tmp, *self = s->t->process;
 
-	list_for_each_safe(p, tmp, &self->children, sibling) {
+	list_for_each_safe (p, tmp, &self->children, sibling) {
 		struct task *tracer = p->leader->p->trace.tracer;
 
 		if (!wants_pid(s->a, p->pid, p->pgrp) || (!tracer && !wants_kind(s->a, p)))
@@ -152,7 +153,7 @@ static bool scan_traced_of(struct scan *s, struct task *tracer)
 {
 	struct task_private *tp, *tmp;
 
-	list_for_each_safe(tp, tmp, &tracer->p->tracees, trace.node)
+	list_for_each_safe (tp, tmp, &tracer->p->tracees, trace.node)
 		if (take_traced(s, tp->self))
 			return true;
 	return false;
@@ -164,9 +165,7 @@ static bool scan_traced(struct scan *s)
 
 	if ((uint32_t)s->a->options & LINUX_WNOTHREAD)
 		return scan_traced_of(s, s->t);
-	process_for_each(tp, s->t->process)
-		if (scan_traced_of(s, tp->self))
-			return true;
+	process_for_each(tp, s->t->process) if (scan_traced_of(s, tp->self)) return true;
 	return false;
 }
 

@@ -1,22 +1,7 @@
 /* loader.h: execve's second half: ELF images, "#!" scripts, the initial stack, the auxiliary vector. */
 #pragma once
 
-#include "sentry/kernel/kernel.h"
-
-/* argv and envp as kernel copies, strings laid out one behind the other. */
-struct exec_args {
-	uint32_t argc, envc;
-	char *strings; /* arena; argc + envc terminated strings */
-	size_t strings_size;
-	struct path exe; /* filled in by the loader on success: what /proc/pid/exe shows; reference */
-	char comm[TASK_COMM_LEN];      /* out: new name of the task */
-	uaddr_t entry, stack;	       /* out: registers */
-	bool secure;		       /* in: AT_SECURE */
-	uint32_t uid, euid, gid, egid; /* in: for the auxiliary vector, in the task's user namespace */
-	bool point_of_no_return;       /* out: the old image is gone; an error now kills the task */
-	/* out: set-id bits to apply, from the file that is executed (not the script) */
-	uint32_t set_uid, set_gid; /* ID_INVALID: none; kernel ids */
-};
+#include "sentry/kernel/exec.h"
 
 /* Checks exe (scripts are followed, at most 4 deep), then calls begin, which must give the task's context a
  * fresh address space and books (t->mm) and stop other threads; then maps the image and interpreter, builds

@@ -74,7 +74,8 @@ static int check_clone3(const struct linux_clone_args *in, uint64_t size)
 		return -EINVAL;
 	if (in->set_tid_size > SET_TID_MAX || (in->set_tid == 0) != (in->set_tid_size == 0))
 		return -EINVAL;
-	if ((in->flags & LINUX_CLONE_INTO_CGROUP) && (size < LINUX_CLONE_ARGS_SIZE_VER2 || in->cgroup > INT32_MAX))
+	if ((in->flags & LINUX_CLONE_INTO_CGROUP) &&
+	    (size < LINUX_CLONE_ARGS_SIZE_VER2 || in->cgroup > INT32_MAX))
 		return -EINVAL;
 	if ((in->flags & LINUX_CLONE_SETTLS) && in->tls >= GUEST_VA_END)
 		return -EPERM;

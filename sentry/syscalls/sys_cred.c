@@ -30,19 +30,22 @@ int64_t sys_getegid(struct task *t, const struct sysargs *a)
 
 static int three_out(struct task *t, const struct sysargs *a, uint32_t r, uint32_t e, uint32_t s)
 {
-	if (copy_to_user(t, arg_addr(a, 0), &r, sizeof(r)) < 0 || copy_to_user(t, arg_addr(a, 1), &e, sizeof(e)) < 0)
+	if (copy_to_user(t, arg_addr(a, 0), &r, sizeof(r)) < 0 ||
+	    copy_to_user(t, arg_addr(a, 1), &e, sizeof(e)) < 0)
 		return -EFAULT;
 	return copy_to_user(t, arg_addr(a, 2), &s, sizeof(s));
 }
 
 int64_t sys_getresuid(struct task *t, const struct sysargs *a)
 {
-	return three_out(t, a, show_uid(t, t->cred->uid), show_uid(t, t->cred->euid), show_uid(t, t->cred->suid));
+	return three_out(t, a, show_uid(t, t->cred->uid), show_uid(t, t->cred->euid),
+			 show_uid(t, t->cred->suid));
 }
 
 int64_t sys_getresgid(struct task *t, const struct sysargs *a)
 {
-	return three_out(t, a, show_gid(t, t->cred->gid), show_gid(t, t->cred->egid), show_gid(t, t->cred->sgid));
+	return three_out(t, a, show_gid(t, t->cred->gid), show_gid(t, t->cred->egid),
+			 show_gid(t, t->cred->sgid));
 }
 
 /* -1 stays; anything else must be mapped. */
@@ -169,7 +172,8 @@ int64_t sys_setresuid(struct task *t, const struct sysargs *a)
 	const struct cred *c = t->cred;
 	uint32_t r, e, s;
 
-	if (in_uid(t, arg_u32(a, 0), &r) < 0 || in_uid(t, arg_u32(a, 1), &e) < 0 || in_uid(t, arg_u32(a, 2), &s) < 0)
+	if (in_uid(t, arg_u32(a, 0), &r) < 0 || in_uid(t, arg_u32(a, 1), &e) < 0 ||
+	    in_uid(t, arg_u32(a, 2), &s) < 0)
 		return -EINVAL;
 	if (!cred_has_cap(c, LINUX_CAP_SETUID) &&
 	    ((r != KEEP && !one_of_uids(c, r)) || (e != KEEP && !one_of_uids(c, e)) ||
@@ -183,7 +187,8 @@ int64_t sys_setresgid(struct task *t, const struct sysargs *a)
 	const struct cred *c = t->cred;
 	uint32_t r, e, s;
 
-	if (in_gid(t, arg_u32(a, 0), &r) < 0 || in_gid(t, arg_u32(a, 1), &e) < 0 || in_gid(t, arg_u32(a, 2), &s) < 0)
+	if (in_gid(t, arg_u32(a, 0), &r) < 0 || in_gid(t, arg_u32(a, 1), &e) < 0 ||
+	    in_gid(t, arg_u32(a, 2), &s) < 0)
 		return -EINVAL;
 	if (!cred_has_cap(c, LINUX_CAP_SETGID) &&
 	    ((r != KEEP && !one_of_gids(c, r)) || (e != KEEP && !one_of_gids(c, e)) ||
@@ -199,7 +204,8 @@ int64_t sys_setfsuid(struct task *t, const struct sysargs *a)
 	uint32_t was = show_uid(t, old->fsuid), id = user_ns_to_kuid(old->user_ns, arg_u32(a, 0));
 	struct cred *c;
 
-	if (id == ID_INVALID || (!one_of_uids(old, id) && id != old->fsuid && !cred_has_cap(old, LINUX_CAP_SETUID)))
+	if (id == ID_INVALID ||
+	    (!one_of_uids(old, id) && id != old->fsuid && !cred_has_cap(old, LINUX_CAP_SETUID)))
 		return was;
 	if (cred_copy(old, &c) < 0)
 		return was;
@@ -215,7 +221,8 @@ int64_t sys_setfsgid(struct task *t, const struct sysargs *a)
 	uint32_t was = show_gid(t, old->fsgid), id = user_ns_to_kgid(old->user_ns, arg_u32(a, 0));
 	struct cred *c;
 
-	if (id == ID_INVALID || (!one_of_gids(old, id) && id != old->fsgid && !cred_has_cap(old, LINUX_CAP_SETGID)))
+	if (id == ID_INVALID ||
+	    (!one_of_gids(old, id) && id != old->fsgid && !cred_has_cap(old, LINUX_CAP_SETGID)))
 		return was;
 	if (cred_copy(old, &c) < 0)
 		return was;

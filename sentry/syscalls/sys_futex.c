@@ -19,8 +19,8 @@ static int get_deadline(struct task *t, int op, int cmd, uaddr_t addr, uint64_t 
 	ret = get_timespec(t, addr, &ts);
 	if (ret < 0)
 		return ret;
-	return clock_deadline(t, realtime ? LINUX_CLOCK_REALTIME : LINUX_CLOCK_MONOTONIC, cmd != LINUX_FUTEX_WAIT,
-			      &ts, deadline);
+	return clock_deadline(t, realtime ? LINUX_CLOCK_REALTIME : LINUX_CLOCK_MONOTONIC,
+			      cmd != LINUX_FUTEX_WAIT, &ts, deadline);
 }
 
 static bool takes_timeout(int cmd)
@@ -31,8 +31,8 @@ static bool takes_timeout(int cmd)
 
 static bool may_use_realtime(int cmd)
 {
-	return cmd == LINUX_FUTEX_WAIT || cmd == LINUX_FUTEX_WAIT_BITSET || cmd == LINUX_FUTEX_WAIT_REQUEUE_PI ||
-	       cmd == LINUX_FUTEX_LOCK_PI2;
+	return cmd == LINUX_FUTEX_WAIT || cmd == LINUX_FUTEX_WAIT_BITSET ||
+	       cmd == LINUX_FUTEX_WAIT_REQUEUE_PI || cmd == LINUX_FUTEX_LOCK_PI2;
 }
 
 static int64_t requeue(struct task *t, const struct sysargs *a, bool priv, bool cmp)
@@ -41,8 +41,8 @@ static int64_t requeue(struct task *t, const struct sysargs *a, bool priv, bool 
 
 	if (wake < 0 || move < 0)
 		return -EINVAL;
-	return futex_requeue(t, arg_addr(a, 0), priv, arg_addr(a, 4), priv, (uint32_t)wake, (uint32_t)move, cmp,
-			     arg_u32(a, 5));
+	return futex_requeue(t, arg_addr(a, 0), priv, arg_addr(a, 4), priv, (uint32_t)wake, (uint32_t)move,
+			     cmp, arg_u32(a, 5));
 }
 
 int64_t sys_futex(struct task *t, const struct sysargs *a)
@@ -69,7 +69,8 @@ int64_t sys_futex(struct task *t, const struct sysargs *a)
 	case LINUX_FUTEX_WAIT:
 		return futex_wait(t, &w, true);
 	case LINUX_FUTEX_WAKE:
-		return futex_wake(t, w.addr, priv, count > 0 ? (uint32_t)count : 1, LINUX_FUTEX_BITSET_MATCH_ANY);
+		return futex_wake(t, w.addr, priv, count > 0 ? (uint32_t)count : 1,
+				  LINUX_FUTEX_BITSET_MATCH_ANY);
 	case LINUX_FUTEX_WAKE_BITSET:
 		return futex_wake(t, w.addr, priv, count > 0 ? (uint32_t)count : 1, arg_u32(a, 5));
 	case LINUX_FUTEX_REQUEUE:
@@ -77,7 +78,8 @@ int64_t sys_futex(struct task *t, const struct sysargs *a)
 	case LINUX_FUTEX_CMP_REQUEUE:
 		return requeue(t, a, priv, true);
 	case LINUX_FUTEX_WAKE_OP:
-		return futex_wake_op(t, w.addr, arg_addr(a, 4), priv, arg_u32(a, 2), arg_u32(a, 3), arg_u32(a, 5));
+		return futex_wake_op(t, w.addr, arg_addr(a, 4), priv, arg_u32(a, 2), arg_u32(a, 3),
+				     arg_u32(a, 5));
 	case LINUX_FUTEX_LOCK_PI:
 	case LINUX_FUTEX_LOCK_PI2:
 		return futex_lock_pi(t, w.addr, priv, w.deadline, false);
@@ -166,7 +168,8 @@ int64_t sys_futex_wake(struct task *t, const struct sysargs *a)
 
 	if (check_flags(arg_u32(a, 3)) < 0 || mask == 0 || mask > UINT32_MAX || n < 0)
 		return -EINVAL;
-	return futex_wake(t, arg_addr(a, 0), (arg_u32(a, 3) & FUTEX2_PRIVATE) != 0, (uint32_t)n, (uint32_t)mask);
+	return futex_wake(t, arg_addr(a, 0), (arg_u32(a, 3) & FUTEX2_PRIVATE) != 0, (uint32_t)n,
+			  (uint32_t)mask);
 }
 
 int64_t sys_futex_wait(struct task *t, const struct sysargs *a)

@@ -1,12 +1,12 @@
-/* sys_membarrier.c: membarrier(2), on top of the host's: a barrier on all processors that run anything is one on
- * those that run the caller's threads. */
+/* sys_membarrier.c: membarrier(2), on top of the host's: a barrier on all processors that run anything is
+ * one on those that run the caller's threads. */
 #include "platform/abi/futex.h"
 #include "sentry/kernel/task.h"
 #include "sentry/syscalls/internal.h"
 
-#define SUPPORTED                                                                                              \
-	(LINUX_MEMBARRIER_CMD_GLOBAL | LINUX_MEMBARRIER_CMD_GLOBAL_EXPEDITED |                                  \
-	 LINUX_MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED | LINUX_MEMBARRIER_CMD_PRIVATE_EXPEDITED |              \
+#define SUPPORTED                                                                                          \
+	(LINUX_MEMBARRIER_CMD_GLOBAL | LINUX_MEMBARRIER_CMD_GLOBAL_EXPEDITED |                             \
+	 LINUX_MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED | LINUX_MEMBARRIER_CMD_PRIVATE_EXPEDITED |         \
 	 LINUX_MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)
 
 int64_t sys_membarrier(struct task *t, const struct sysargs *a)

@@ -89,7 +89,8 @@ static int edit_raise_ambient(struct cred *c, uint64_t cap)
 {
 	capset_t bit = CAP_BIT(cap);
 
-	if (!(c->permitted & bit) || !(c->inheritable & bit) || (c->securebits & LINUX_SECBIT_NO_CAP_AMBIENT_RAISE))
+	if (!(c->permitted & bit) || !(c->inheritable & bit) ||
+	    (c->securebits & LINUX_SECBIT_NO_CAP_AMBIENT_RAISE))
 		return -EPERM;
 	c->ambient |= bit;
 	return 0;

@@ -3,9 +3,9 @@
 #include "sentry/syscalls/internal.h"
 #include "sentry/syscalls/seccomp.h"
 
-#define FILTER_FLAGS                                                                                           \
-	(LINUX_SECCOMP_FILTER_FLAG_TSYNC | LINUX_SECCOMP_FILTER_FLAG_LOG | LINUX_SECCOMP_FILTER_FLAG_SPEC_ALLOW | \
-	 LINUX_SECCOMP_FILTER_FLAG_TSYNC_ESRCH)
+#define FILTER_FLAGS                                                                                       \
+	(LINUX_SECCOMP_FILTER_FLAG_TSYNC | LINUX_SECCOMP_FILTER_FLAG_LOG |                                 \
+	 LINUX_SECCOMP_FILTER_FLAG_SPEC_ALLOW | LINUX_SECCOMP_FILTER_FLAG_TSYNC_ESRCH)
 
 struct sock_fprog_in {
 	uint16_t len, pad[3];

@@ -24,7 +24,8 @@
 #define EFLAGS_DF 0x400u
 #define EFLAGS_RF 0x10000u
 /* what a guest may set: CF PF AF ZF SF TF DF OF RF AC */
-#define EFLAGS_USER (0x1u | 0x4u | 0x10u | 0x40u | 0x80u | EFLAGS_TF | EFLAGS_DF | 0x800u | EFLAGS_RF | 0x40000u)
+#define EFLAGS_USER                                                                                        \
+	(0x1u | 0x4u | 0x10u | 0x40u | 0x80u | EFLAGS_TF | EFLAGS_DF | 0x800u | EFLAGS_RF | 0x40000u)
 #define EFLAGS_FIXED 0x202u
 
 struct fpx_sw {
@@ -63,7 +64,8 @@ static bool in_altstack(const struct linux_sigaltstack *s, uint64_t sp)
 }
 
 /* Where the frame begins building down from; *alt: on the alternate stack. */
-static uint64_t frame_top(struct task *t, const struct linux_sigaction *sa, const struct guest_regs *r, bool *alt)
+static uint64_t frame_top(struct task *t, const struct linux_sigaction *sa, const struct guest_regs *r,
+			  bool *alt)
 {
 	const struct linux_sigaltstack *s = &t->p->altstack;
 	bool autodisarm = ((uint32_t)s->ss_flags & LINUX_SS_AUTODISARM) != 0;
@@ -120,8 +122,8 @@ static void fill_context(struct task *t, const struct guest_regs *r, struct sigc
 	c->cr2 = t->p->fault_addr;
 }
 
-int sigframe_push(struct task *t, const struct linux_sigaction *sa, int sig, const struct linux_siginfo *info,
-		  uint64_t mask)
+int sigframe_push(struct task *t, const struct linux_sigaction *sa, int sig,
+		  const struct linux_siginfo *info, uint64_t mask)
 {
 	struct guest_regs *r = task_regs(t, true);
 	struct linux_sigaltstack *s = &t->p->altstack;
@@ -183,8 +185,9 @@ static int pop_fpstate(struct task *t, uint64_t fp)
 	if (ret < 0)
 		return ret;
 	memcpy(&sw, buf + SW_OFFSET, sizeof(sw));
-	if (sw.magic1 == FP_MAGIC1 && sw.xstate_size >= FXSAVE_SIZE + XSAVE_HEADER && sw.xstate_size <= max &&
-	    sw.xstate_size <= TASK_BOUNCE_SIZE && sw.extended_size == sw.xstate_size + FP_MAGIC2_SIZE) {
+	if (sw.magic1 == FP_MAGIC1 && sw.xstate_size >= FXSAVE_SIZE + XSAVE_HEADER &&
+	    sw.xstate_size <= max && sw.xstate_size <= TASK_BOUNCE_SIZE &&
+	    sw.extended_size == sw.xstate_size + FP_MAGIC2_SIZE) {
 		ret = copy_from_user(t, &magic2, fp + sw.xstate_size, sizeof(magic2));
 		if (ret < 0)
 			return ret;
@@ -237,7 +240,8 @@ int64_t signal_return(struct task *t)
 	struct linux_siginfo info;
 	struct ucontext uc;
 
-	if (copy_from_user(t, &uc, sp - sizeof(uint64_t) + offsetof(struct rt_sigframe, uc), sizeof(uc)) < 0)
+	if (copy_from_user(t, &uc, sp - sizeof(uint64_t) + offsetof(struct rt_sigframe, uc), sizeof(uc)) <
+	    0)
 		goto bad;
 	signal_set_blocked(t, uc.sigmask);
 	if (pop_fpstate(t, uc.mc.fpstate) < 0)
