@@ -121,6 +121,7 @@ static void setup_kernel(struct boot *b)
 	ret = kernel_create(&kc, b->platform, b->vfs, &ops, &b->kernel);
 	if (ret < 0)
 		boot_fail(b, EXIT_SBX, "cannot create the kernel: %s", strerror(-ret));
+	b->kernel->host_memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * PAGE_SIZE;
 	arena_set_root(ROOT_KERNEL, b->kernel);
 	setup_tracing(b);
 	boot_sockets(b);

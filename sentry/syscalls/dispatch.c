@@ -1,5 +1,5 @@
-/* dispatch.c: from a number to its handler; what stands before and after a call: filters, tracers, counters,
- * the trace for people. */
+/* dispatch.c: from a number to its handler, with counters and the trace for people where they are on. Filters and
+ * tracers have had their say before (kernel/run.c). */
 #include "platform/abi/x86_64/nr.h"
 #include "platform/base/log.h"
 #include "sentry/kernel/stats.h"

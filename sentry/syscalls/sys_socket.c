@@ -346,7 +346,7 @@ int64_t sys_getsockopt(struct task *t, const struct sysargs *a)
 	void *val = fast;
 	struct sock_ctx c;
 	int32_t ulen;
-	uint32_t len;
+	uint32_t len, room;
 	int ret = sock_begin(&c, t, arg_int(a, 0));
 
 	if (ret < 0)
@@ -356,7 +356,7 @@ int64_t sys_getsockopt(struct task *t, const struct sysargs *a)
 		ret = -EINVAL;
 	if (ret < 0)
 		goto out;
-	len = MIN((uint32_t)ulen, OPT_MAX);
+	len = room = MIN((uint32_t)ulen, OPT_MAX);
 	if (len > OPT_FAST) {
 		val = kmalloc(len);
 		ret = -ENOMEM;
@@ -367,7 +367,7 @@ int64_t sys_getsockopt(struct task *t, const struct sysargs *a)
 				     -ENOPROTOOPT;
 	ulen = (int32_t)MIN(len, (uint32_t)INT32_MAX);
 	if (ret == 0 && len)
-		ret = copy_to_user(t, arg_addr(a, 3), val, MIN(len, OPT_MAX));
+		ret = copy_to_user(t, arg_addr(a, 3), val, MIN(len, room));
 	if (ret == 0 || ret == -ERANGE) { /* ERANGE tells the room needed */
 		int err = copy_to_user(t, arg_addr(a, 4), &ulen, sizeof(ulen));
 

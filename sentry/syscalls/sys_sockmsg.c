@@ -25,7 +25,7 @@ static int64_t send_all(struct sock_ctx *c, struct sock_msg *m)
 		if (n == 0 || m->uio->resid == 0 || nonblock || c->s->type != LINUX_SOCK_STREAM)
 			break;
 	}
-	if (n == -EPIPE && !(flags & LINUX_MSG_NOSIGNAL) && total == 0 && c->s->type != LINUX_SOCK_DGRAM)
+	if (n == -EPIPE && !(flags & LINUX_MSG_NOSIGNAL) && total == 0 && c->s->type == LINUX_SOCK_STREAM)
 		(void)signal_send_task(c->t, LINUX_SIGPIPE, NULL);
 	return total || n >= 0 ? total : n;
 }
