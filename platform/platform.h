@@ -160,6 +160,8 @@ struct platform_ops {
 	uint64_t (*cpu_time)(struct context *c);
 	/* Resident memory of a space, bytes; 0 if unknown. From any thread. */
 	uint64_t (*resident)(struct aspace *as);
+	/* Optional: what the platform counted since the start, one call of emit a figure. From any thread. */
+	void (*stats)(struct platform *p, void (*emit)(void *arg, const char *name, uint64_t value), void *arg);
 };
 
 /* NULL picks the default. Logs why when there is none. */

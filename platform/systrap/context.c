@@ -234,9 +234,10 @@ static void parse_call(struct sys_context *c, struct run_event *ev)
 	struct stub_slot *s = c->slot;
 
 	ev->reason = RUN_SYSCALL;
-	ev->nr = c->nr = s->nr;
+	ev->nr = c->nr = __atomic_load_n(&s->nr, __ATOMIC_RELAXED);
 	for (int i = 0; i < 6; i++)
 		ev->args[i] = s->arg[i];
+	copies_start(c, ev);
 }
 
 static void parse_fault(struct sys_context *c, struct run_event *ev)
@@ -261,10 +262,11 @@ static void parse_fault(struct sys_context *c, struct run_event *ev)
 /* The message of a stub: true when there is something to report. */
 static bool parse(struct sys_context *c, struct run_event *ev)
 {
-	uint32_t kind = __atomic_load_n(&c->slot->kind, __ATOMIC_RELAXED);
+	uint16_t kind = __atomic_load_n(&c->slot->kind, __ATOMIC_RELAXED);
 
 	c->nr = -1;
 	c->regs_valid = c->regs_dirty = c->has_result = false;
+	c->copies.count = c->copies.out_size = c->copies.in[0].size = c->copies.in[1].size = 0;
 	if (kind == MSG_SYSCALL) {
 		c->frame = 0;
 		STAT_INC(c, calls);

@@ -63,6 +63,7 @@ static int fork_process(struct sys_context *parent, struct sys_context *c)
 	int ret, fds[2];
 	int64_t pid;
 
+	copies_flush(parent);
 	ret = proc_alloc(p, &proc, &fds[1]);
 	if (ret < 0)
 		return ret;
@@ -161,6 +162,7 @@ int systrap_context_thread(struct context *ctx, struct context **out)
 
 	if (ret < 0)
 		return ret;
+	copies_flush(parent);
 	cputime_settle(parent->proc);
 	ret = proc_take_slot(parent->proc, c, UINT32_MAX);
 	if (ret < 0)
@@ -239,6 +241,7 @@ int systrap_context_new_aspace(struct context *ctx)
 	mutex_unlock(&c->where_lock);
 	c->base.as = fresh->base.as;
 	c->frame = fresh->frame;
+	memset(&c->copies, 0, sizeof(c->copies));
 	c->host_fs = c->host_gs = c->fs_base = c->gs_base = 0;
 	c->nr = -1;
 	c->has_result = false;
@@ -255,14 +258,10 @@ int systrap_context_bind(struct context *c)
 	return 0;
 }
 
-static void fold_stats(struct sys_platform *p, const struct systrap_stats *s)
+static void fold_stats(struct sys_platform *p, struct sys_context *c)
 {
-	uint64_t *to = (uint64_t *)&p->stats;
-	const uint64_t *from = (const uint64_t *)s;
-
 	LOCK(&p->lock);
-	for (size_t i = 0; i < sizeof(*s) / sizeof(*to); i++)
-		to[i] += from[i];
+	systrap_add_stats(&p->stats, c);
 	mutex_unlock(&p->lock);
 }
 
@@ -270,7 +269,7 @@ void systrap_context_destroy(struct context *ctx)
 {
 	struct sys_context *c = sys_context(ctx);
 
-	fold_stats(sys_platform(ctx->platform), &c->stats);
+	fold_stats(sys_platform(ctx->platform), c);
 	retire(c);
 	aspace_put(ctx->as);
 	kfree(c);

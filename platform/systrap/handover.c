@@ -20,7 +20,7 @@ void handover_post(struct sys_context *c, uint32_t kind)
 	struct stub_slot *s = c->slot;
 	uint32_t old;
 
-	s->kind = kind;
+	s->kind = (uint16_t)kind;
 	old = __atomic_exchange_n(&s->turn, 0, __ATOMIC_SEQ_CST);
 	if (old & TURN_DEAD) {
 		/* The reaper's mark must not be lost. */
@@ -152,7 +152,7 @@ int64_t stub_command(struct sys_context *c, uint32_t cmd, int64_t nr, uint64_t a
 
 	if (c->gone || is_dead(c))
 		return -ESRCH;
-	s->nr = nr;
+	s->nr = (int32_t)nr;
 	s->arg[0] = a0;
 	s->arg[1] = a1;
 	s->arg[2] = a2;

@@ -16,10 +16,9 @@
 #define PROC_HASH 256
 
 struct systrap_stats {
-	uint64_t traps, calls, faults, kicks;	   /* arrivals: by signal, from patched sites, ... */
-	uint64_t spins_won, spins_lost, sleeps;	   /* waits of the sentry's threads */
-	uint64_t commands, forks, threads, copies; /* asked of stubs; copies through process_vm_* */
-	uint64_t sites_patched, sites_refused, repaired; /* call sites; threads helped out of a jump */
+#define STAT(name) uint64_t name;
+#include "platform/systrap/stats.def"
+#undef STAT
 };
 
 struct sys_platform {
@@ -70,6 +69,19 @@ struct sys_aspace {
 	struct sys_proc *proc; /* [I] */
 };
 
+/* What travels with the call that is being served: checked copies of what the stub said. */
+struct call_copies {
+	struct {
+		uaddr_t at;
+		uint32_t size, off; /* off: in the slot; size 0: none */
+		bool path;
+	} in[2];
+	uaddr_t out_at;
+	uint32_t out_size; /* of the memory that may be written to with the answer */
+	uint32_t out_used; /* bytes of the slot's room that are taken */
+	uint32_t count;	   /* outputs left so far */
+};
+
 /* How often calls came from a site by signal. */
 struct trap_count {
 	uaddr_t site;
@@ -96,6 +108,7 @@ struct sys_context {
 	uint64_t fs_base, gs_base; /* [T] what the guest has or wants */
 	uint64_t host_fs, host_gs; /* [T] what its thread has loaded; host_gs 0: the stub's */
 	struct guest_regs regs;	/* [T] */
+	struct call_copies copies; /* [T] */
 	struct systrap_stats stats; /* [T] */
 	uint32_t penalty, skip;	/* [T] of spinning for the guest */
 	uint32_t posts;		/* [T] */
@@ -208,7 +221,15 @@ int systrap_remap(struct context *c, uaddr_t old, uint64_t old_size, uaddr_t new
 int systrap_advise(struct context *c, uaddr_t addr, uint64_t size, int advice);
 int systrap_mincore(struct context *c, uaddr_t addr, uint64_t size, uint8_t *vec);
 
+/* travel.c: copies that travel with calls */
+void copies_start(struct sys_context *c, const struct run_event *ev);
+/* Writes what was left with the answer now, because something else must come after it. */
+void copies_flush(struct sys_context *c);
+ssize_t copies_in(struct sys_context *c, void *dst, uaddr_t src, size_t size);	  /* -1: not here */
+bool copies_out(struct sys_context *c, uaddr_t dst, const void *src, size_t size); /* false: not here */
+
 /* copy.c */
+ssize_t copy_now(struct sys_context *c, bool write, uaddr_t addr, void *buf, size_t size);
 ssize_t systrap_copy_in(struct aspace *as, struct context *c, void *dst, uaddr_t src, size_t size);
 ssize_t systrap_copy_out(struct aspace *as, struct context *c, uaddr_t dst, const void *src, size_t size);
 ssize_t systrap_poke(struct aspace *as, uaddr_t dst, const void *src, size_t size);
@@ -225,6 +246,9 @@ void fpu_copy_frame(struct sys_context *c, struct sys_context *child);
 /* facts.c */
 void systrap_publish(struct context *c, const struct context_facts *f);
 uint64_t vdso_symbol(uint64_t base, uint64_t size, const char *name);
+
+/* systrap.c */
+void systrap_add_stats(struct systrap_stats *to, struct sys_context *c);
 
 /* cputime.c */
 /* Shares out what proc has used since the last time; before a context comes or goes. */

@@ -179,14 +179,15 @@ int systrap_mincore(struct context *ctx, uaddr_t addr, uint64_t size, uint8_t *v
 	struct sys_context *c = sys_context(ctx);
 	int ret = check_range(addr, size);
 
+	copies_flush(c);
 	while (ret == 0 && size) {
-		uint64_t part = MIN(size, (uint64_t)SLOT_DATA_SIZE * PAGE_SIZE), pages = part / PAGE_SIZE;
+		uint64_t part = MIN(size, (uint64_t)SCRATCH_SIZE * PAGE_SIZE), pages = part / PAGE_SIZE;
 
 		ret = zero_result(stub_command(c, CMD_CALL, SYS_mincore, addr, part,
-					       slot_address(c->index) + SLOT_DATA, 0, 0, 0));
+					       slot_address(c->index) + SLOT_SCRATCH, 0, 0, 0));
 		/* the answer is the guest's own business */
 		for (uint64_t i = 0; ret == 0 && i < pages; i++)
-			vec[i] = ((const uint8_t *)c->slot)[SLOT_DATA + i] & 1;
+			vec[i] = ((const uint8_t *)c->slot)[SLOT_SCRATCH + i] & 1;
 		addr += part;
 		size -= part;
 		vec += pages;

@@ -390,7 +390,7 @@ void patch_forget(struct sys_context *c, uaddr_t addr, uint64_t size)
 static int64_t write_text(struct sys_context *c, uaddr_t start, const uint8_t *bytes, const struct text *t,
 			  uaddr_t tramp, const uint8_t *code, size_t code_size)
 {
-	struct stub_patch *o = (struct stub_patch *)((char *)c->slot + SLOT_DATA);
+	struct stub_patch *o = (struct stub_patch *)((char *)c->slot + SLOT_SCRATCH);
 	uaddr_t page = start & PAGE_MASK;
 
 	memset(o, 0, sizeof(*o));
@@ -642,6 +642,7 @@ static void undo(struct sys_context *c, uaddr_t from, uaddr_t to)
 /* Changes of mappings and the writing of text keep out of each other's way. */
 void patch_lock_text(struct sys_context *c)
 {
+	copies_flush(c);
 	LOCK(&c->proc->text_lock);
 }
 

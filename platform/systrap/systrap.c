@@ -12,7 +12,6 @@
 #include "platform/base/log.h"
 #include "platform/host/hostcall.h"
 #include "platform/host/proc.h"
-#include "platform/systrap/systrap.h"
 
 extern const char systrap_stub_start[], systrap_stub_end[];
 
@@ -85,6 +84,47 @@ static void systrap_destroy(struct platform *base)
 	kfree(p);
 }
 
+static void emit_all(const struct systrap_stats *s, void (*emit)(void *arg, const char *name, uint64_t value),
+		     void *arg)
+{
+	static const char *const names[] = {
+#define STAT(name) #name,
+#include "platform/systrap/stats.def"
+#undef STAT
+	};
+	const uint64_t *v = (const uint64_t *)s;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		emit(arg, names[i], v[i]);
+}
+
+static void add_stats(struct systrap_stats *to, const struct systrap_stats *from)
+{
+	for (size_t i = 0; i < sizeof(*to) / sizeof(uint64_t); i++)
+		((uint64_t *)to)[i] += ((const uint64_t *)from)[i];
+}
+
+/* Of a context that ends, or that is looked at. The stub's own counts are the guest's word. */
+void systrap_add_stats(struct systrap_stats *to, struct sys_context *c)
+{
+	add_stats(to, &c->stats);
+	to->answered += c->slot->tier0;
+	to->stub_sleeps += c->slot->sleeps;
+	to->stub_spins_won += c->slot->spins_won;
+}
+
+static void systrap_stats_op(struct platform *base, void (*emit)(void *arg, const char *name, uint64_t value),
+			     void *arg)
+{
+	struct sys_platform *p = sys_platform(base);
+	struct systrap_stats sum;
+
+	LOCK(&p->lock);
+	sum = p->stats;
+	mutex_unlock(&p->lock);
+	emit_all(&sum, emit, arg);
+}
+
 const struct platform_ops systrap_platform_ops = {
 	.name = "systrap",
 	.probe = systrap_probe,
@@ -117,4 +157,5 @@ const struct platform_ops systrap_platform_ops = {
 	.publish = systrap_publish,
 	.cpu_time = systrap_cpu_time,
 	.resident = systrap_resident,
+	.stats = systrap_stats_op,
 };

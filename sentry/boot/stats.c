@@ -37,6 +37,19 @@ static double ms(uint64_t from, uint64_t to)
 	return (double)(to - from) / 1e6;
 }
 
+static void add_figure(void *arg, const char *name, uint64_t value)
+{
+	strbuf_printf(arg, " \"%s\": %llu,", name, (unsigned long long)value);
+}
+
+static void add_platform(struct strbuf *out, struct platform *p)
+{
+	strbuf_printf(out, "  \"platform\": {");
+	if (p->ops->stats)
+		p->ops->stats(p, add_figure, out);
+	strbuf_printf(out, " \"name\": \"%s\"},\n", p->ops->name);
+}
+
 void stats_write(struct boot *b, int fd)
 {
 	const struct kernel_stats *st = b->kernel->stats;
@@ -49,6 +62,7 @@ void stats_write(struct boot *b, int fd)
 	strbuf_init(&out);
 	strbuf_puts(&out, "{\n");
 	add_calls(&out, st);
+	add_platform(&out, b->kernel->platform);
 	strbuf_printf(&out, "  \"faults\": %llu,\n  \"kicks\": %llu,\n  \"blocks\": %llu,\n",
 		      (unsigned long long)st->faults, (unsigned long long)st->kicks,
 		      (unsigned long long)st->blocks);

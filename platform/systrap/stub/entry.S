@@ -263,6 +263,15 @@ stub_copy_fixup:
 	sub	%rcx, %rax
 	ret
 
+	/* int stub_touch(void *p): -EFAULT when it can't be written to */
+	.globl	stub_touch
+stub_touch:
+	xor	%eax, %eax
+	.globl	stub_touch_insn
+stub_touch_insn:
+	lock orb $0, (%rdi)
+	ret
+
 	/* int stub_cmpxchg(uint32_t *p, uint32_t *expected, uint32_t desired): 0 or -EFAULT */
 	.globl	stub_cmpxchg
 stub_cmpxchg:

@@ -17,12 +17,22 @@
 #define SLOT_COUNT	4096
 #define SLOTS_SIZE	0x20000000 /* SLOT_SIZE * SLOT_COUNT */
 #define SLOT_STACK_TOP	0x1000	/* the stub's own stack grows down from here to the end of the header */
-#define SLOT_FP		0x1000	/* xsave area, 64-byte aligned */
-#define SLOT_FP_SIZE	0x5000
+#define SLOT_SMALL	0x1000	/* small copies: inputs, a second input, outputs */
+#define SMALL_IN2	0x600	/* offsets in it */
+#define SMALL_OUT	0x800
+#define SMALL_END	0x1000
+#define SLOT_FP		0x2000	/* xsave area, 64-byte aligned */
+#define SLOT_FP_SIZE	0x4000
 #define SLOT_ALT	0x6000	/* signal stack */
 #define SLOT_ALT_SIZE	0xa000
 #define SLOT_DATA	0x10000 /* copies */
 #define SLOT_DATA_SIZE	0x10000
+#define DATA_OUT	0x8000 /* larger outputs, in it */
+#define SLOT_SCRATCH	0x18000 /* the same place, for commands: nothing may be left in it then */
+#define SCRATCH_SIZE	0x8000
+#define IN_MAX		0x8000 /* inputs that travel with the call */
+#define OUT_PROBE_MAX	0x4000 /* outputs that may travel back */
+#define OUT_RECORDS	4
 
 /* slot.turn: who may use the slot, and whether the other one sleeps on the word. */
 #define TURN_SENTRY	1 /* else the stub's */
@@ -105,8 +115,10 @@ struct stub_regs {
 struct stub_slot {
 	/* the line that travels */
 	uint32_t turn;
-	uint32_t kind;
-	int64_t nr;
+	uint16_t kind;
+	uint16_t out_ready; /* so many bytes of the call's output can be written to */
+	int32_t nr;
+	uint16_t in_size[2]; /* bytes of its inputs that lie in the slot */
 	uint64_t arg[6];
 	/* the stub's; the sentry writes them before the thread starts */
 	uint64_t self;	/* this slot's address */
@@ -138,6 +150,12 @@ struct stub_slot {
 	uint64_t tier0; /* at SLOT_TIER0: answers given without the sentry */
 	uint64_t pad4[3];
 	uint32_t quick[QUICK_CALLS];
+	/* outputs, left by the sentry */
+	uint32_t out_count, pad5;
+	struct {
+		uint64_t at;
+		uint32_t off, size; /* off: in the slot */
+	} out[OUT_RECORDS];
 };
 
 #define HOPELESS_INDEX(ip) (((ip) >> 2 ^ (ip) >> 8) % HOPELESS)

@@ -34,7 +34,7 @@ long stub_sys(long nr, long a, long b, long c, long d)
 
 /* ---- the word */
 
-static void post(struct stub_slot *s, uint32_t kind)
+static void post(struct stub_slot *s, uint16_t kind)
 {
 	uint32_t old;
 
@@ -220,7 +220,7 @@ static void sync_cores(const struct stub_patch *o)
 
 static long patch(struct stub_slot *s)
 {
-	struct stub_patch *o = (struct stub_patch *)((char *)s + SLOT_DATA);
+	struct stub_patch *o = (struct stub_patch *)((char *)s + SLOT_SCRATCH);
 	volatile uint8_t *first = (volatile uint8_t *)o->start;
 	long r;
 
@@ -253,7 +253,7 @@ static long patch(struct stub_slot *s)
 
 static void command(struct stub_slot *s, uint32_t kind)
 {
-	char *data = (char *)s + SLOT_DATA;
+	char *data = (char *)s + SLOT_SCRATCH;
 	uint32_t found;
 
 	switch (kind) {
@@ -305,7 +305,7 @@ static void command(struct stub_slot *s, uint32_t kind)
 void stub_serve(struct stub_slot *s)
 {
 	struct stub_frame *frame;
-	uint32_t kind;
+	uint16_t kind;
 
 	for (;;) {
 		await(s, (unsigned)s->nr % SPIN_CLASSES);
@@ -315,6 +315,8 @@ void stub_serve(struct stub_slot *s)
 		command(s, kind);
 		post(s, MSG_DONE);
 	}
+	if (s->out_count && stub_deliver(s) < 0 && kind == CMD_RESUME)
+		s->arg[0] = (uint64_t)-EFAULT;
 	if (kind == CMD_CONTINUE)
 		return;
 	frame = (struct stub_frame *)s->frame;
@@ -335,13 +337,14 @@ void stub_on_syscall(struct stub_slot *s)
 		return;
 	}
 	s->frame = 0;
-	s->nr = (int64_t)s->regs.rax;
+	s->nr = (int32_t)s->regs.rax;
 	s->arg[0] = s->regs.rdi;
 	s->arg[1] = s->regs.rsi;
 	s->arg[2] = s->regs.rdx;
 	s->arg[3] = s->regs.r10;
 	s->arg[4] = s->regs.r8;
 	s->arg[5] = s->regs.r9;
+	stub_prefetch(s);
 	post(s, MSG_SYSCALL);
 	stub_serve(s);
 }
@@ -366,13 +369,14 @@ static void trap(struct stub_slot *s, struct stub_frame *f, int64_t nr)
 		return;
 	}
 	s->frame = (uint64_t)f;
-	s->nr = nr;
+	s->nr = (int32_t)nr;
 	s->arg[0] = f->rdi;
 	s->arg[1] = f->rsi;
 	s->arg[2] = f->rdx;
 	s->arg[3] = f->r10;
 	s->arg[4] = f->r8;
 	s->arg[5] = f->r9;
+	stub_prefetch(s);
 	post(s, MSG_TRAP);
 	stub_serve(s);
 }
@@ -425,7 +429,7 @@ static void in_stub(struct stub_slot *s, int sig, struct stub_frame *f)
 		stub_sys(SYS_exit_group, 126, 0, 0, 0);
 	if (ip == (uint64_t)stub_copy_insn) {
 		f->rip = (uint64_t)stub_copy_fixup;
-	} else if (ip == (uint64_t)stub_cmpxchg_insn) {
+	} else if (ip == (uint64_t)stub_cmpxchg_insn || ip == (uint64_t)stub_touch_insn) {
 		f->rip = (uint64_t)stub_cmpxchg_fixup;
 	} else if (ip == (uint64_t)stub_syscall_entry) {
 		/* The guest took %gs away: its call goes the long way. */

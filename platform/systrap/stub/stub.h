@@ -34,13 +34,18 @@ void stub_on_kick(struct stub_slot *s);
 void stub_on_signal(int sig, struct stub_siginfo *info, struct stub_frame *f);
 void stub_thread_init(struct stub_slot *s);
 
+/* prefetch.c */
+void stub_prefetch(struct stub_slot *s);
+int stub_deliver(struct stub_slot *s);
+
 /* answer.c */
 int stub_answer(struct stub_slot *s, int64_t nr, uint64_t a0, uint64_t a1, int64_t *result);
 
 /* entry.S */
 extern const char stub_syscall_entry[], stub_quick_flags[], stub_quick_number[], stub_quick_end[], stub_leave[], stub_leave_jump[], stub_leave_far_end[], stub_copy_insn[], stub_copy_fixup[],
-	stub_cmpxchg_insn[], stub_cmpxchg_fixup[];
+	stub_touch_insn[], stub_cmpxchg_insn[], stub_cmpxchg_fixup[];
 uint64_t stub_copy(void *dst, const void *src, uint64_t n);
+int stub_touch(void *p);
 int stub_cmpxchg(uint32_t *p, uint32_t *expected, uint32_t desired);
 long stub_call(long nr, const uint64_t args[6]);
 long stub_fork(struct stub_slot *s);
