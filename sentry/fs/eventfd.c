@@ -6,9 +6,9 @@
 #include "platform/base/arena.h"
 #include "platform/base/strbuf.h"
 
-#define IN_EVENTS  (EV_IN | EV_RDNORM)
-#define OUT_EVENTS (EV_OUT | EV_WRNORM)
-#define COUNT_MAX  (UINT64_MAX - 1)
+#define IN_EVENTS     (EV_IN | EV_RDNORM)
+#define OUT_EVENTS    (EV_OUT | EV_WRNORM)
+#define COUNT_MAX     (UINT64_MAX - 1)
 #define EFD_SEMAPHORE 1u
 
 struct eventfd {
@@ -85,8 +85,7 @@ static void eventfd_show_fdinfo(struct file *f, struct strbuf *out)
 	struct eventfd *e = f->priv;
 
 	mutex_lock(&e->lock);
-	strbuf_printf(out, "eventfd-count: %16lx\neventfd-semaphore: %d\n", e->count,
-		      e->semaphore);
+	strbuf_printf(out, "eventfd-count: %16lx\neventfd-semaphore: %d\n", e->count, e->semaphore);
 	mutex_unlock(&e->lock);
 }
 
@@ -126,8 +125,8 @@ int eventfd_create_file(struct vfs *v, const struct cred *cred, uint32_t initval
 	waitq_init(&e->wq);
 	e->count = initval;
 	e->semaphore = (flags & EFD_SEMAPHORE) != 0;
-	ret = file_create_anon(v, &eventfd_ops, e, LINUX_O_RDWR | (flags & LINUX_O_NONBLOCK), 0600, cred, &e->wq,
-			       out);
+	ret = file_create_anon(v, &eventfd_ops, e, LINUX_O_RDWR | (flags & LINUX_O_NONBLOCK), 0600, cred,
+			       &e->wq, out);
 	if (ret < 0)
 		kfree(e);
 	return ret;

@@ -22,16 +22,16 @@ struct sockaddr_buf {
 struct sock_msg {
 	struct uio *uio;
 	struct sockaddr_buf *name; /* send: destination, len 0: none; recv: filled in. NULL: not wanted */
-	struct file **files;	   /* send: SCM_RIGHTS, borrowed, file_count becomes 0 once they are on their
-				    * way (so that a second call with the rest of the data doesn't repeat
-				    * them); recv: references handed over */
+	struct file **files; /* send: SCM_RIGHTS, borrowed, file_count becomes 0 once they are on their
+			      * way (so that a second call with the rest of the data doesn't repeat
+			      * them); recv: references handed over */
 	uint32_t file_count, file_max;
-	bool have_cred;		   /* send: SCM_CREDENTIALS given; recv: to be shown */
-	int32_t cred_pid;	   /* ids as kernel ids and initial-namespace pids */
+	bool have_cred;	  /* send: SCM_CREDENTIALS given; recv: to be shown */
+	int32_t cred_pid; /* ids as kernel ids and initial-namespace pids */
 	uint32_t cred_uid, cred_gid;
-	void *control;		   /* other control data, protocol's own form of cmsgs */
+	void *control; /* other control data, protocol's own form of cmsgs */
 	size_t control_len, control_max;
-	uint32_t flags;		   /* in: LINUX_MSG_*; out (recv): MSG_TRUNC, MSG_CTRUNC, MSG_EOR */
+	uint32_t flags; /* in: LINUX_MSG_*; out (recv): MSG_TRUNC, MSG_CTRUNC, MSG_EOR */
 };
 
 /* The caller, for operations that look names up or record credentials. All borrowed. */
@@ -46,18 +46,23 @@ struct socket_ops {
 	int (*bind)(struct socket *s, const struct sock_caller *c, const struct sockaddr_buf *a);
 	int (*listen)(struct socket *s, const struct sock_caller *c, int backlog);
 	/* -EAGAIN / -EINPROGRESS: wait for EV_OUT, then connect_result */
-	int (*connect)(struct socket *s, const struct sock_caller *c, const struct sockaddr_buf *a, uint32_t file_flags);
+	int (*connect)(struct socket *s, const struct sock_caller *c, const struct sockaddr_buf *a,
+		       uint32_t file_flags);
 	int (*connect_result)(struct socket *s);
 	/* a new socket, not yet a file; -EAGAIN */
-	int (*accept)(struct socket *s, const struct sock_caller *c, struct socket **out, struct sockaddr_buf *peer);
+	int (*accept)(struct socket *s, const struct sock_caller *c, struct socket **out,
+		      struct sockaddr_buf *peer);
 	int (*getname)(struct socket *s, bool peer, struct sockaddr_buf *out);
 	ssize_t (*send)(struct socket *s, const struct sock_caller *c, struct sock_msg *m);
 	ssize_t (*recv)(struct socket *s, const struct sock_caller *c, struct sock_msg *m);
 	int (*shutdown)(struct socket *s, int how);
-	int (*setsockopt)(struct socket *s, const struct sock_caller *c, int level, int name, const void *val, uint32_t len);
-	int (*getsockopt)(struct socket *s, const struct sock_caller *c, int level, int name, void *val, uint32_t *len);
+	int (*setsockopt)(struct socket *s, const struct sock_caller *c, int level, int name,
+			  const void *val, uint32_t len);
+	int (*getsockopt)(struct socket *s, const struct sock_caller *c, int level, int name, void *val,
+			  uint32_t *len);
 	uint32_t (*ready)(struct socket *s);
-	int64_t (*ioctl)(struct socket *s, uint32_t cmd, uint64_t arg, const struct usermem *um, const struct cred *cred);
+	int64_t (*ioctl)(struct socket *s, uint32_t cmd, uint64_t arg, const struct usermem *um,
+			 const struct cred *cred);
 	void (*release)(struct socket *s); /* frees s */
 };
 
@@ -68,14 +73,14 @@ struct socket {
 	struct waitq wq;
 	uint64_t rcvtimeo, sndtimeo; /* [a] ns, 0: none (SO_RCVTIMEO, SO_SNDTIMEO) */
 	struct refs refs;
-	uint64_t ino; /* [I] once a file exists */
+	uint64_t ino;	   /* [I] once a file exists */
 	struct file *file; /* [I] once a file exists: borrowed, it holds the socket */
 	/* what sockopt.c serves for every family */
-	uint64_t options;	  /* [a] bit n: the boolean option SO_n */
-	int32_t sndbuf, rcvbuf;	  /* [a] as getsockopt shows them */
-	int32_t error;		  /* [a] SO_ERROR, positive */
+	uint64_t options;			  /* [a] bit n: the boolean option SO_n */
+	int32_t sndbuf, rcvbuf;			  /* [a] as getsockopt shows them */
+	int32_t error;				  /* [a] SO_ERROR, positive */
 	int32_t linger, priority, mark, rcvlowat; /* [a] linger: seconds, with options' bit SO_LINGER */
-	int32_t creator_pid;	  /* [I] for credentials of a plain write(2) */
+	int32_t creator_pid;			  /* [I] for credentials of a plain write(2) */
 };
 #define SOCKET_BUF_DEFAULT 212992
 #define SOCKET_BUF_MAX	   212992 /* net.core.[rw]mem_max */
@@ -112,10 +117,13 @@ void socket_register(const struct socket_family *f); /* boot */
 /* State of a family that it finds again (AF_UNIX: names, descriptors in flight); NULL before it is set. */
 void *socket_family_state(int family);
 void socket_family_set_state(int family, void *state);
-MUST_CHECK int socket_create(int family, int type, int protocol, const struct sock_caller *c, struct socket **out);
-MUST_CHECK int socket_pair(int family, int type, int protocol, const struct sock_caller *c, struct socket *out[2]);
+MUST_CHECK int socket_create(int family, int type, int protocol, const struct sock_caller *c,
+			     struct socket **out);
+MUST_CHECK int socket_pair(int family, int type, int protocol, const struct sock_caller *c,
+			   struct socket *out[2]);
 /* The file takes s over. flags: O_NONBLOCK, O_CLOEXEC is the caller's. */
-MUST_CHECK int socket_file(struct vfs *v, struct socket *s, const struct cred *cred, uint32_t flags, struct file **out);
+MUST_CHECK int socket_file(struct vfs *v, struct socket *s, const struct cred *cred, uint32_t flags,
+			   struct file **out);
 /* -ENOTSOCK */
 MUST_CHECK int file_socket(struct file *f, struct socket **out);
 

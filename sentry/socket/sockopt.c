@@ -7,8 +7,8 @@
 #include "platform/base/clock.h"
 #include "sentry/socket/socket.h"
 
-#define SNDBUF_MIN 4608
-#define RCVBUF_MIN 2304
+#define SNDBUF_MIN    4608
+#define RCVBUF_MIN    2304
 #define BUF_FORCE_MAX (8 * 1024 * 1024)
 
 /* Options that are a remembered boolean. */

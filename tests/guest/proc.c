@@ -96,11 +96,28 @@ static void links(void)
 
 static void texts(char **argv)
 {
-	static const char *const status_keys[] = {
-		"Name:\tproc", "Umask:\t", "State:\tR (running)", "Tgid:\t", "Pid:\t", "PPid:\t", "TracerPid:\t0",
-		"Uid:\t", "Gid:\t", "FDSize:\t", "Groups:\t", "VmSize:\t", "VmRSS:\t", "Threads:\t1", "SigQ:\t",
-		"SigPnd:\t", "SigBlk:\t", "CapEff:\t", "NoNewPrivs:\t", "Seccomp:\t", "Cpus_allowed:\t",
-		"voluntary_ctxt_switches:\t"};
+	static const char *const status_keys[] = {"Name:\tproc",
+						  "Umask:\t",
+						  "State:\tR (running)",
+						  "Tgid:\t",
+						  "Pid:\t",
+						  "PPid:\t",
+						  "TracerPid:\t0",
+						  "Uid:\t",
+						  "Gid:\t",
+						  "FDSize:\t",
+						  "Groups:\t",
+						  "VmSize:\t",
+						  "VmRSS:\t",
+						  "Threads:\t1",
+						  "SigQ:\t",
+						  "SigPnd:\t",
+						  "SigBlk:\t",
+						  "CapEff:\t",
+						  "NoNewPrivs:\t",
+						  "Seccomp:\t",
+						  "Cpus_allowed:\t",
+						  "voluntary_ctxt_switches:\t"};
 	unsigned long a, b;
 	uintptr_t here = (uintptr_t)texts;
 	int fields = 0, fd;
@@ -177,8 +194,9 @@ static void mem(void)
 
 static void machine(void)
 {
-	static const char *const mem_keys[] = {"MemTotal:", "MemFree:", "MemAvailable:", "Buffers:", "Cached:",
-					       "SwapTotal:", "SwapFree:", "Shmem:", "CommitLimit:", "HugePages_Total:"};
+	static const char *const mem_keys[] = {
+		"MemTotal:",  "MemFree:",  "MemAvailable:", "Buffers:",	    "Cached:",
+		"SwapTotal:", "SwapFree:", "Shmem:",	    "CommitLimit:", "HugePages_Total:"};
 	double up, idle;
 	unsigned a, b, c, d;
 	char s[64];

@@ -1,5 +1,5 @@
-/* pty.c: pseudo-terminals: what the line discipline makes of typed bytes and of output, in many modes; ioctls;
- * what happens when an end closes. */
+/* pty.c: pseudo-terminals: what the line discipline makes of typed bytes and of output, in many modes;
+ * ioctls; what happens when an end closes. */
 #include "guest.h"
 #include <poll.h>
 #include <pty.h>
@@ -61,7 +61,8 @@ static void reopen(void)
 	MUST(fcntl(s, F_SETFL, O_NONBLOCK) == 0);
 }
 
-static void mode(tcflag_t in_on, tcflag_t in_off, tcflag_t out_on, tcflag_t out_off, tcflag_t l_on, tcflag_t l_off)
+static void mode(tcflag_t in_on, tcflag_t in_off, tcflag_t out_on, tcflag_t out_off, tcflag_t l_on,
+		 tcflag_t l_off)
 {
 	struct termios t;
 

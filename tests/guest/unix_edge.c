@@ -15,7 +15,8 @@ static const char *const type_names[] = {"stream", "dgram", "seqpacket"};
 
 static int bits(int fd)
 {
-	struct pollfd p = {fd, POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM | POLLWRBAND, 0};
+	struct pollfd p = {
+		fd, POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM | POLLWRBAND, 0};
 
 	MUST(poll(&p, 1, 0) >= 0);
 	return p.revents;
@@ -310,7 +311,9 @@ static ssize_t send_control(int fd, const char *data, size_t n, const int *fds, 
 {
 	char control[CMSG_SPACE(300 * sizeof(int))] = "";
 	struct iovec iov = {(void *)data, n};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = control,
 			   .msg_controllen = CMSG_SPACE(count * sizeof(int))};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
@@ -325,7 +328,9 @@ static void recv_control(int fd, size_t room, size_t controlroom, int flags)
 {
 	char control[1000];
 	struct iovec iov = {buf, room};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = controlroom ? control : NULL,
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = controlroom ? control : NULL,
 			   .msg_controllen = controlroom};
 	ssize_t n = recvmsg(fd, &m, flags);
 
@@ -333,11 +338,13 @@ static void recv_control(int fd, size_t room, size_t controlroom, int flags)
 		printf("recvmsg: %s\n", strerrorname_np(errno));
 		return;
 	}
-	printf("recvmsg: %zd \"%.*s\" flags %x controllen %zu", n, (int)n, buf, m.msg_flags, m.msg_controllen);
+	printf("recvmsg: %zd \"%.*s\" flags %x controllen %zu", n, (int)n, buf, m.msg_flags,
+	       m.msg_controllen);
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
 		printf(" [%d %d len %zu", c->cmsg_level, c->cmsg_type, c->cmsg_len);
 		if (c->cmsg_type == SCM_RIGHTS) {
-			int *f = (int *)CMSG_DATA(c), count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+			int *f = (int *)CMSG_DATA(c),
+			    count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
 
 			for (int i = 0; i < count; i++) {
 				printf(" fd%s", fcntl(f[i], F_GETFD) == FD_CLOEXEC ? "-cloexec" : "");
@@ -416,10 +423,11 @@ static void control(void)
 
 static void options(void)
 {
-	static const int opts[] = {SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ERROR, SO_ACCEPTCONN, SO_SNDBUF, SO_RCVBUF,
-				   SO_REUSEADDR, SO_KEEPALIVE, SO_BROADCAST, SO_LINGER, SO_PASSCRED, SO_RCVLOWAT,
-				   SO_SNDLOWAT, SO_PRIORITY, SO_OOBINLINE, SO_RCVTIMEO, SO_TIMESTAMP, SO_REUSEPORT,
-				   SO_DONTROUTE, SO_DEBUG, 9999};
+	static const int opts[] = {SO_TYPE,	 SO_DOMAIN,   SO_PROTOCOL,  SO_ERROR,	  SO_ACCEPTCONN,
+				   SO_SNDBUF,	 SO_RCVBUF,   SO_REUSEADDR, SO_KEEPALIVE, SO_BROADCAST,
+				   SO_LINGER,	 SO_PASSCRED, SO_RCVLOWAT,  SO_SNDLOWAT,  SO_PRIORITY,
+				   SO_OOBINLINE, SO_RCVTIMEO, SO_TIMESTAMP, SO_REUSEPORT, SO_DONTROUTE,
+				   SO_DEBUG,	 9999};
 	int s[2], v;
 	struct timeval tv = {0, 50000};
 	socklen_t n;

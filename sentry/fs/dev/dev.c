@@ -17,20 +17,13 @@ static const struct dev_entry {
 	uint32_t mode, major, minor;
 	const char *target;
 } entries[] = {
-	{"null", S_CHR | 0666, 1, 3, NULL},
-	{"zero", S_CHR | 0666, 1, 5, NULL},
-	{"full", S_CHR | 0666, 1, 7, NULL},
-	{"random", S_CHR | 0666, 1, 8, NULL},
-	{"urandom", S_CHR | 0666, 1, 9, NULL},
-	{"tty", S_CHR | 0666, 5, 0, NULL},
-	{"console", S_CHR | 0620, 5, 1, NULL},
-	{"ptmx", S_LNK, 0, 0, "pts/ptmx"},
-	{"fd", S_LNK, 0, 0, "/proc/self/fd"},
-	{"stdin", S_LNK, 0, 0, "/proc/self/fd/0"},
-	{"stdout", S_LNK, 0, 0, "/proc/self/fd/1"},
-	{"stderr", S_LNK, 0, 0, "/proc/self/fd/2"},
-	{"pts", S_DIR | 0755, 0, 0, NULL},
-	{"shm", S_DIR | 01777, 0, 0, NULL},
+	{"null", S_CHR | 0666, 1, 3, NULL},	    {"zero", S_CHR | 0666, 1, 5, NULL},
+	{"full", S_CHR | 0666, 1, 7, NULL},	    {"random", S_CHR | 0666, 1, 8, NULL},
+	{"urandom", S_CHR | 0666, 1, 9, NULL},	    {"tty", S_CHR | 0666, 5, 0, NULL},
+	{"console", S_CHR | 0620, 5, 1, NULL},	    {"ptmx", S_LNK, 0, 0, "pts/ptmx"},
+	{"fd", S_LNK, 0, 0, "/proc/self/fd"},	    {"stdin", S_LNK, 0, 0, "/proc/self/fd/0"},
+	{"stdout", S_LNK, 0, 0, "/proc/self/fd/1"}, {"stderr", S_LNK, 0, 0, "/proc/self/fd/2"},
+	{"pts", S_DIR | 0755, 0, 0, NULL},	    {"shm", S_DIR | 01777, 0, 0, NULL},
 	{"mqueue", S_DIR | 01777, 0, 0, NULL},
 };
 
@@ -46,7 +39,8 @@ static int add_entry(struct inode *dir, const struct dev_entry *e, const struct 
 	else if ((e->mode & 0170000) == S_DIR)
 		ret = dir->ops->mkdir(dir, e->name, len, e->mode, cred, &inode);
 	else
-		ret = dir->ops->mknod(dir, e->name, len, e->mode, makedev(e->major, e->minor), cred, &inode);
+		ret = dir->ops->mknod(dir, e->name, len, e->mode, makedev(e->major, e->minor), cred,
+				      &inode);
 	mutex_unlock(&dir->lock);
 	if (ret == 0)
 		inode_put(inode);

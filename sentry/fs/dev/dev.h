@@ -1,5 +1,5 @@
-/* dev.h: the memory devices (null, zero, full, random, urandom) and "devtmpfs", a tmpfs that starts out with
- * the names that programs expect under /dev. Terminals are devpts's. */
+/* dev.h: the memory devices (null, zero, full, random, urandom) and "devtmpfs", a tmpfs that starts out
+ * with the names that programs expect under /dev. Terminals are devpts's. */
 #pragma once
 
 #include "sentry/vfs/file.h"

@@ -3,9 +3,9 @@
 #include "platform/base/random.h"
 #include "sentry/fs/dev/internal.h"
 
-#define RNDGETENTCNT	0x80045200u
-#define RNDADDTOENTCNT	0x40045201u
-#define RNDRESEEDCRNG	0x5207u
+#define RNDGETENTCNT   0x80045200u
+#define RNDADDTOENTCNT 0x40045201u
+#define RNDRESEEDCRNG  0x5207u
 
 static ssize_t null_read(struct file *f, struct uio *dst, uint64_t *pos)
 {
@@ -85,8 +85,11 @@ static const struct file_ops zero_ops = {
 	.read = zero_read, .write = null_write, .seek = dev_seek, .seekable = true, .map_anon = true};
 static const struct file_ops full_ops = {
 	.read = zero_read, .write = full_write, .seek = dev_seek, .seekable = true};
-static const struct file_ops random_ops = {
-	.read = random_read, .write = null_write, .seek = dev_seek, .ioctl = random_ioctl, .seekable = true};
+static const struct file_ops random_ops = {.read = random_read,
+					   .write = null_write,
+					   .seek = dev_seek,
+					   .ioctl = random_ioctl,
+					   .seekable = true};
 
 static int mem_open(struct inode *inode, struct file *f)
 {

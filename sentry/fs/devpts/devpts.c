@@ -1,9 +1,8 @@
-/* devpts.c: the "devpts" file system: a directory with ptmx and one character device for each terminal whose
- * master is open. Every mount is an instance of its own. Lock: the instance's, rank INODE. */
+/* devpts.c: the "devpts" file system: a directory with ptmx and one character device for each terminal
+ * whose master is open. Every mount is an instance of its own. Lock: the instance's, rank INODE. */
 #include "sentry/fs/devpts/devpts.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "platform/abi/errno.h"
@@ -156,7 +155,8 @@ static int devpts_iterate(struct file *f, struct dir_context *ctx)
 		if (n < 0)
 			return 0;
 		snprintf(name, sizeof(name), "%d", n);
-		if (!ctx->emit(ctx, name, strlen(name), (uint64_t)n + FIRST_INO, 2, FIRST_POS + (uint64_t)n + 1))
+		if (!ctx->emit(ctx, name, strlen(name), (uint64_t)n + FIRST_INO, 2,
+			       FIRST_POS + (uint64_t)n + 1))
 			return 0;
 		ctx->pos = FIRST_POS + (uint64_t)n + 1;
 	}
@@ -205,7 +205,8 @@ static int add_locked(struct devpts *fs, struct pty *p, const struct cred *cred)
 
 	if (ret < 0)
 		return ret;
-	ret = inode_create(fs->super, &pts_inode_ops, NULL, p->index + FIRST_INO, 0020000 | fs->mode, &inode);
+	ret = inode_create(fs->super, &pts_inode_ops, NULL, p->index + FIRST_INO, 0020000 | fs->mode,
+			   &inode);
 	if (ret < 0)
 		return ret;
 	inode->rdev = makedev(PTS_MAJOR + (p->index >> 8), p->index & 255);
@@ -248,16 +249,21 @@ void devpts_remove(struct devpts *fs, struct pty *p)
 }
 
 /* ---- instances ---- */
-static bool option_u32(const char *opt, const char *name, int base, uint32_t *out)
+/* "name=number" in base 8 or 10; a number that is none becomes one that nothing accepts. */
+static bool option_u32(const char *opt, const char *name, uint32_t base, uint32_t *out)
 {
 	size_t n = strlen(name);
-	unsigned long v;
-	char *end;
+	uint64_t v = 0;
 
 	if (strncmp(opt, name, n) != 0 || opt[n] != '=')
 		return false;
-	v = strtoul(opt + n + 1, &end, base);
-	*out = *end || end == opt + n + 1 || v > UINT32_MAX ? ID_INVALID - 1 : (uint32_t)v;
+	opt += n + 1;
+	for (n = 0; opt[n] && v < UINT32_MAX; n++) {
+		if (opt[n] < '0' || opt[n] >= '0' + (int)base)
+			break;
+		v = v * base + (uint64_t)(opt[n] - '0');
+	}
+	*out = opt[n] || n == 0 || v >= UINT32_MAX ? ID_INVALID - 1 : (uint32_t)v;
 	return true;
 }
 
@@ -383,7 +389,8 @@ static int devpts_mount(struct vfs *v, const struct vfs_at *at, const char *sour
 	fs->max = PTS_MAX;
 	ret = parse_options(fs, data, at->cred);
 	if (ret == 0)
-		ret = super_create(v, &devpts_super_ops, "devpts", LINUX_DEVPTS_SUPER_MAGIC, source, fs, &s);
+		ret = super_create(v, &devpts_super_ops, "devpts", LINUX_DEVPTS_SUPER_MAGIC, source, fs,
+				   &s);
 	if (ret < 0) {
 		kfree(fs);
 		return ret;
@@ -443,8 +450,8 @@ int devpts_open_peer(struct file *f, uint32_t flags, struct file **out)
 	return ret;
 }
 
-int devpts_create_pair(struct vfs *v, struct mount_ns *ns, const struct cred *cred, uint16_t rows, uint16_t cols,
-		       struct file **master, struct file **slave)
+int devpts_create_pair(struct vfs *v, struct mount_ns *ns, const struct cred *cred, uint16_t rows,
+		       uint16_t cols, struct file **master, struct file **slave)
 {
 	struct linux_winsize ws = {rows, cols, 0, 0};
 	struct vfs_at at;

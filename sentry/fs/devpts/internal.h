@@ -1,9 +1,9 @@
 /* internal.h: a pseudo-terminal's state, for the files of this room.
  *
  * Two byte queues: `in` holds what the line discipline made of the master's writes, for the slave to read;
- * `out` holds what the slave wrote (after output processing) and the echo, for the master to read. Lock: one
- * per terminal, rank TTY; both directions are small copies. Counted by: master file, slave files, the inode,
- * the session it controls. */
+ * `out` holds what the slave wrote (after output processing) and the echo, for the master to read. Lock:
+ * one per terminal, rank TTY; both directions are small copies. Counted by: master file, slave files, the
+ * inode, the session it controls. */
 #pragma once
 
 #include "platform/abi/termios.h"
@@ -11,54 +11,54 @@
 #include "sentry/fs/devpts/devpts.h"
 #include "sentry/kernel/tty.h"
 
-#define TTY_IN_SIZE  4096u  /* Linux's N_TTY_BUF_SIZE: a line holds one less */
-#define TTY_OUT_SIZE 16384u /* of the slave's writes; echo may use TTY_ECHO_ROOM more */
+#define TTY_IN_SIZE   4096u  /* Linux's N_TTY_BUF_SIZE: a line holds one less */
+#define TTY_OUT_SIZE  16384u /* of the slave's writes; echo may use TTY_ECHO_ROOM more */
 #define TTY_ECHO_ROOM 4096u
-#define TTY_OUT_RING (TTY_OUT_SIZE * 2)
-#define PTS_MAJOR 136u
-#define PTS_MAX	  4096u
+#define TTY_OUT_RING  (TTY_OUT_SIZE * 2)
+#define PTS_MAJOR     136u
+#define PTS_MAX	      4096u
 
 #define IN_EVENTS  (EV_IN | EV_RDNORM)
 #define OUT_EVENTS (EV_OUT | EV_WRNORM)
 
 struct devpts {
-	struct mutex lock;   /* rank INODE */
-	struct super *super; /* [I] borrowed: it owns this */
-	struct pty **ptys;   /* [lock] by index; borrowed from their masters */
-	uint32_t size, count; /* [lock] */
-	uint32_t uid, gid;   /* [I] of slaves; ID_INVALID: the opener's */
+	struct mutex lock;	       /* rank INODE */
+	struct super *super;	       /* [I] borrowed: it owns this */
+	struct pty **ptys;	       /* [lock] by index; borrowed from their masters */
+	uint32_t size, count;	       /* [lock] */
+	uint32_t uid, gid;	       /* [I] of slaves; ID_INVALID: the opener's */
 	uint32_t mode, ptmx_mode, max; /* [I] */
-	struct inode *ptmx;  /* [I] reference */
+	struct inode *ptmx;	       /* [I] reference */
 };
 
 struct pty {
 	struct refs refs;
 	struct tty tty;
-	struct mutex lock;    /* rank TTY */
-	struct devpts *fs;    /* [I] valid while the master is open */
-	struct inode *inode;  /* [fs lock] reference while the master is open */
-	uint32_t index;	      /* [I] */
+	struct mutex lock;		     /* rank TTY */
+	struct devpts *fs;		     /* [I] valid while the master is open */
+	struct inode *inode;		     /* [fs lock] reference while the master is open */
+	uint32_t index;			     /* [I] */
 	bool master_open, locked, exclusive; /* [lock] */
-	bool slave_closed;    /* [lock] was open, isn't any more: the master reads -EIO */
-	uint32_t slave_files; /* [lock] */
-	uint64_t generation;  /* [lock] hang-ups so far: a slave file of an older one is dead */
-	struct linux_termios2 t; /* [lock] */
+	bool slave_closed;		     /* [lock] was open, isn't any more: the master reads -EIO */
+	uint32_t slave_files;		     /* [lock] */
+	uint64_t generation;	   /* [lock] hang-ups so far: a slave file of an older one is dead */
+	struct linux_termios2 t;   /* [lock] */
 	struct linux_winsize size; /* [lock] */
-	bool packet;	      /* [lock] TIOCPKT */
-	uint8_t packet_status; /* [lock] */
+	bool packet;		   /* [lock] TIOCPKT */
+	uint8_t packet_status;	   /* [lock] */
 	/* input */
-	uint8_t in[TTY_IN_SIZE]; /* [lock] ring */
+	uint8_t in[TTY_IN_SIZE];	     /* [lock] ring */
 	uint64_t line_end[TTY_IN_SIZE / 64]; /* [lock] the byte there ends a line */
 	uint64_t is_eof[TTY_IN_SIZE / 64];   /* [lock] ... and is a ^D, not data */
 	uint32_t in_tail, in_canon, in_head; /* [lock] free-running: read from, lines end, written to */
-	bool literal;	/* [lock] the character after LNEXT */
-	bool erasing;	/* [lock] inside an ECHOPRT erase */
-	bool throttled; /* [lock] IXOFF: STOP was sent */
+	bool literal;			     /* [lock] the character after LNEXT */
+	bool erasing;			     /* [lock] inside an ECHOPRT erase */
+	bool throttled;			     /* [lock] IXOFF: STOP was sent */
 	/* output */
-	bool stopped;	/* [lock] by ^S or TCOOFF */
+	bool stopped;		       /* [lock] by ^S or TCOOFF */
 	uint32_t column, canon_column; /* [lock] */
-	uint8_t *out;	/* [I] ring of TTY_OUT_RING bytes */
-	uint32_t out_tail, out_head; /* [lock] free-running */
+	uint8_t *out;		       /* [I] ring of TTY_OUT_RING bytes */
+	uint32_t out_tail, out_head;   /* [lock] free-running */
 	uint32_t out_batch; /* [lock] out_head before the write of the master that is being taken in */
 	struct waitq master_wq, slave_wq;
 };
@@ -146,7 +146,8 @@ static inline struct pty *file_pty(const struct file *f)
 }
 
 /* ioctl.c */
-int64_t pty_ioctl(struct file *f, uint32_t cmd, uint64_t arg, const struct usermem *um, const struct cred *cred);
+int64_t pty_ioctl(struct file *f, uint32_t cmd, uint64_t arg, const struct usermem *um,
+		  const struct cred *cred);
 void pty_set_winsize(struct pty *p, const struct linux_winsize *ws);
 
 /* devpts.c */

@@ -69,7 +69,8 @@ void pty_stop_locked(struct pty *p, struct pty_events *ev)
 		return;
 	p->stopped = true;
 	if (p->packet) {
-		p->packet_status = (uint8_t)((p->packet_status & ~LINUX_TIOCPKT_START) | LINUX_TIOCPKT_STOP);
+		p->packet_status =
+			(uint8_t)((p->packet_status & ~LINUX_TIOCPKT_START) | LINUX_TIOCPKT_STOP);
 		ev->master |= IN_EVENTS | EV_PRI;
 	}
 }
@@ -80,7 +81,8 @@ void pty_start_locked(struct pty *p, struct pty_events *ev)
 		return;
 	p->stopped = false;
 	if (p->packet) {
-		p->packet_status = (uint8_t)((p->packet_status & ~LINUX_TIOCPKT_STOP) | LINUX_TIOCPKT_START);
+		p->packet_status =
+			(uint8_t)((p->packet_status & ~LINUX_TIOCPKT_STOP) | LINUX_TIOCPKT_START);
 		ev->master |= IN_EVENTS | EV_PRI;
 	}
 	ev->slave |= OUT_EVENTS;
@@ -99,8 +101,8 @@ void pty_flush_input_locked(struct pty *p, struct pty_events *ev)
 	ev->master |= OUT_EVENTS;
 }
 
-/* On Linux a flush reaches neither what the master's own buffer (4 KiB) has taken over, nor, of course, what
- * it has read; the echo of what is just being typed hasn't got there yet. */
+/* On Linux a flush reaches neither what the master's own buffer (4 KiB) has taken over, nor, of course,
+ * what it has read; the echo of what is just being typed hasn't got there yet. */
 void pty_flush_output_locked(struct pty *p, struct pty_events *ev)
 {
 	uint32_t keep = MIN(p->out_batch - p->out_tail, TTY_IN_SIZE);

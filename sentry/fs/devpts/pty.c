@@ -1,5 +1,6 @@
 /* pty.c: the files of a pseudo-terminal: opening, reading, writing, polling, closing of both ends. A slave
- * file's pos is no position: it remembers the generation it was opened in, so that a hang-up cuts it off. */
+ * file's pos is no position: it remembers the generation it was opened in, so that a hang-up cuts it off.
+ */
 #include <string.h>
 
 #include "platform/abi/errno.h"
@@ -11,7 +12,7 @@
 #include "platform/base/strbuf.h"
 #include "sentry/fs/devpts/internal.h"
 
-#define CHUNK 512u
+#define CHUNK	   512u
 #define VTIME_UNIT 100000000ULL /* a tenth of a second */
 
 static void pty_tty_get(struct tty *tty)
@@ -68,18 +69,18 @@ void pty_fire(struct pty *p, const struct pty_events *ev)
 static void default_termios(struct linux_termios2 *t)
 {
 	static const uint8_t cc[19] = {
-		[LINUX_VINTR] = 003,   [LINUX_VQUIT] = 034,  [LINUX_VERASE] = 0177, [LINUX_VKILL] = 025,
-		[LINUX_VEOF] = 004,    [LINUX_VMIN] = 1,     [LINUX_VSTART] = 021,  [LINUX_VSTOP] = 023,
-		[LINUX_VSUSP] = 032,   [LINUX_VREPRINT] = 022, [LINUX_VDISCARD] = 017,
-		[LINUX_VWERASE] = 027, [LINUX_VLNEXT] = 026,
+		[LINUX_VINTR] = 003,  [LINUX_VQUIT] = 034,    [LINUX_VERASE] = 0177,  [LINUX_VKILL] = 025,
+		[LINUX_VEOF] = 004,   [LINUX_VMIN] = 1,	      [LINUX_VSTART] = 021,   [LINUX_VSTOP] = 023,
+		[LINUX_VSUSP] = 032,  [LINUX_VREPRINT] = 022, [LINUX_VDISCARD] = 017, [LINUX_VWERASE] = 027,
+		[LINUX_VLNEXT] = 026,
 	};
 
 	*t = (struct linux_termios2){
 		.c_iflag = LINUX_ICRNL | LINUX_IXON,
 		.c_oflag = LINUX_OPOST | LINUX_ONLCR,
 		.c_cflag = LINUX_B38400 | LINUX_CS8 | LINUX_CREAD,
-		.c_lflag = LINUX_ISIG | LINUX_ICANON | LINUX_ECHO | LINUX_ECHOE | LINUX_ECHOK | LINUX_ECHOCTL |
-			   LINUX_ECHOKE | LINUX_IEXTEN,
+		.c_lflag = LINUX_ISIG | LINUX_ICANON | LINUX_ECHO | LINUX_ECHOE | LINUX_ECHOK |
+			   LINUX_ECHOCTL | LINUX_ECHOKE | LINUX_IEXTEN,
 		.c_ispeed = 38400,
 		.c_ospeed = 38400,
 	};

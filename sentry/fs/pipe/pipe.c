@@ -1,9 +1,9 @@
-/* pipe.c: reading, writing, polling and the life of a pipe. A file's pos is not a position: it remembers how
- * many opens of the other end there had been when this description was opened, so that a FIFO's open knows
- * whether its partner has come (and perhaps gone), and poll knows whether a hang-up is news.
+/* pipe.c: reading, writing, polling and the life of a pipe. A file's pos is not a position: it remembers
+ * how many opens of the other end there had been when this description was opened, so that a FIFO's open
+ * knows whether its partner has come (and perhaps gone), and poll knows whether a hang-up is news.
  *
- * Wakes happen on edges only: readers when the ring was empty, writers when room for PIPE_ATOMIC bytes comes
- * back; once somebody polled the pipe, every write wakes readers, as edge-triggered epoll expects. */
+ * Wakes happen on edges only: readers when the ring was empty, writers when room for PIPE_ATOMIC bytes
+ * comes back; once somebody polled the pipe, every write wakes readers, as edge-triggered epoll expects. */
 #include "sentry/fs/pipe/pipe.h"
 
 #include <string.h>

@@ -5,7 +5,7 @@
 
 #include "sentry/vfs/file.h"
 
-#define PIPE_ATOMIC	  4096UL	  /* PIPE_BUF: writes up to it are never torn */
+#define PIPE_ATOMIC	  4096UL /* PIPE_BUF: writes up to it are never torn */
 #define PIPE_DEFAULT_SIZE 65536UL
 #define PIPE_MAX_SIZE	  (1024UL * 1024) /* /proc/sys/fs/pipe-max-size */
 
@@ -23,7 +23,9 @@ int64_t pipe_set_size(struct file *f, uint64_t size, bool privileged);
 /* splice(2), one try each; bounce is the caller's scratch buffer. Bytes moved, 0 at the end of the input,
  * -EAGAIN when pipe or file would block, -EPIPE. off NULL: the file's own position. No byte is lost when
  * the other side takes less than was read. */
-ssize_t pipe_splice_in(struct file *pipe, struct file *from, uint64_t *off, size_t n, void *bounce, size_t size);
-ssize_t pipe_splice_out(struct file *pipe, struct file *to, uint64_t *off, size_t n, void *bounce, size_t size);
+ssize_t pipe_splice_in(struct file *pipe, struct file *from, uint64_t *off, size_t n, void *bounce,
+		       size_t size);
+ssize_t pipe_splice_out(struct file *pipe, struct file *to, uint64_t *off, size_t n, void *bounce,
+			size_t size);
 /* tee(2) and pipe-to-pipe splice(2): move consumes from the input. -EINVAL for a pipe and itself. */
 ssize_t pipe_tee(struct file *from, struct file *to, size_t n, bool move);

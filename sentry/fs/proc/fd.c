@@ -90,7 +90,8 @@ static int show_fdinfo(struct pseudo_node *n, struct file *reader, struct strbuf
 		return -ENOENT;
 	strbuf_printf(out, "pos:\t%lu\nflags:\t0%o\nmnt_id:\t%lu\nino:\t%lu\n",
 		      f->ops->seekable ? __atomic_load_n(&f->pos, __ATOMIC_RELAXED) : 0,
-		      (__atomic_load_n(&f->flags, __ATOMIC_RELAXED) & ~(uint32_t)LINUX_O_NOCTTY) | (cloexec > 0 ? LINUX_O_CLOEXEC : 0),
+		      (__atomic_load_n(&f->flags, __ATOMIC_RELAXED) & ~(uint32_t)LINUX_O_NOCTTY) |
+			      (cloexec > 0 ? LINUX_O_CLOEXEC : 0),
 		      f->path.mnt ? f->path.mnt->id : 15, f->inode->ino);
 	if (f->ops->show_fdinfo)
 		f->ops->show_fdinfo(f, out);
@@ -167,7 +168,8 @@ int proc_fd_iterate(struct pseudo_node *n, struct pseudo_iter *it, uint64_t from
 
 	if (!fds)
 		return -ENOENT;
-	for (fd = fdtable_next(fds, (int)MIN(from, (uint64_t)INT32_MAX)); fd >= 0; fd = fdtable_next(fds, fd + 1)) {
+	for (fd = fdtable_next(fds, (int)MIN(from, (uint64_t)INT32_MAX)); fd >= 0;
+	     fd = fdtable_next(fds, fd + 1)) {
 		snprintf(name, sizeof(name), "%d", fd);
 		if (!pseudo_emit(it, name, n->entry->arg ? R_FILE : LINK, (uint64_t)fd))
 			break;

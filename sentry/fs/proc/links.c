@@ -26,8 +26,8 @@ ssize_t proc_describe_path(const struct path *p, const struct vfs_at *at, char *
 	return ret;
 }
 
-static int node_fs_path(struct pseudo_node *n, const struct cred *cred, void (*get)(struct fs_context *, struct path *),
-			struct path *out)
+static int node_fs_path(struct pseudo_node *n, const struct cred *cred,
+			void (*get)(struct fs_context *, struct path *), struct path *out)
 {
 	struct fs_context *fs;
 	struct task *t;
@@ -129,7 +129,10 @@ static ssize_t ns_readlink(struct pseudo_node *n, const struct vfs_at *at, char 
 	return procfs_put(name, buf, size);
 }
 
-#define NS(n, flags) {n, LINK, .follow = ns_follow, .readlink_at = ns_readlink, .arg = (flags)}
+#define NS(n, flags)                                                                                       \
+	{                                                                                                  \
+		n, LINK, .follow = ns_follow, .readlink_at = ns_readlink, .arg = (flags)                   \
+	}
 
 const struct pseudo_entry proc_ns_entries[] = {
 	NS("cgroup", LINUX_CLONE_NEWCGROUP),

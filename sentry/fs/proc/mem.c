@@ -2,7 +2,7 @@
  * honoured; writes go the way a debugger's do. */
 #include "sentry/fs/proc/internal.h"
 
-#define CHUNK 4096u
+#define CHUNK	   4096u
 #define TEXT_LIMIT (4UL << 20) /* of arguments and environment, whatever the guest's books say */
 
 static struct mm *node_mm(const struct pseudo_node *n)
@@ -104,7 +104,8 @@ int proc_show_auxv(struct pseudo_node *n, struct file *f, struct strbuf *out)
 	if (!mm)
 		return 0;
 	mutex_lock(&mm->lock);
-	strbuf_add(out, mm->auxv, MIN(mm->auxv_count, (uint32_t)ARRAY_SIZE(mm->auxv)) * sizeof(mm->auxv[0]));
+	strbuf_add(out, mm->auxv,
+		   MIN(mm->auxv_count, (uint32_t)ARRAY_SIZE(mm->auxv)) * sizeof(mm->auxv[0]));
 	mutex_unlock(&mm->lock);
 	mm_put(mm);
 	return 0;
@@ -135,10 +136,11 @@ int proc_show_smaps(struct pseudo_node *n, struct file *f, struct strbuf *out)
 
 int proc_show_smaps_rollup(struct pseudo_node *n, struct file *f, struct strbuf *out)
 {
-	static const char *const zeros[] = {"Pss_Dirty:", "Pss_Anon:", "Pss_File:", "Pss_Shmem:",
+	static const char *const zeros[] = {"Pss_Dirty:",    "Pss_Anon:",     "Pss_File:",     "Pss_Shmem:",
 					    "Shared_Clean:", "Shared_Dirty:", "Private_Clean:"};
-	static const char *const more[] = {"LazyFree:", "AnonHugePages:", "ShmemPmdMapped:", "FilePmdMapped:",
-					   "Shared_Hugetlb:", "Private_Hugetlb:", "Swap:", "SwapPss:", "Locked:"};
+	static const char *const more[] = {"LazyFree:",	     "AnonHugePages:",	"ShmemPmdMapped:",
+					   "FilePmdMapped:", "Shared_Hugetlb:", "Private_Hugetlb:",
+					   "Swap:",	     "SwapPss:",	"Locked:"};
 	uint64_t vsize, rss, data, stack, text;
 	struct mm *mm = node_mm(n);
 
@@ -147,13 +149,13 @@ int proc_show_smaps_rollup(struct pseudo_node *n, struct file *f, struct strbuf 
 		return -ESRCH;
 	mm_usage(mm, &vsize, &rss, &data, &stack, &text);
 	mm_put(mm);
-	strbuf_printf(out, "%08lx-%08lx ---p 00000000 00:00 0                          [rollup]\n", GUEST_VA_MIN,
-		      GUEST_VA_END);
+	strbuf_printf(out, "%08lx-%08lx ---p 00000000 00:00 0                          [rollup]\n",
+		      GUEST_VA_MIN, GUEST_VA_END);
 	strbuf_printf(out, "%-16s%8lu kB\n%-16s%8lu kB\n", "Rss:", rss >> 10, "Pss:", rss >> 10);
 	for (size_t i = 0; i < ARRAY_SIZE(zeros); i++)
 		strbuf_printf(out, "%-16s%8u kB\n", zeros[i], 0);
-	strbuf_printf(out, "%-16s%8lu kB\n%-16s%8lu kB\n%-16s%8lu kB\n", "Private_Dirty:", rss >> 10, "Referenced:",
-		      rss >> 10, "Anonymous:", rss >> 10);
+	strbuf_printf(out, "%-16s%8lu kB\n%-16s%8lu kB\n%-16s%8lu kB\n", "Private_Dirty:", rss >> 10,
+		      "Referenced:", rss >> 10, "Anonymous:", rss >> 10);
 	for (size_t i = 0; i < ARRAY_SIZE(more); i++)
 		strbuf_printf(out, "%-16s%8u kB\n", more[i], 0);
 	return 0;

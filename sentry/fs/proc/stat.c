@@ -1,7 +1,7 @@
 /* stat.c: /proc/<pid>/stat and statm: one line each, for programs. */
 #include "sentry/fs/proc/internal.h"
 
-#define TICK_NS 10000000UL /* USER_HZ is 100 */
+#define TICK_NS	       10000000UL /* USER_HZ is 100 */
 #define FLAG_RANDOMIZE 0x400000u
 #define FLAG_EXITING   0x4u
 
@@ -43,8 +43,7 @@ static int32_t priority_of(const struct task_info *i)
 /* Addresses are for those who may trace the process; others see 0, or 1 for "there is code". */
 static void hide_addresses(struct mm_view *v)
 {
-	*v = (struct mm_view){
-		.vsize = v->vsize, .rss = v->rss, .start_code = 1, .end_code = 1};
+	*v = (struct mm_view){.vsize = v->vsize, .rss = v->rss, .start_code = 1, .end_code = 1};
 }
 
 int proc_show_stat(struct pseudo_node *n, struct file *f, struct strbuf *out)
@@ -65,14 +64,15 @@ int proc_show_stat(struct pseudo_node *n, struct file *f, struct strbuf *out)
 	if (have && !permitted)
 		hide_addresses(&v);
 	strbuf_printf(out, "%d (%.*s) %c %d %d %d %d %d %u 0 0 0 0 %lu %lu %lu %lu %d %d %u 0 %lu ",
-		      whole ? i.tgid : i.tid, TASK_COMM_LEN, i.comm, i.state, i.ppid, i.pgrp, i.sid, (int)i.tty_nr,
-		      i.tpgid ? i.tpgid : -1, FLAG_RANDOMIZE | (have ? 0 : FLAG_EXITING), i.utime / TICK_NS,
-		      i.stime / TICK_NS, i.cutime / TICK_NS, i.cstime / TICK_NS, priority_of(&i), i.nice, i.threads,
+		      whole ? i.tgid : i.tid, TASK_COMM_LEN, i.comm, i.state, i.ppid, i.pgrp, i.sid,
+		      (int)i.tty_nr, i.tpgid ? i.tpgid : -1, FLAG_RANDOMIZE | (have ? 0 : FLAG_EXITING),
+		      i.utime / TICK_NS, i.stime / TICK_NS, i.cutime / TICK_NS, i.cstime / TICK_NS,
+		      priority_of(&i), i.nice, i.threads,
 		      (i.start_ns - MIN(k->boot_ns, i.start_ns)) / TICK_NS);
 	strbuf_printf(out, "%lu %lu %lu %lu %lu %lu 0 0 %lu %lu %lu %lu 0 0 0 %u 0 %u %u 0 0 0 ", v.vsize,
-		      v.rss / PAGE_SIZE, rsslim, v.start_code, v.end_code, v.start_stack, i.pending & 0x7fffffff,
-		      i.blocked & 0x7fffffff, i.ignored & 0x7fffffff, i.caught & 0x7fffffff, i.exit_signal,
-		      i.rt_priority, i.policy);
+		      v.rss / PAGE_SIZE, rsslim, v.start_code, v.end_code, v.start_stack,
+		      i.pending & 0x7fffffff, i.blocked & 0x7fffffff, i.ignored & 0x7fffffff,
+		      i.caught & 0x7fffffff, i.exit_signal, i.rt_priority, i.policy);
 	strbuf_printf(out, "%lu %lu %lu %lu %lu %lu %lu %d\n", v.start_data, v.end_data, v.brk, v.arg_start,
 		      v.arg_end, v.env_start, v.env_end, permitted ? i.exit_code : 0);
 	return 0;

@@ -7,9 +7,18 @@
 #include "platform/base/random.h"
 #include "sentry/fs/proc/internal.h"
 
-#define TEXT(n, t)  {n, R_FILE, .show = proc_show_text, .target = (t)}
-#define VALUE(n, t) {n, W_FILE, .show = proc_show_text, .store = proc_store_refuse, .target = (t)}
-#define DIR(n, c)   {n, R_DIR, .children = (c)}
+#define TEXT(n, t)                                                                                         \
+	{                                                                                                  \
+		n, R_FILE, .show = proc_show_text, .target = (t)                                           \
+	}
+#define VALUE(n, t)                                                                                        \
+	{                                                                                                  \
+		n, W_FILE, .show = proc_show_text, .store = proc_store_refuse, .target = (t)               \
+	}
+#define DIR(n, c)                                                                                          \
+	{                                                                                                  \
+		n, R_DIR, .children = (c)                                                                  \
+	}
 
 /* Differs from Linux: the names of the initial UTS namespace, since a file doesn't know who reads it. */
 static int show_uts(struct pseudo_node *n, struct file *f, struct strbuf *out)
@@ -95,11 +104,12 @@ static const struct pseudo_entry random_entries[] = {
 	END,
 };
 
-static const struct pseudo_entry keys_entries[] = {
-	VALUE("maxbytes", "20000"), VALUE("maxkeys", "200"), VALUE("root_maxbytes", "25000000"),
-	VALUE("root_maxkeys", "1000000"), END};
+static const struct pseudo_entry keys_entries[] = {VALUE("maxbytes", "20000"), VALUE("maxkeys", "200"),
+						   VALUE("root_maxbytes", "25000000"),
+						   VALUE("root_maxkeys", "1000000"), END};
 static const struct pseudo_entry yama_entries[] = {VALUE("ptrace_scope", "0"), END};
-static const struct pseudo_entry pty_entries[] = {VALUE("max", "4096"), TEXT("nr", "0"), VALUE("reserve", "1024"), END};
+static const struct pseudo_entry pty_entries[] = {VALUE("max", "4096"), TEXT("nr", "0"),
+						  VALUE("reserve", "1024"), END};
 static const struct pseudo_entry seccomp_entries[] = {
 	TEXT("actions_avail", "kill_process kill_thread trap errno user_notif trace log allow"),
 	VALUE("actions_logged", "kill_process kill_thread trap errno user_notif trace log"), END};
@@ -148,12 +158,12 @@ static const struct pseudo_entry kernel_entries[] = {
 	END,
 };
 
-static const struct pseudo_entry inotify_entries[] = {
-	VALUE("max_queued_events", "16384"), VALUE("max_user_instances", "128"),
-	VALUE("max_user_watches", "65536"), END};
+static const struct pseudo_entry inotify_entries[] = {VALUE("max_queued_events", "16384"),
+						      VALUE("max_user_instances", "128"),
+						      VALUE("max_user_watches", "65536"), END};
 static const struct pseudo_entry epoll_entries[] = {VALUE("max_user_watches", "3629012"), END};
 static const struct pseudo_entry mqueue_entries[] = {
-	VALUE("msg_default", "10"), VALUE("msg_max", "10"), VALUE("msgsize_default", "8192"),
+	VALUE("msg_default", "10"),   VALUE("msg_max", "10"),	  VALUE("msgsize_default", "8192"),
 	VALUE("msgsize_max", "8192"), VALUE("queues_max", "256"), END};
 static const struct pseudo_entry empty_entries[] = {END};
 
@@ -203,9 +213,10 @@ static const struct pseudo_entry vm_entries[] = {
 };
 
 static const struct pseudo_entry core_entries[] = {
-	VALUE("netdev_max_backlog", "1000"), VALUE("optmem_max", "131072"), VALUE("rmem_default", "212992"),
-	VALUE("rmem_max", "212992"), VALUE("somaxconn", "4096"), VALUE("wmem_default", "212992"),
-	VALUE("wmem_max", "212992"), END};
+	VALUE("netdev_max_backlog", "1000"), VALUE("optmem_max", "131072"),
+	VALUE("rmem_default", "212992"),     VALUE("rmem_max", "212992"),
+	VALUE("somaxconn", "4096"),	     VALUE("wmem_default", "212992"),
+	VALUE("wmem_max", "212992"),	     END};
 static const struct pseudo_entry unix_entries[] = {VALUE("max_dgram_qlen", "512"), END};
 static const struct pseudo_entry ipv4_entries[] = {
 	VALUE("ip_forward", "0"),
@@ -229,37 +240,44 @@ static const struct pseudo_entry ipv4_entries[] = {
 	VALUE("tcp_wmem", "4096\t16384\t4194304"),
 	END,
 };
-static const struct pseudo_entry ipv6_all_entries[] = {VALUE("disable_ipv6", "0"), VALUE("forwarding", "0"), END};
+static const struct pseudo_entry ipv6_all_entries[] = {VALUE("disable_ipv6", "0"), VALUE("forwarding", "0"),
+						       END};
 static const struct pseudo_entry ipv6_conf_entries[] = {
 	DIR("all", ipv6_all_entries), DIR("default", ipv6_all_entries), DIR("lo", ipv6_all_entries), END};
-static const struct pseudo_entry ipv6_entries[] = {VALUE("bindv6only", "0"), DIR("conf", ipv6_conf_entries), END};
-static const struct pseudo_entry net_entries[] = {
-	DIR("core", core_entries), DIR("ipv4", ipv4_entries), DIR("ipv6", ipv6_entries), DIR("unix", unix_entries), END};
-static const struct pseudo_entry tty_entries[] = {VALUE("ldisc_autoload", "0"), VALUE("legacy_tiocsti", "0"), END};
+static const struct pseudo_entry ipv6_entries[] = {VALUE("bindv6only", "0"), DIR("conf", ipv6_conf_entries),
+						   END};
+static const struct pseudo_entry net_entries[] = {DIR("core", core_entries), DIR("ipv4", ipv4_entries),
+						  DIR("ipv6", ipv6_entries), DIR("unix", unix_entries),
+						  END};
+static const struct pseudo_entry tty_entries[] = {VALUE("ldisc_autoload", "0"),
+						  VALUE("legacy_tiocsti", "0"), END};
 static const struct pseudo_entry dev_entries[] = {DIR("tty", tty_entries), END};
-static const struct pseudo_entry user_entries[] = {
-	VALUE("max_cgroup_namespaces", "63732"), VALUE("max_inotify_instances", "128"),
-	VALUE("max_inotify_watches", "65536"), VALUE("max_ipc_namespaces", "63732"),
-	VALUE("max_mnt_namespaces", "63732"), VALUE("max_net_namespaces", "63732"),
-	VALUE("max_pid_namespaces", "63732"), VALUE("max_time_namespaces", "63732"),
-	VALUE("max_user_namespaces", "63732"), VALUE("max_uts_namespaces", "63732"), END};
+static const struct pseudo_entry user_entries[] = {VALUE("max_cgroup_namespaces", "63732"),
+						   VALUE("max_inotify_instances", "128"),
+						   VALUE("max_inotify_watches", "65536"),
+						   VALUE("max_ipc_namespaces", "63732"),
+						   VALUE("max_mnt_namespaces", "63732"),
+						   VALUE("max_net_namespaces", "63732"),
+						   VALUE("max_pid_namespaces", "63732"),
+						   VALUE("max_time_namespaces", "63732"),
+						   VALUE("max_user_namespaces", "63732"),
+						   VALUE("max_uts_namespaces", "63732"),
+						   END};
 
 const struct pseudo_entry proc_sys_entries[] = {
-	DIR("debug", empty_entries),
-	DIR("dev", dev_entries),
-	DIR("fs", fs_entries),
-	DIR("kernel", kernel_entries),
-	DIR("net", net_entries),
-	DIR("user", user_entries),
-	DIR("vm", vm_entries),
-	END,
+	DIR("debug", empty_entries), DIR("dev", dev_entries),
+	DIR("fs", fs_entries),	     DIR("kernel", kernel_entries),
+	DIR("net", net_entries),     DIR("user", user_entries),
+	DIR("vm", vm_entries),	     END,
 };
 
 const struct pseudo_entry proc_sysvipc_entries[] = {
-	TEXT("msg", "       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  cgid      stime      "
+	TEXT("msg", "       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  "
+		    "cgid      stime      "
 		    "rtime      ctime"),
 	TEXT("sem", "       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime"),
-	TEXT("shm", "       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid      "
+	TEXT("shm", "       key      shmid perms                  size  cpid  lpid nattch   uid   gid  "
+		    "cuid  cgid      "
 		    "atime      dtime      ctime                   rss                  swap"),
 	END,
 };

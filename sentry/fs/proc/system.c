@@ -46,12 +46,13 @@ int proc_show_system_stat(struct pseudo_node *n, struct file *f, struct strbuf *
 	(void)f;
 	cpu_times(n, &user, &sys, &running);
 	idle = total > user + sys ? total - user - sys : 0;
-	strbuf_printf(out, "cpu  %lu 0 %lu %lu 0 0 0 0 0 0\n", user / TICK_NS, sys / TICK_NS, idle / TICK_NS);
+	strbuf_printf(out, "cpu  %lu 0 %lu %lu 0 0 0 0 0 0\n", user / TICK_NS, sys / TICK_NS,
+		      idle / TICK_NS);
 	for (uint32_t i = 0; i < cpus; i++)
-		strbuf_printf(out, "cpu%u %lu 0 %lu %lu 0 0 0 0 0 0\n", i, user / TICK_NS / cpus, sys / TICK_NS / cpus,
-			      idle / TICK_NS / cpus);
-	strbuf_printf(out, "intr 0\nctxt 0\nbtime %ld\nprocesses %lu\nprocs_running %u\nprocs_blocked 0\n", btime,
-		      __atomic_load_n(&k->forks, __ATOMIC_RELAXED), MAX(running, 1u));
+		strbuf_printf(out, "cpu%u %lu 0 %lu %lu 0 0 0 0 0 0\n", i, user / TICK_NS / cpus,
+			      sys / TICK_NS / cpus, idle / TICK_NS / cpus);
+	strbuf_printf(out, "intr 0\nctxt 0\nbtime %ld\nprocesses %lu\nprocs_running %u\nprocs_blocked 0\n",
+		      btime, __atomic_load_n(&k->forks, __ATOMIC_RELAXED), MAX(running, 1u));
 	strbuf_puts(out, "softirq 0 0 0 0 0 0 0 0 0 0 0\n");
 	return 0;
 }
@@ -65,8 +66,8 @@ int proc_show_uptime(struct pseudo_node *n, struct file *f, struct strbuf *out)
 	(void)f;
 	cpu_times(n, &user, &sys, &running);
 	idle = total > user + sys ? total - user - sys : 0;
-	strbuf_printf(out, "%lu.%02lu %lu.%02lu\n", up / TICK_NS / 100, up / TICK_NS % 100, idle / TICK_NS / 100,
-		      idle / TICK_NS % 100);
+	strbuf_printf(out, "%lu.%02lu %lu.%02lu\n", up / TICK_NS / 100, up / TICK_NS % 100,
+		      idle / TICK_NS / 100, idle / TICK_NS % 100);
 	return 0;
 }
 
@@ -109,7 +110,8 @@ int proc_show_filesystems(struct pseudo_node *n, struct file *f, struct strbuf *
 int proc_show_devices(struct pseudo_node *n, struct file *f, struct strbuf *out)
 {
 	(void)n, (void)f;
-	strbuf_puts(out, "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n128 ptm\n136 pts\n"
+	strbuf_puts(out, "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n128 "
+			 "ptm\n136 pts\n"
 			 "\nBlock devices:\n");
 	return 0;
 }
@@ -143,20 +145,55 @@ int proc_show_meminfo(struct pseudo_node *n, struct file *f, struct strbuf *out)
 	kernel_memory(proc_kernel(n), &total, &available);
 	used = total - MIN(available, total);
 	const struct mem_row rows[] = {
-		{"MemTotal:", total}, {"MemFree:", available}, {"MemAvailable:", available}, {"Buffers:", 0},
-		{"Cached:", 0}, {"SwapCached:", 0}, {"Active:", used}, {"Inactive:", 0}, {"Active(anon):", used},
-		{"Inactive(anon):", 0}, {"Active(file):", 0}, {"Inactive(file):", 0}, {"Unevictable:", 0},
-		{"Mlocked:", 0}, {"SwapTotal:", 0}, {"SwapFree:", 0}, {"Zswap:", 0}, {"Zswapped:", 0}, {"Dirty:", 0},
-		{"Writeback:", 0}, {"AnonPages:", used}, {"Mapped:", 0}, {"Shmem:", 0}, {"KReclaimable:", 0},
-		{"Slab:", 0}, {"SReclaimable:", 0}, {"SUnreclaim:", 0}, {"KernelStack:", 0}, {"PageTables:", 0},
-		{"SecPageTables:", 0}, {"NFS_Unstable:", 0}, {"Bounce:", 0}, {"WritebackTmp:", 0},
-		{"CommitLimit:", total / 2}, {"Committed_AS:", used}, {"VmallocTotal:", 34359738367UL << 10},
-		{"VmallocUsed:", 0}, {"VmallocChunk:", 0}, {"Percpu:", 0}, {"AnonHugePages:", 0},
-		{"ShmemHugePages:", 0}, {"ShmemPmdMapped:", 0}, {"FileHugePages:", 0}, {"FilePmdMapped:", 0},
+		{"MemTotal:", total},
+		{"MemFree:", available},
+		{"MemAvailable:", available},
+		{"Buffers:", 0},
+		{"Cached:", 0},
+		{"SwapCached:", 0},
+		{"Active:", used},
+		{"Inactive:", 0},
+		{"Active(anon):", used},
+		{"Inactive(anon):", 0},
+		{"Active(file):", 0},
+		{"Inactive(file):", 0},
+		{"Unevictable:", 0},
+		{"Mlocked:", 0},
+		{"SwapTotal:", 0},
+		{"SwapFree:", 0},
+		{"Zswap:", 0},
+		{"Zswapped:", 0},
+		{"Dirty:", 0},
+		{"Writeback:", 0},
+		{"AnonPages:", used},
+		{"Mapped:", 0},
+		{"Shmem:", 0},
+		{"KReclaimable:", 0},
+		{"Slab:", 0},
+		{"SReclaimable:", 0},
+		{"SUnreclaim:", 0},
+		{"KernelStack:", 0},
+		{"PageTables:", 0},
+		{"SecPageTables:", 0},
+		{"NFS_Unstable:", 0},
+		{"Bounce:", 0},
+		{"WritebackTmp:", 0},
+		{"CommitLimit:", total / 2},
+		{"Committed_AS:", used},
+		{"VmallocTotal:", 34359738367UL << 10},
+		{"VmallocUsed:", 0},
+		{"VmallocChunk:", 0},
+		{"Percpu:", 0},
+		{"AnonHugePages:", 0},
+		{"ShmemHugePages:", 0},
+		{"ShmemPmdMapped:", 0},
+		{"FileHugePages:", 0},
+		{"FilePmdMapped:", 0},
 	};
 	show_rows(out, rows, ARRAY_SIZE(rows));
-	strbuf_puts(out, "HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        0\n"
-			 "HugePages_Surp:        0\nHugepagesize:       2048 kB\nHugetlb:               0 kB\n");
+	strbuf_puts(out,
+		    "HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        0\n"
+		    "HugePages_Surp:        0\nHugepagesize:       2048 kB\nHugetlb:               0 kB\n");
 	show_rows(out, (const struct mem_row[]){{"DirectMap4k:", total}}, 1);
 	return 0;
 }
@@ -164,10 +201,32 @@ int proc_show_meminfo(struct pseudo_node *n, struct file *f, struct strbuf *out)
 int proc_show_vmstat(struct pseudo_node *n, struct file *f, struct strbuf *out)
 {
 	static const char *const zeros[] = {
-		"nr_inactive_anon", "nr_active_anon", "nr_inactive_file", "nr_active_file", "nr_unevictable",
-		"nr_mlock", "nr_anon_pages", "nr_mapped", "nr_file_pages", "nr_dirty", "nr_writeback", "nr_shmem",
-		"nr_page_table_pages", "nr_kernel_stack", "pgpgin", "pgpgout", "pswpin", "pswpout", "pgalloc_normal",
-		"pgfree", "pgactivate", "pgdeactivate", "pgfault", "pgmajfault", "oom_kill", "thp_fault_alloc",
+		"nr_inactive_anon",
+		"nr_active_anon",
+		"nr_inactive_file",
+		"nr_active_file",
+		"nr_unevictable",
+		"nr_mlock",
+		"nr_anon_pages",
+		"nr_mapped",
+		"nr_file_pages",
+		"nr_dirty",
+		"nr_writeback",
+		"nr_shmem",
+		"nr_page_table_pages",
+		"nr_kernel_stack",
+		"pgpgin",
+		"pgpgout",
+		"pswpin",
+		"pswpout",
+		"pgalloc_normal",
+		"pgfree",
+		"pgactivate",
+		"pgdeactivate",
+		"pgfault",
+		"pgmajfault",
+		"oom_kill",
+		"thp_fault_alloc",
 	};
 	uint64_t total, available;
 

@@ -1,5 +1,5 @@
-/* file.c: open files of table-made file systems: directory listings, generated texts, writes. The text of an
- * open file is guarded by a lock of its own (rank SEQ), which is held while it is made. */
+/* file.c: open files of table-made file systems: directory listings, generated texts, writes. The text of
+ * an open file is guarded by a lock of its own (rank SEQ), which is held while it is made. */
 #include <string.h>
 
 #include "platform/abi/errno.h"
@@ -9,7 +9,6 @@
 
 #define FIRST_FIXED    2u
 #define FIRST_COMPUTED 0x10000u
-
 
 struct seq {
 	struct mutex lock;

@@ -1,6 +1,7 @@
-/* pseudo.h: file systems made of tables: directories and files whose contents are functions. proc, sysfs and
- * parts of others describe themselves as arrays of struct pseudo_entry; this room turns them into inodes and
- * files. A text is made when a read starts at offset 0, and further reads of that open file see the same. */
+/* pseudo.h: file systems made of tables: directories and files whose contents are functions. proc, sysfs
+ * and parts of others describe themselves as arrays of struct pseudo_entry; this room turns them into
+ * inodes and files. A text is made when a read starts at offset 0, and further reads of that open file see
+ * the same. */
 #pragma once
 
 #include "platform/base/strbuf.h"
@@ -9,9 +10,9 @@
 struct pseudo_iter;
 struct pseudo_node;
 
-#define PSEUDO_DIR  0040000u
-#define PSEUDO_REG  0100000u
-#define PSEUDO_LINK 0120000u
+#define PSEUDO_DIR	 0040000u
+#define PSEUDO_REG	 0100000u
+#define PSEUDO_LINK	 0120000u
 #define PSEUDO_WRITE_MAX 4096u /* a longer write is -EINVAL */
 
 /* A child that is computed. ctx: a reference, handed over (see pseudo_fs.ctx_put); NULL for none. */
@@ -70,7 +71,7 @@ struct pseudo_node {
 
 struct pseudo_iter {
 	struct dir_context *ctx;
-	uint64_t base;	/* of computed places in ctx->pos */
+	uint64_t base; /* of computed places in ctx->pos */
 	uint64_t dir_ino;
 };
 
@@ -83,5 +84,6 @@ static inline struct pseudo_node *pseudo_of(const struct inode *i)
 }
 
 /* fs_arg is destroyed through fs->destroy, also on failure. */
-MUST_CHECK int pseudo_super_create(struct vfs *v, const struct pseudo_fs *fs, const struct pseudo_entry *root,
-				   const char *source, void *fs_arg, struct super **out);
+MUST_CHECK int pseudo_super_create(struct vfs *v, const struct pseudo_fs *fs,
+				   const struct pseudo_entry *root, const char *source, void *fs_arg,
+				   struct super **out);

@@ -13,7 +13,10 @@
 #define R_FILE (PSEUDO_REG | 0444)
 #define R_DIR  (PSEUDO_DIR | 0755)
 #define LINK   (PSEUDO_LINK | 0777)
-#define END    {.name = NULL}
+#define END                                                                                                \
+	{                                                                                                  \
+		.name = NULL                                                                               \
+	}
 
 static uint32_t cpus(const struct pseudo_node *n)
 {
@@ -30,8 +33,14 @@ static int show_text(struct pseudo_node *n, struct file *f, struct strbuf *out)
 	return 0;
 }
 
-#define TEXT(n, t) {n, R_FILE, .show = show_text, .target = (t)}
-#define DIR(n, c)  {n, R_DIR, .children = (c)}
+#define TEXT(n, t)                                                                                         \
+	{                                                                                                  \
+		n, R_FILE, .show = show_text, .target = (t)                                                \
+	}
+#define DIR(n, c)                                                                                          \
+	{                                                                                                  \
+		n, R_DIR, .children = (c)                                                                  \
+	}
 
 static const struct pseudo_entry nothing[] = {END};
 
@@ -74,8 +83,8 @@ static int show_own_map(struct pseudo_node *n, struct file *f, struct strbuf *ou
 
 	(void)f;
 	for (uint32_t g = groups; g-- > 0;)
-		strbuf_printf(out, "%0*x%s", g == groups - 1 ? 1 : 8, n->arg / 32 == g ? 1u << (n->arg % 32) : 0,
-			      g ? "," : "\n");
+		strbuf_printf(out, "%0*x%s", g == groups - 1 ? 1 : 8,
+			      n->arg / 32 == g ? 1u << (n->arg % 32) : 0, g ? "," : "\n");
 	return 0;
 }
 
@@ -155,7 +164,9 @@ static int show_node_meminfo(struct pseudo_node *n, struct file *f, struct strbu
 
 	(void)f;
 	kernel_memory(n->fs_arg, &total, &available);
-	strbuf_printf(out, "Node 0 MemTotal:       %8lu kB\nNode 0 MemFree:        %8lu kB\nNode 0 MemUsed:        %8lu kB\n",
+	strbuf_printf(out,
+		      "Node 0 MemTotal:       %8lu kB\nNode 0 MemFree:        %8lu kB\nNode 0 MemUsed:     "
+		      "   %8lu kB\n",
 		      total >> 10, available >> 10, (total - available) >> 10);
 	return 0;
 }
@@ -185,10 +196,11 @@ static const struct pseudo_entry system_entries[] = {
 };
 
 /* ---- network interfaces: the loopback ---- */
-static const struct pseudo_entry statistics_entries[] = {
-	TEXT("collisions", "0"), TEXT("rx_bytes", "0"), TEXT("rx_dropped", "0"), TEXT("rx_errors", "0"),
-	TEXT("rx_packets", "0"), TEXT("tx_bytes", "0"), TEXT("tx_dropped", "0"), TEXT("tx_errors", "0"),
-	TEXT("tx_packets", "0"), END};
+static const struct pseudo_entry statistics_entries[] = {TEXT("collisions", "0"), TEXT("rx_bytes", "0"),
+							 TEXT("rx_dropped", "0"), TEXT("rx_errors", "0"),
+							 TEXT("rx_packets", "0"), TEXT("tx_bytes", "0"),
+							 TEXT("tx_dropped", "0"), TEXT("tx_errors", "0"),
+							 TEXT("tx_packets", "0"), END};
 
 static const struct pseudo_entry lo_entries[] = {
 	TEXT("addr_assign_type", "0"),
@@ -212,18 +224,22 @@ static const struct pseudo_entry lo_entries[] = {
 
 static const struct pseudo_entry virtual_net_entries[] = {DIR("lo", lo_entries), END};
 static const struct pseudo_entry virtual_entries[] = {DIR("net", virtual_net_entries), END};
-static const struct pseudo_entry devices_entries[] = {
-	DIR("system", system_entries), DIR("virtual", virtual_entries), END};
+static const struct pseudo_entry devices_entries[] = {DIR("system", system_entries),
+						      DIR("virtual", virtual_entries), END};
 static const struct pseudo_entry class_net_entries[] = {
 	{"lo", LINK, .target = "../../devices/virtual/net/lo"}, END};
-static const struct pseudo_entry class_entries[] = {
-	DIR("block", nothing), DIR("mem", nothing), DIR("net", class_net_entries), DIR("power_supply", nothing),
-	DIR("thermal", nothing), DIR("tty", nothing), END};
+static const struct pseudo_entry class_entries[] = {DIR("block", nothing),
+						    DIR("mem", nothing),
+						    DIR("net", class_net_entries),
+						    DIR("power_supply", nothing),
+						    DIR("thermal", nothing),
+						    DIR("tty", nothing),
+						    END};
 
 /* ---- kernel ---- */
-static const struct pseudo_entry khugepaged_entries[] = {
-	TEXT("defrag", "1"), TEXT("max_ptes_none", "511"), TEXT("pages_to_scan", "4096"),
-	TEXT("scan_sleep_millisecs", "10000"), END};
+static const struct pseudo_entry khugepaged_entries[] = {TEXT("defrag", "1"), TEXT("max_ptes_none", "511"),
+							 TEXT("pages_to_scan", "4096"),
+							 TEXT("scan_sleep_millisecs", "10000"), END};
 static const struct pseudo_entry thp_entries[] = {
 	TEXT("defrag", "always defer defer+madvise [madvise] never"),
 	TEXT("enabled", "always [madvise] never"),
@@ -234,21 +250,28 @@ static const struct pseudo_entry thp_entries[] = {
 	END,
 };
 static const struct pseudo_entry huge_2m_entries[] = {
-	TEXT("free_hugepages", "0"), TEXT("nr_hugepages", "0"), TEXT("nr_overcommit_hugepages", "0"),
+	TEXT("free_hugepages", "0"), TEXT("nr_hugepages", "0"),	     TEXT("nr_overcommit_hugepages", "0"),
 	TEXT("resv_hugepages", "0"), TEXT("surplus_hugepages", "0"), END};
 static const struct pseudo_entry huge_entries[] = {DIR("hugepages-2048kB", huge_2m_entries), END};
-static const struct pseudo_entry mm_entries[] = {
-	DIR("hugepages", huge_entries), DIR("transparent_hugepage", thp_entries), END};
-static const struct pseudo_entry kernel_entries[] = {
-	DIR("debug", nothing), DIR("mm", mm_entries), DIR("security", nothing), END};
+static const struct pseudo_entry mm_entries[] = {DIR("hugepages", huge_entries),
+						 DIR("transparent_hugepage", thp_entries), END};
+static const struct pseudo_entry kernel_entries[] = {DIR("debug", nothing), DIR("mm", mm_entries),
+						     DIR("security", nothing), END};
 static const struct pseudo_entry fs_entries[] = {DIR("cgroup", nothing), END};
 static const struct pseudo_entry bus_entries[] = {DIR("cpu", nothing), DIR("pci", nothing), END};
 static const struct pseudo_entry dev_entries[] = {DIR("block", nothing), DIR("char", nothing), END};
 
-static const struct pseudo_entry root_entries[] = {
-	DIR("block", nothing), DIR("bus", bus_entries), DIR("class", class_entries), DIR("dev", dev_entries),
-	DIR("devices", devices_entries), DIR("firmware", nothing), DIR("fs", fs_entries),
-	DIR("kernel", kernel_entries), DIR("module", nothing), DIR("power", nothing), END};
+static const struct pseudo_entry root_entries[] = {DIR("block", nothing),
+						   DIR("bus", bus_entries),
+						   DIR("class", class_entries),
+						   DIR("dev", dev_entries),
+						   DIR("devices", devices_entries),
+						   DIR("firmware", nothing),
+						   DIR("fs", fs_entries),
+						   DIR("kernel", kernel_entries),
+						   DIR("module", nothing),
+						   DIR("power", nothing),
+						   END};
 
 static const struct pseudo_entry root_dir = {.mode = PSEUDO_DIR | 0555, .children = root_entries};
 

@@ -8,10 +8,10 @@
 #include "platform/base/arena.h"
 #include "sentry/socket/netlink/internal.h"
 
-#define REQUEST_MAX 65536u
-#define QUEUE_MAX   212992u
+#define REQUEST_MAX   65536u
+#define QUEUE_MAX     212992u
 #define NLM_F_ACK_BIT 4u
-#define IN_EVENTS   (EV_IN | EV_RDNORM)
+#define IN_EVENTS     (EV_IN | EV_RDNORM)
 
 struct sockaddr_nl {
 	uint16_t family, pad;
@@ -28,7 +28,8 @@ static uint32_t new_portid(const struct socket *s)
 	uint32_t *next = socket_family_state(LINUX_AF_NETLINK);
 	uint32_t n = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED);
 
-	/* the first socket of a process usually gets its process id; nobody may rely on more than uniqueness */
+	/* the first socket of a process usually gets its process id; nobody may rely on more than
+	 * uniqueness */
 	return n == 0 && s->creator_pid ? (uint32_t)s->creator_pid : 0x80000000u + n;
 }
 
@@ -306,8 +307,8 @@ static ssize_t nl_recv(struct socket *s, const struct sock_caller *c, struct soc
 	return ret;
 }
 
-static int nl_setsockopt(struct socket *s, const struct sock_caller *c, int level, int name, const void *val,
-			 uint32_t len)
+static int nl_setsockopt(struct socket *s, const struct sock_caller *c, int level, int name,
+			 const void *val, uint32_t len)
 {
 	if (level != LINUX_SOL_NETLINK)
 		return socket_setsockopt_generic(s, c, level, name, val, len);
@@ -353,7 +354,8 @@ static int nl_listen(struct socket *s, const struct sock_caller *c, int backlog)
 	return -EOPNOTSUPP;
 }
 
-static int nl_accept(struct socket *s, const struct sock_caller *c, struct socket **out, struct sockaddr_buf *peer)
+static int nl_accept(struct socket *s, const struct sock_caller *c, struct socket **out,
+		     struct sockaddr_buf *peer)
 {
 	(void)s, (void)c, (void)out, (void)peer;
 	return -EOPNOTSUPP;
@@ -370,7 +372,7 @@ static void nl_release(struct socket *s)
 	struct nl_sock *n = nl_of(s);
 	struct nl_msg *m, *tmp;
 
-	list_for_each_safe(m, tmp, &n->msgs, node)
+	list_for_each_safe (m, tmp, &n->msgs, node)
 		kfree(m);
 	kfree(n);
 }

@@ -8,9 +8,9 @@
 #include "platform/abi/socket.h"
 #include "sentry/socket/netlink/internal.h"
 
-#define LO_INDEX 1
-#define LO_FLAGS (LINUX_IFF_UP | LINUX_IFF_LOOPBACK | LINUX_IFF_RUNNING | LINUX_IFF_LOWER_UP)
-#define MULTI	 2u /* NLM_F_MULTI */
+#define LO_INDEX   1
+#define LO_FLAGS   (LINUX_IFF_UP | LINUX_IFF_LOOPBACK | LINUX_IFF_RUNNING | LINUX_IFF_LOWER_UP)
+#define MULTI	   2u /* NLM_F_MULTI */
 #define SCOPE_HOST 254
 
 struct ifinfomsg {

@@ -30,7 +30,8 @@ void unix_addr_fill(const struct unix_sock *u, struct sockaddr_buf *out)
 
 static int check_name(const struct sockaddr_buf *a)
 {
-	if (a->len <= FAMILY_SIZE || a->len > sizeof(struct linux_sockaddr_un) || a->family != LINUX_AF_UNIX)
+	if (a->len <= FAMILY_SIZE || a->len > sizeof(struct linux_sockaddr_un) ||
+	    a->family != LINUX_AF_UNIX)
 		return -EINVAL;
 	return 0;
 }
@@ -54,7 +55,7 @@ static struct unix_sock *name_find_locked(struct unix_state *st, const struct un
 {
 	struct unix_sock *u;
 
-	list_for_each(u, &st->names[a->hash % UNIX_NAME_BUCKETS], name_node) {
+	list_for_each (u, &st->names[a->hash % UNIX_NAME_BUCKETS], name_node) {
 		if (u->addr->hash == a->hash && u->addr->len == a->len && u->addr->net_ns == a->net_ns &&
 		    u->s.type == type && memcmp(u->addr->path, a->path, a->len) == 0)
 			return u;
@@ -169,7 +170,8 @@ int unix_bind(struct socket *s, const struct sock_caller *c, const struct sockad
 	struct unix_addr *addr;
 	int ret;
 
-	if (a->len >= FAMILY_SIZE && a->len <= sizeof(struct linux_sockaddr_un) && a->family != LINUX_AF_UNIX)
+	if (a->len >= FAMILY_SIZE && a->len <= sizeof(struct linux_sockaddr_un) &&
+	    a->family != LINUX_AF_UNIX)
 		return -EINVAL;
 	if (a->len == FAMILY_SIZE) {
 		if (__atomic_load_n(&u->addr, __ATOMIC_ACQUIRE))

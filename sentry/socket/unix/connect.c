@@ -24,7 +24,7 @@ int unix_wait_add(struct unix_sock *target, struct unix_sock *waiter)
 	if (!fresh)
 		return -ENOMEM;
 	mutex_lock(&st->names_lock);
-	list_for_each(w, &waiter->waiting, by) {
+	list_for_each (w, &waiter->waiting, by) {
 		if (w->target == target)
 			goto out;
 	}
@@ -52,7 +52,7 @@ void unix_wait_wake(struct unix_sock *target)
 	struct unix_wait *w, *tmp;
 
 	mutex_lock(&st->names_lock);
-	list_for_each_safe(w, tmp, &target->waiters, at) {
+	list_for_each_safe (w, tmp, &target->waiters, at) {
 		waitq_wake(&w->waiter->s.wq, OUT_EVENTS);
 		wait_remove_locked(w);
 	}
@@ -65,7 +65,7 @@ void unix_wait_forget(struct unix_sock *u)
 	struct unix_wait *w, *tmp;
 
 	mutex_lock(&st->names_lock);
-	list_for_each_safe(w, tmp, &u->waiting, by)
+	list_for_each_safe (w, tmp, &u->waiting, by)
 		wait_remove_locked(w);
 	mutex_unlock(&st->names_lock);
 }
@@ -245,7 +245,8 @@ int unix_connect_dgram(struct socket *s, const struct sock_caller *c, const stru
 	return 0;
 }
 
-int unix_accept(struct socket *s, const struct sock_caller *c, struct socket **out, struct sockaddr_buf *peer)
+int unix_accept(struct socket *s, const struct sock_caller *c, struct socket **out,
+		struct sockaddr_buf *peer)
 {
 	struct unix_sock *u = unix_of(s), *e, *p;
 	bool wake;

@@ -1,6 +1,6 @@
 /* dgram.c: SOCK_DGRAM and SOCK_SEQPACKET: whole messages in the receiver's list. A sender is limited by its
- * own buffer (what it sent and nobody has read) and by the length of the receiver's queue; the receiver wakes
- * those it turned away. */
+ * own buffer (what it sent and nobody has read) and by the length of the receiver's queue; the receiver
+ * wakes those it turned away. */
 #include <string.h>
 
 #include "platform/abi/errno.h"
@@ -85,7 +85,7 @@ void unix_dgram_disconnected(struct unix_sock *u, struct unix_sock *old)
 	mutex_unlock(&u->lock);
 	if (list_empty(&msgs))
 		return;
-	list_for_each_safe(m, tmp, &msgs, node) {
+	list_for_each_safe (m, tmp, &msgs, node) {
 		list_del(&m->node);
 		unix_msg_free(m);
 	}
@@ -169,7 +169,8 @@ static int make_msg(struct unix_sock *u, struct uio *src, struct unix_msg **out)
 	return 0;
 }
 
-static int send_to(struct unix_sock *u, struct unix_sock *to, const struct sock_caller *c, struct sock_msg *m)
+static int send_to(struct unix_sock *u, struct unix_sock *to, const struct sock_caller *c,
+		   struct sock_msg *m)
 {
 	struct uio saved = *m->uio;
 	uint32_t files = m->file_count;

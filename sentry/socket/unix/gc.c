@@ -1,15 +1,15 @@
 /* gc.c: sockets that keep each other alive only through descriptors in each other's queues can never be
- * closed by anybody; this collector finds them, by the method of counting: a socket in flight whose file has
- * no other references than those in flight is a candidate; references from candidates' queues don't count;
- * what is then still referenced, and all that its queue leads to, is alive; the queues of the rest are
- * emptied, and their files go the usual way.
+ * closed by anybody; this collector finds them, by the method of counting: a socket in flight whose file
+ * has no other references than those in flight is a candidate; references from candidates' queues don't
+ * count; what is then still referenced, and all that its queue leads to, is alive; the queues of the rest
+ * are emptied, and their files go the usual way.
  *
  * It runs when a socket is released while others are in flight, and, since cycles need no release to be
  * made, when a send finds twice as many in flight as the last collection left.
  *
  * gc_lock makes the counts stand still: references enter a queue after they are counted in flight and are
- * counted out after they left it, both under gc_lock, and a peek copies references under it; so a socket that
- * moves during a collection has more counts than the queues show, and is taken for alive. */
+ * counted out after they left it, both under gc_lock, and a peek copies references under it; so a socket
+ * that moves during a collection has more counts than the queues show, and is taken for alive. */
 #include "platform/abi/errno.h"
 #include "sentry/socket/unix/internal.h"
 
@@ -34,9 +34,9 @@ static void visit_own_queue(struct unix_sock *u, visit_fn fn, void *arg, bool ne
 		mutex_lock_nested(&u->lock);
 	else
 		mutex_lock(&u->lock);
-	list_for_each(scm, &u->records, node)
+	list_for_each (scm, &u->records, node)
 		visit_scm(scm, fn, arg);
-	list_for_each(m, &u->msgs, node) {
+	list_for_each (m, &u->msgs, node) {
 		if (m->scm)
 			visit_scm(m->scm, fn, arg);
 	}
@@ -44,7 +44,7 @@ static void visit_own_queue(struct unix_sock *u, visit_fn fn, void *arg, bool ne
 		struct unix_sock *e;
 
 		/* what was sent to connections that nobody has accepted */
-		list_for_each(e, &u->accept_queue, accept_node)
+		list_for_each (e, &u->accept_queue, accept_node)
 			visit_own_queue(e, fn, arg, true);
 	}
 	mutex_unlock(&u->lock);
@@ -78,16 +78,16 @@ static bool mark_locked(struct unix_state *st)
 
 	list_init(&todo);
 	list_init(&alive);
-	list_for_each_safe(u, tmp, &st->inflight, inflight_node) {
+	list_for_each_safe (u, tmp, &st->inflight, inflight_node) {
 		u->gc_reached = false;
 		u->gc_external = u->inflight;
 		u->gc_candidate = u->s.file && refs_read(&u->s.file->refs) == u->inflight;
 	}
-	list_for_each(u, &st->inflight, inflight_node) {
+	list_for_each (u, &st->inflight, inflight_node) {
 		if (u->gc_candidate)
 			visit_own_queue(u, subtract, NULL, false);
 	}
-	list_for_each_safe(u, tmp, &st->inflight, inflight_node) {
+	list_for_each_safe (u, tmp, &st->inflight, inflight_node) {
 		if (!u->gc_candidate) {
 			list_del(&u->inflight_node);
 			list_add_tail(&alive, &u->inflight_node);
@@ -116,21 +116,21 @@ static void take_queue(struct unix_sock *u, struct list *scms, bool nested)
 		mutex_lock_nested(&u->lock);
 	else
 		mutex_lock(&u->lock);
-	list_for_each_safe(scm, tmp, &u->records, node) {
+	list_for_each_safe (scm, tmp, &u->records, node) {
 		if (!scm->file_count)
 			continue;
 		list_del(&scm->node);
 		u->rec_charge -= UNIX_OVERHEAD;
 		list_add_tail(scms, &scm->node);
 	}
-	list_for_each(m, &u->msgs, node) {
+	list_for_each (m, &u->msgs, node) {
 		if (m->scm && m->scm->file_count) {
 			list_add_tail(scms, &m->scm->node);
 			m->scm = NULL;
 		}
 	}
 	if (!nested) {
-		list_for_each(e, &u->accept_queue, accept_node)
+		list_for_each (e, &u->accept_queue, accept_node)
 			take_queue(e, scms, true);
 	}
 	mutex_unlock(&u->lock);
@@ -150,7 +150,7 @@ void unix_gc(void)
 	}
 	st->collecting = true;
 	if (mark_locked(st)) {
-		list_for_each(u, &st->inflight, inflight_node) {
+		list_for_each (u, &st->inflight, inflight_node) {
 			if (!u->gc_candidate || u->gc_reached)
 				break;
 			take_queue(u, &scms, false);

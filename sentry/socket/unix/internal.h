@@ -1,12 +1,12 @@
 /* internal.h: AF_UNIX sockets (unix(7)) as the files of this room see them.
  *
- * A stream's bytes lie in a ring that belongs to the receiver; the sender copies straight into it. Datagrams
- * and seqpackets are messages in a list. What travels besides data (descriptors, credentials) is a struct
- * unix_scm attached to a message or to a range of the stream.
+ * A stream's bytes lie in a ring that belongs to the receiver; the sender copies straight into it.
+ * Datagrams and seqpackets are messages in a list. What travels besides data (descriptors, credentials) is
+ * a struct unix_scm attached to a message or to a range of the stream.
  *
  * Locks: a socket's own (rank SOCKET, pairs by address) guards what is received, its state and its peer.
- * unix_state's names_lock is below it; its gc_lock is above it (see gc.c). A socket is counted by s.refs: its
- * file or accept queue has one, a connected peer one, each message it sent one. */
+ * unix_state's names_lock is below it; its gc_lock is above it (see gc.c). A socket is counted by s.refs:
+ * its file or accept queue has one, a connected peer one, each message it sent one. */
 #pragma once
 
 #include "platform/abi/socket.h"
@@ -16,12 +16,12 @@
 #define UNIX_SND_SHUT 2u
 #define UNIX_ALL_SHUT 3u
 /* What a queued message or record costs its sender besides its bytes. */
-#define UNIX_OVERHEAD 512u
-#define UNIX_DGRAM_QLEN 512u /* net.unix.max_dgram_qlen */
-#define UNIX_SCM_MAX_FD 253u
+#define UNIX_OVERHEAD	  512u
+#define UNIX_DGRAM_QLEN	  512u /* net.unix.max_dgram_qlen */
+#define UNIX_SCM_MAX_FD	  253u
 #define UNIX_INFLIGHT_MAX 16384u /* descriptors in flight per user */
-#define UNIX_SOMAXCONN 4096u
-#define UNIX_GC_MIN 64u
+#define UNIX_SOMAXCONN	  4096u
+#define UNIX_GC_MIN	  64u
 
 #define IN_EVENTS  (EV_IN | EV_RDNORM)
 #define OUT_EVENTS (EV_OUT | EV_WRNORM | EV_WRBAND)
@@ -35,10 +35,10 @@ enum unix_state_name {
 /* A name, as sockaddr_un bytes behind the family; immutable, shared by the sockets that accept made. */
 struct unix_addr {
 	struct refs refs;
-	void *net_ns;	  /* [I] abstract names belong to one */
-	uint64_t hash;	  /* [I] abstract only */
-	uint32_t len;	  /* [I] of path */
-	char path[110];	  /* [I] abstract: path[0] is 0 */
+	void *net_ns;	/* [I] abstract names belong to one */
+	uint64_t hash;	/* [I] abstract only */
+	uint32_t len;	/* [I] of path */
+	char path[110]; /* [I] abstract: path[0] is 0 */
 };
 
 /* Who is at the other end: recorded at connect, listen or socketpair. */
@@ -68,33 +68,33 @@ struct unix_msg {
 
 struct unix_sock {
 	struct socket s;
-	struct mutex lock;	/* rank SOCKET */
-	uint8_t state;		/* [a] written under lock */
-	uint8_t shut;		/* [a] written under lock */
-	bool dead;		/* [lock] released */
-	bool binding;		/* [a] a bind is under way or done */
-	bool has_waiters;	/* [lock] somebody is in waiters */
-	bool embryo;		/* [lock] not accepted yet */
-	void *net_ns;		/* [I] */
-	struct unix_sock *peer; /* [a] written under lock; reference */
-	struct unix_addr *addr; /* [a] set once; reference */
-	struct path path;	/* [I] once addr is set: where the inode is; reference */
+	struct mutex lock;	  /* rank SOCKET */
+	uint8_t state;		  /* [a] written under lock */
+	uint8_t shut;		  /* [a] written under lock */
+	bool dead;		  /* [lock] released */
+	bool binding;		  /* [a] a bind is under way or done */
+	bool has_waiters;	  /* [lock] somebody is in waiters */
+	bool embryo;		  /* [lock] not accepted yet */
+	void *net_ns;		  /* [I] */
+	struct unix_sock *peer;	  /* [a] written under lock; reference */
+	struct unix_addr *addr;	  /* [a] set once; reference */
+	struct path path;	  /* [I] once addr is set: where the inode is; reference */
 	struct unix_peer peer_id; /* [lock] SO_PEERCRED */
 	/* receiving a stream */
-	uint8_t *ring;		/* [lock] size bytes, a power of two */
-	uint32_t size, head;	/* [lock] */
-	uint32_t used;		/* [a] written under lock */
-	uint32_t rec_charge;	/* [lock] what the records cost */
-	uint64_t read_pos;	/* [lock] bytes ever read: record offsets count like it */
-	struct list records;	/* [lock] struct unix_scm by start */
+	uint8_t *ring;	     /* [lock] size bytes, a power of two */
+	uint32_t size, head; /* [lock] */
+	uint32_t used;	     /* [a] written under lock */
+	uint32_t rec_charge; /* [lock] what the records cost */
+	uint64_t read_pos;   /* [lock] bytes ever read: record offsets count like it */
+	struct list records; /* [lock] struct unix_scm by start */
 	/* receiving messages */
-	struct list msgs;	/* [lock] */
+	struct list msgs;	       /* [lock] */
 	uint32_t msg_count, msg_bytes; /* [a] written under lock */
-	uint32_t sent_charge;	/* [a] of its messages that nobody has read yet */
+	uint32_t sent_charge;	       /* [a] of its messages that nobody has read yet */
 	/* listening */
 	struct list accept_queue, accept_node; /* [lock] of the listener */
 	uint32_t accept_count, backlog;	       /* [lock] */
-	struct unix_sock *connecting; /* [lock] a listener whose queue was full; reference */
+	struct unix_sock *connecting;	       /* [lock] a listener whose queue was full; reference */
 	/* who waits for room here, and where this one waits: [names_lock] */
 	struct list waiters, waiting;
 	struct list all_node;  /* [names_lock] */
@@ -107,7 +107,7 @@ struct unix_sock {
 
 /* One socket waits until another has room in its queue. */
 struct unix_wait {
-	struct list at, by; /* [names_lock] in at->waiters, by->waiting */
+	struct list at, by;		   /* [names_lock] in at->waiters, by->waiting */
 	struct unix_sock *target, *waiter; /* borrowed: both remove it when they are released */
 };
 
@@ -120,19 +120,19 @@ struct unix_user {
 };
 
 struct unix_state {
-	struct mutex names_lock; /* rank SOCKET_NAMES */
+	struct mutex names_lock;	      /* rank SOCKET_NAMES */
 	struct list names[UNIX_NAME_BUCKETS]; /* [names_lock] */
-	struct list all;	 /* [names_lock] */
-	uint64_t hash_key;	 /* [I] */
-	uint32_t autobind_next;	 /* [a] */
-	struct mutex gc_lock;	 /* rank SOCKET_GC */
-	struct list inflight;	 /* [gc_lock] sockets that are in flight */
-	uint32_t inflight_socks; /* [a] */
-	uint32_t gc_at; /* [a] a send that finds so many in flight collects first */
+	struct list all;		      /* [names_lock] */
+	uint64_t hash_key;		      /* [I] */
+	uint32_t autobind_next;		      /* [a] */
+	struct mutex gc_lock;		      /* rank SOCKET_GC */
+	struct list inflight;		      /* [gc_lock] sockets that are in flight */
+	uint32_t inflight_socks;	      /* [a] */
+	uint32_t gc_at;			      /* [a] a send that finds so many in flight collects first */
 	struct list users[UNIX_USER_BUCKETS]; /* [gc_lock] */
-	struct list doomed;	 /* [gc_lock] struct unix_scm whose files wait to be put */
-	bool draining;		 /* [gc_lock] somebody is putting them */
-	bool collecting;	 /* [gc_lock] */
+	struct list doomed;		      /* [gc_lock] struct unix_scm whose files wait to be put */
+	bool draining;			      /* [gc_lock] somebody is putting them */
+	bool collecting;		      /* [gc_lock] */
 };
 
 static inline struct unix_state *unix_state(void)
@@ -196,12 +196,13 @@ int unix_connect(struct socket *s, const struct sock_caller *c, const struct soc
 int unix_connect_result(struct socket *s);
 int unix_connect_dgram(struct socket *s, const struct sock_caller *c, const struct sockaddr_buf *a,
 		       uint32_t file_flags);
-int unix_accept(struct socket *s, const struct sock_caller *c, struct socket **out, struct sockaddr_buf *peer);
+int unix_accept(struct socket *s, const struct sock_caller *c, struct socket **out,
+		struct sockaddr_buf *peer);
 void unix_link_pair(struct unix_sock *a, struct unix_sock *b);
 /* names_lock is taken inside: registers waiter with target; -ENOMEM */
 MUST_CHECK int unix_wait_add(struct unix_sock *target, struct unix_sock *waiter);
-void unix_wait_wake(struct unix_sock *target);   /* all that wait for target */
-void unix_wait_forget(struct unix_sock *u);      /* u goes away */
+void unix_wait_wake(struct unix_sock *target); /* all that wait for target */
+void unix_wait_forget(struct unix_sock *u);    /* u goes away */
 
 /* stream.c */
 ssize_t unix_stream_send(struct socket *s, const struct sock_caller *c, struct sock_msg *m);
@@ -210,7 +211,8 @@ ssize_t unix_stream_recv(struct socket *s, const struct sock_caller *c, struct s
 ssize_t unix_dgram_send(struct socket *s, const struct sock_caller *c, struct sock_msg *m);
 ssize_t unix_dgram_recv(struct socket *s, const struct sock_caller *c, struct sock_msg *m);
 void unix_msg_free(struct unix_msg *msg);
-/* u is no longer connected to old: what is queued is dropped, and old, if it was connected back, is told. */
+/* u is no longer connected to old: what is queued is dropped, and old, if it was connected back, is told.
+ */
 void unix_dgram_disconnected(struct unix_sock *u, struct unix_sock *old);
 /* Room at peer for a message of u's, as poll sees it; registers u as a waiter when there is none. */
 bool unix_dgram_has_room(struct unix_sock *u, struct unix_sock *peer);
@@ -222,7 +224,8 @@ MUST_CHECK int unix_scm_take(struct unix_sock *from, struct unix_sock *to, const
 			     struct sock_msg *m, struct unix_scm **out);
 /* Gives m what scm holds: credentials, and files (copies of the references if keep, else moved out). */
 void unix_scm_give(struct unix_sock *to, struct unix_scm *scm, struct sock_msg *m, bool keep);
-/* Frees it; files it still has are put, now or by whoever is putting. No socket lock held. NULL: nothing. */
+/* Frees it; files it still has are put, now or by whoever is putting. No socket lock held. NULL: nothing.
+ */
 void unix_scm_free(struct unix_scm *scm);
 /* All of a list. */
 void unix_scm_free_list(struct list *scms);

@@ -1,7 +1,7 @@
 /* scm.c: what travels with data: descriptors (SCM_RIGHTS) and credentials (SCM_CREDENTIALS). Descriptors in
- * flight are counted per user, and sockets among them are known to the collector (gc.c). Files are never put
- * while a socket's lock is held nor from inside another put of this room: a chain of sockets, each in the
- * queue of the next, would recurse as deep as a guest likes. */
+ * flight are counted per user, and sockets among them are known to the collector (gc.c). Files are never
+ * put while a socket's lock is held nor from inside another put of this room: a chain of sockets, each in
+ * the queue of the next, would recurse as deep as a guest likes. */
 #include <string.h>
 
 #include "platform/abi/errno.h"
@@ -13,7 +13,7 @@ static struct unix_user *user_find_locked(struct unix_state *st, uint32_t uid)
 {
 	struct unix_user *w;
 
-	list_for_each(w, &st->users[uid % UNIX_USER_BUCKETS], node) {
+	list_for_each (w, &st->users[uid % UNIX_USER_BUCKETS], node) {
 		if (w->uid == uid)
 			return w;
 	}
@@ -128,8 +128,8 @@ static void fill_cred(struct unix_scm *scm, const struct sock_caller *c, const s
 	}
 }
 
-int unix_scm_take(struct unix_sock *from, struct unix_sock *to, const struct sock_caller *c, struct sock_msg *m,
-		  struct unix_scm **out)
+int unix_scm_take(struct unix_sock *from, struct unix_sock *to, const struct sock_caller *c,
+		  struct sock_msg *m, struct unix_scm **out)
 {
 	const struct cred *cred = c->at ? c->at->cred : NULL;
 	struct unix_scm *scm;
@@ -219,7 +219,7 @@ void unix_scm_free_list(struct list *scms)
 	struct unix_scm *scm, *tmp;
 	bool doomed = false;
 
-	list_for_each_safe(scm, tmp, scms, node) {
+	list_for_each_safe (scm, tmp, scms, node) {
 		list_del(&scm->node);
 		if (!scm->file_count) {
 			kfree(scm);

@@ -1,5 +1,5 @@
-/* stream.c: SOCK_STREAM: the sender copies into the receiver's ring, the receiver copies out of it; one lock,
- * the receiver's. Records of descriptors and credentials lie beside the ring, by byte position. */
+/* stream.c: SOCK_STREAM: the sender copies into the receiver's ring, the receiver copies out of it; one
+ * lock, the receiver's. Records of descriptors and credentials lie beside the ring, by byte position. */
 #include <string.h>
 
 #include "platform/abi/errno.h"
@@ -91,7 +91,8 @@ static bool record_locked(struct unix_sock *u, struct unix_scm *scm, uint64_t po
 	return true;
 }
 
-static ssize_t send_locked(struct unix_sock *u, struct unix_sock *peer, struct uio *src, struct unix_scm **scm)
+static ssize_t send_locked(struct unix_sock *u, struct unix_sock *peer, struct uio *src,
+			   struct unix_scm **scm)
 {
 	uint64_t limit = (uint32_t)u->s.sndbuf, queued = (uint64_t)peer->used + peer->rec_charge;
 	uint64_t pos = peer->read_pos + peer->used;
@@ -164,7 +165,7 @@ static size_t limit_by_records(struct unix_sock *u, struct sock_msg *m, size_t n
 
 	(void)m;
 	*first = *files = NULL;
-	list_for_each(r, &u->records, node) {
+	list_for_each (r, &u->records, node) {
 		if (r->start >= end)
 			break;
 		if (r->start <= pos)
@@ -189,7 +190,7 @@ static void drop_records_locked(struct unix_sock *u, struct list *done)
 {
 	struct unix_scm *r, *tmp;
 
-	list_for_each_safe(r, tmp, &u->records, node) {
+	list_for_each_safe (r, tmp, &u->records, node) {
 		if (r->end > u->read_pos)
 			break;
 		list_del(&r->node);

@@ -169,7 +169,7 @@ static void free_msgs(struct list *msgs)
 {
 	struct unix_msg *m, *tmp;
 
-	list_for_each_safe(m, tmp, msgs, node) {
+	list_for_each_safe (m, tmp, msgs, node) {
 		list_del(&m->node);
 		unix_msg_free(m);
 	}
@@ -179,7 +179,7 @@ static void release_embryos(struct list *queue)
 {
 	struct unix_sock *e, *tmp;
 
-	list_for_each_safe(e, tmp, queue, accept_node) {
+	list_for_each_safe (e, tmp, queue, accept_node) {
 		list_del(&e->accept_node);
 		unix_release(&e->s); /* embryos have none of their own: one level */
 	}
@@ -285,7 +285,8 @@ static uint32_t ready_common(struct unix_sock *u)
 		ev |= EV_HUP;
 	if (shut & UNIX_RCV_SHUT)
 		ev |= EV_RDHUP | IN_EVENTS;
-	if (__atomic_load_n(&u->used, __ATOMIC_ACQUIRE) || __atomic_load_n(&u->msg_count, __ATOMIC_ACQUIRE) ||
+	if (__atomic_load_n(&u->used, __ATOMIC_ACQUIRE) ||
+	    __atomic_load_n(&u->msg_count, __ATOMIC_ACQUIRE) ||
 	    __atomic_load_n(&u->accept_count, __ATOMIC_ACQUIRE))
 		ev |= IN_EVENTS;
 	return ev;
@@ -359,16 +360,18 @@ static int64_t unix_ioctl(struct socket *s, uint32_t cmd, uint64_t arg, const st
 	peer = u->peer ? unix_get(u->peer) : NULL;
 	first = list_first(&u->msgs, struct unix_msg, node);
 	if (cmd == LINUX_SIOCINQ)
-		n = s->type == LINUX_SOCK_STREAM ? (int32_t)u->used
+		n = s->type == LINUX_SOCK_STREAM      ? (int32_t)u->used
 		    : s->type == LINUX_SOCK_SEQPACKET ? (int32_t)u->msg_bytes
-		    : first ? (int32_t)first->len : 0;
+		    : first			      ? (int32_t)first->len
+						      : 0;
 	if (u->state == UNIX_LISTENING)
 		n = -1;
 	mutex_unlock(&u->lock);
 	if (cmd == LINUX_SIOCOUTQ && n == 0)
-		n = (int32_t)(s->type != LINUX_SOCK_STREAM ? __atomic_load_n(&u->sent_charge, __ATOMIC_RELAXED)
-			      : peer			   ? __atomic_load_n(&peer->used, __ATOMIC_RELAXED)
-							   : 0);
+		n = (int32_t)(s->type != LINUX_SOCK_STREAM
+				      ? __atomic_load_n(&u->sent_charge, __ATOMIC_RELAXED)
+			      : peer ? __atomic_load_n(&peer->used, __ATOMIC_RELAXED)
+				     : 0);
 	if (peer)
 		unix_put(peer);
 	if (cmd != LINUX_SIOCINQ && cmd != LINUX_SIOCOUTQ)
@@ -378,8 +381,8 @@ static int64_t unix_ioctl(struct socket *s, uint32_t cmd, uint64_t arg, const st
 	return usermem_out(um, arg, &n, sizeof(n));
 }
 
-static int unix_setsockopt(struct socket *s, const struct sock_caller *c, int level, int name, const void *val,
-			   uint32_t len)
+static int unix_setsockopt(struct socket *s, const struct sock_caller *c, int level, int name,
+			   const void *val, uint32_t len)
 {
 	if (level != LINUX_SOL_SOCKET)
 		return -EOPNOTSUPP;
@@ -423,7 +426,8 @@ static int unix_getsockopt(struct socket *s, const struct sock_caller *c, int le
 	case LINUX_SO_PEERCRED:
 		mutex_lock(&u->lock);
 		if (u->peer_id.cred)
-			id = (struct linux_ucred){u->peer_id.pid, u->peer_id.cred->euid, u->peer_id.cred->egid};
+			id = (struct linux_ucred){u->peer_id.pid, u->peer_id.cred->euid,
+						  u->peer_id.cred->egid};
 		mutex_unlock(&u->lock);
 		return socket_option_put(val, len, &id, sizeof(id));
 	case LINUX_SO_PEERGROUPS:
@@ -449,9 +453,9 @@ static int refuse_accept(struct socket *s, const struct sock_caller *c, struct s
 	return -EOPNOTSUPP;
 }
 
-#define COMMON_OPS                                                                                 \
-	.bind = unix_bind, .getname = unix_getname, .shutdown = unix_shutdown,                     \
-	.setsockopt = unix_setsockopt, .getsockopt = unix_getsockopt, .ioctl = unix_ioctl,         \
+#define COMMON_OPS                                                                                         \
+	.bind = unix_bind, .getname = unix_getname, .shutdown = unix_shutdown,                             \
+	.setsockopt = unix_setsockopt, .getsockopt = unix_getsockopt, .ioctl = unix_ioctl,                 \
 	.release = unix_release, .connect_result = unix_connect_result
 
 const struct socket_ops unix_stream_ops = {
@@ -491,7 +495,7 @@ void unix_show(void *net_ns, struct strbuf *out)
 
 	strbuf_puts(out, "Num       RefCount Protocol Flags    Type St Inode Path\n");
 	mutex_lock(&st->names_lock);
-	list_for_each(u, &st->all, all_node) {
+	list_for_each (u, &st->all, all_node) {
 		const struct unix_addr *a = __atomic_load_n(&u->addr, __ATOMIC_ACQUIRE);
 
 		if (u->net_ns != net_ns)
