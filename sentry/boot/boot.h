@@ -45,5 +45,10 @@ void terminal_drain(struct boot *b);
 void boot_program(struct boot *b);
 /* server.c: until the end; returns when the first program has ended or sbx is gone. */
 void control_serve(struct boot *b);
-/* stats.c */
+/* stats.c: the counters as JSON; false: they weren't collected */
+bool stats_text(struct boot *b, struct strbuf *out);
 void stats_write(struct boot *b, int fd);
+/* dump.c */
+void dump_state(struct boot *b, struct strbuf *out);
+/* main.c: a message to sbx */
+void control_send(struct boot *b, uint32_t type, int64_t value, const char *data, size_t size);

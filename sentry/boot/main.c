@@ -25,7 +25,7 @@
 
 #define EXIT_SBX 125
 
-static void control_send(struct boot *b, uint32_t type, int64_t value, const char *data, size_t size)
+void control_send(struct boot *b, uint32_t type, int64_t value, const char *data, size_t size)
 {
 	struct control_msg m = {.type = type, .size = (uint32_t)size, .value = value};
 	struct iovec iov[2] = {{&m, sizeof(m)}, {(void *)data, size}};
@@ -131,7 +131,7 @@ static int config_fd(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++)
 		if (strncmp(argv[i], "--config=", 9) == 0)
-			return atoi(argv[i] + 9);
+			return (int)strtol(argv[i] + 9, NULL, 10);
 	return -1;
 }
 

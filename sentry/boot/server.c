@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "platform/base/log.h"
+#include "platform/base/strbuf.h"
 #include "sentry/boot/boot.h"
 #include "sentry/control/proto.h"
 
@@ -19,6 +20,33 @@ static void forward_signal(struct boot *b, int sig)
 		return;
 	(void)signal_send_process(p, sig, NULL);
 	process_put(p);
+}
+
+/* Sends a text in pieces; the last has value 0. */
+static void reply(struct boot *b, struct strbuf *text)
+{
+	size_t done = 0, n;
+
+	if (!strbuf_ok(text) || !text->len)
+		strbuf_puts(text, "nothing to show\n");
+	do {
+		n = MIN(text->len - done, (size_t)CONTROL_DATA_MAX);
+		done += n;
+		control_send(b, CONTROL_REPLY, done < text->len, text->data + done - n, n);
+	} while (done < text->len);
+	strbuf_fini(text);
+}
+
+static void answer(struct boot *b, uint32_t type)
+{
+	struct strbuf text;
+
+	strbuf_init(&text);
+	if (type == CONTROL_DUMP)
+		dump_state(b, &text);
+	else if (!stats_text(b, &text))
+		strbuf_puts(&text, "started without --stats\n");
+	reply(b, &text);
 }
 
 /* false: sbx is gone or wants the end */
@@ -37,6 +65,10 @@ static bool serve_one(struct boot *b)
 		return true;
 	case CONTROL_WINSIZE:
 		terminal_resize(b, (uint32_t)(m.value >> 16) & 0xffff, (uint32_t)m.value & 0xffff);
+		return true;
+	case CONTROL_DUMP:
+	case CONTROL_STATS:
+		answer(b, m.type);
 		return true;
 	case CONTROL_STOP:
 		return false;

@@ -50,33 +50,39 @@ static void add_platform(struct strbuf *out, struct platform *p)
 	strbuf_printf(out, " \"name\": \"%s\"},\n", p->ops->name);
 }
 
-void stats_write(struct boot *b, int fd)
+bool stats_text(struct boot *b, struct strbuf *out)
 {
 	const struct kernel_stats *st = b->kernel->stats;
 	struct arena_stats a;
-	struct strbuf out;
 
 	if (!st)
-		return;
+		return false;
 	arena_stats(&a);
-	strbuf_init(&out);
-	strbuf_puts(&out, "{\n");
-	add_calls(&out, st);
+	strbuf_puts(out, "{\n");
+	add_calls(out, st);
 	add_platform(&out, b->kernel->platform);
-	strbuf_printf(&out, "  \"faults\": %llu,\n  \"kicks\": %llu,\n  \"blocks\": %llu,\n",
+	strbuf_printf(out, "  \"faults\": %llu,\n  \"kicks\": %llu,\n  \"blocks\": %llu,\n",
 		      (unsigned long long)st->faults, (unsigned long long)st->kicks,
 		      (unsigned long long)st->blocks);
-	strbuf_printf(&out,
+	strbuf_printf(out,
 		      "  \"kernel_memory\": {\"pages\": %llu, \"peak_pages\": %llu, \"objects\": %llu},\n"
 		      "  \"file_memory\": %llu,\n",
 		      (unsigned long long)a.page_bytes, (unsigned long long)a.peak_page_bytes,
 		      (unsigned long long)a.objects, (unsigned long long)mem_used());
-	strbuf_printf(&out,
+	strbuf_printf(out,
 		      "  \"startup_ms\": {\"platform\": %.3f, \"kernel_and_mounts\": %.3f, \"program\": %.3f},\n"
 		      "  \"wall_ms\": %.3f\n}\n",
 		      ms(b->start_ns, b->phase_ns[0]), ms(b->phase_ns[0], b->phase_ns[1]),
 		      ms(b->phase_ns[1], b->phase_ns[2]), ms(b->start_ns, clock_monotonic_ns()));
-	if (strbuf_ok(&out) && write(fd, out.data, out.len) < 0)
+	return true;
+}
+
+void stats_write(struct boot *b, int fd)
+{
+	struct strbuf out;
+
+	strbuf_init(&out);
+	if (stats_text(b, &out) && strbuf_ok(&out) && write(fd, out.data, out.len) < 0)
 		log_warn("cannot write the statistics");
 	strbuf_fini(&out);
 }

@@ -18,6 +18,7 @@ struct command {
 int cmd_run(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_syscalls(int argc, char **argv);
+int cmd_debug(int argc, char **argv);
 
 /* "sbx: text" on stderr */
 PRINTF_LIKE(1, 2) void complain(const char *fmt, ...);

@@ -7,6 +7,7 @@
 
 static const struct command commands[] = {
 	{"run", cmd_run, "run a program in a sandbox"},
+	{"debug", cmd_debug, "show what a running sandbox is doing"},
 	{"syscalls", cmd_syscalls, "print the table of system calls by level of support"},
 	{"version", cmd_version, "print the version"},
 };

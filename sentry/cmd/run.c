@@ -20,6 +20,7 @@
 
 #include "platform/base/bug.h"
 #include "sentry/cmd/cmd.h"
+#include "sentry/cmd/inspect.h"
 #include "sentry/control/proto.h"
 #include "sentry/oci/launch.h"
 
@@ -309,8 +310,19 @@ static void on_signal(int signal_fd, struct launch *l)
 	send_control(l->control_fd, CONTROL_SIGNAL, si.ssi_signo);
 }
 
+/* A piece of an answer to `sbx debug`. */
+static void relay_reply(int *client, const struct control_msg *m)
+{
+	if (*client < 0)
+		return;
+	if (send(*client, m->data, m->size, MSG_NOSIGNAL) != (ssize_t)m->size || m->value == 0) {
+		close(*client);
+		*client = -1;
+	}
+}
+
 /* Returns true when the sandbox is over; *status is then the exit status. */
-static bool on_message(struct launch *l, int *status)
+static bool on_message(struct launch *l, int *status, int *client)
 {
 	static union {
 		struct control_msg m;
@@ -345,6 +357,9 @@ static bool on_message(struct launch *l, int *status)
 		complain("%.*s", (int)buf.m.size, buf.m.data);
 		*status = (int)buf.m.value;
 		return true;
+	case CONTROL_REPLY:
+		relay_reply(client, &buf.m);
+		return false;
 	default:
 		return false;
 	}
@@ -352,9 +367,13 @@ static bool on_message(struct launch *l, int *status)
 
 static int supervise(const struct run_options *o, struct launch *l, int signal_fd)
 {
-	struct pollfd fds[3] = {{l->control_fd, POLLIN, 0}, {signal_fd, POLLIN, 0}, {-1, POLLIN, 0}};
+	struct pollfd fds[4] = {{l->control_fd, POLLIN, 0},
+				{signal_fd, POLLIN, 0},
+				{-1, POLLIN, 0},
+				{inspect_listen(), POLLIN, 0}};
 	struct itimerspec its = {0};
-	int status = EXIT_SBX;
+	int status = EXIT_SBX, client = -1;
+	uint32_t request;
 
 	if (o->timeout > 0) {
 		its.it_value.tv_sec = (time_t)o->timeout;
@@ -365,10 +384,15 @@ static int supervise(const struct run_options *o, struct launch *l, int signal_f
 	for (;;) {
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
 			break;
-		if (fds[0].revents && on_message(l, &status))
+		if (fds[0].revents && on_message(l, &status, &client))
 			break;
 		if (fds[1].revents)
 			on_signal(signal_fd, l);
+		if (fds[3].revents && client < 0) {
+			client = inspect_accept(fds[3].fd, &request);
+			if (client >= 0)
+				send_control(l->control_fd, request, 0);
+		}
 		if (fds[2].revents) {
 			restore_terminal();
 			complain("timeout: %s ran longer than %g s and was killed", o->argv[0], o->timeout);
