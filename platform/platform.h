@@ -79,7 +79,7 @@ struct map_request {
 struct context_facts {
 	int32_t pid, tid, ppid, pgid, sid;
 	uint32_t uid, euid, gid, egid;
-	uint64_t sigmask; /* blocked signals; the platform reports changes made without leaving in run_event */
+	uint64_t sigmask; /* blocked signals when published; a change of the mask alone isn't published */
 	bool no_fast;	  /* answer nothing (the task is traced, filtered or logged) */
 };
 

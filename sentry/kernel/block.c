@@ -196,11 +196,13 @@ ssize_t file_pread_block(struct task *t, struct file *f, struct uio *dst, uint64
 
 ssize_t file_write_block(struct task *t, struct file *f, struct uio *src)
 {
+	src->cred = t->cred;
 	return write_block(&(struct file_op){.t = t, .f = f, .u = src, .write = true});
 }
 
 ssize_t file_pwrite_block(struct task *t, struct file *f, struct uio *src, uint64_t pos)
 {
+	src->cred = t->cred;
 	return write_block(&(struct file_op){.t = t, .f = f, .u = src, .pos = &pos, .write = true});
 }
 

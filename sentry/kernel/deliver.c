@@ -87,8 +87,7 @@ static void stop_begin(struct task *t, int sig, uint32_t cont_seen)
 		p->p->stop_signal = sig;
 		p->p->stop_left = 0;
 		p->p->stopped = false;
-		process_for_each(tp, p)
-		{
+		process_for_each (tp, p) {
 			tp->stop_counted = tp->exiting;
 			if (!tp->exiting)
 				p->p->stop_left++;

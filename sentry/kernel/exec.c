@@ -248,13 +248,13 @@ static void become_leader(struct task *t)
 		t->pid = old->pid;
 		old->pid = pid;
 		t->tid = p->tgid;
+		p->leader = task_get(t);
 		mutex_unlock(&p->lock);
 		t->pid->task = t;
 		old->pid->task = old;
 		t->p->exit_signal = old->p->exit_signal;
 		t->p->parent_task = old->p->parent_task;
 		t->p->start_ns = old->p->start_ns;
-		p->leader = task_get(t);
 		exit_release_thread_locked(old);
 	}
 	t->p->exit_signal = p->parent ? LINUX_SIGCHLD : t->p->exit_signal;
@@ -274,7 +274,9 @@ static int end_other_threads(struct task *t)
 		ret = -EAGAIN;
 	else
 		p->p->exec_task = t;
-	process_for_each(tp, p) if (ret == 0 && tp->self != t) task_set_work(tp->self, TASK_WORK_EXIT);
+	process_for_each (tp, p)
+		if (ret == 0 && tp->self != t)
+			task_set_work(tp->self, TASK_WORK_EXIT);
 	mutex_unlock(&p->lock);
 	if (ret < 0)
 		return ret;

@@ -131,8 +131,7 @@ static void pdeath_locked(struct process *child, struct task *dying)
 	struct task_private *tp;
 
 	mutex_lock(&child->lock);
-	process_for_each(tp, child)
-	{
+	process_for_each (tp, child) {
 		struct linux_siginfo info;
 
 		if (!tp->pdeath_signal || tp->parent_task != dying)
@@ -147,7 +146,22 @@ static void set_parent_task_locked(struct process *child, struct task *from, str
 {
 	struct task_private *tp;
 
-	process_for_each(tp, child) if (tp->parent_task == from) tp->parent_task = to;
+	process_for_each (tp, child)
+		if (tp->parent_task == from)
+			tp->parent_task = to;
+}
+
+/* Also to a guest that runs: it may be told its parent's id without coming out. */
+static void process_facts_changed(struct process *p)
+{
+	struct task_private *tp;
+
+	mutex_lock(&p->lock);
+	process_for_each (tp, p) {
+		task_set_work(tp->self, TASK_WORK_FACTS);
+		task_poke(tp->self);
+	}
+	mutex_unlock(&p->lock);
 }
 
 /* t ends: its children look to another thread, or the process's to another process. */
@@ -160,7 +174,9 @@ static void give_children_away_locked(struct task *t, bool process_ends, struct 
 	list_for_each (c, &p->children, sibling)
 		pdeath_locked(c, t);
 	if (!process_ends) {
-		process_for_each(tp, p) if (!tp->dead) heir = tp->self;
+		process_for_each (tp, p)
+			if (!tp->dead)
+				heir = tp->self;
 		list_for_each (c, &p->children, sibling)
 			set_parent_task_locked(c, t, heir);
 		return;
@@ -177,7 +193,8 @@ static void give_children_away_locked(struct task *t, bool process_ends, struct 
 			continue;
 		}
 		list_add_tail(&reaper->children, &c->sibling);
-		process_for_each(tp, c) tp->parent_task = reaper->leader;
+		process_for_each (tp, c)
+			tp->parent_task = reaper->leader;
 		c->leader->p->exit_signal = LINUX_SIGCHLD;
 		task_set_work(c->leader, TASK_WORK_FACTS);
 		check_orphaned_locked(c, old, NULL);
@@ -244,7 +261,9 @@ void process_free_reaped(struct list *dead)
 		struct task *leader = p->leader;
 
 		list_del(&p->node);
+		mutex_lock(&p->lock); /* who still holds p may want to signal it */
 		p->leader = NULL;
+		mutex_unlock(&p->lock);
 		task_put(leader);
 		process_put(p);
 	}

@@ -31,8 +31,7 @@ void process_cpu_time(struct process *p, uint64_t *utime, uint64_t *stime)
 	mutex_lock(&p->lock);
 	*utime = p->p->dead_utime;
 	*stime = p->p->dead_stime;
-	process_for_each(tp, p)
-	{
+	process_for_each (tp, p) {
 		*utime += task_cpu_user(tp->self);
 		*stime += task_cpu_system(tp->self);
 	}
@@ -90,8 +89,7 @@ static void rusage_self(struct process *p, struct linux_rusage *r)
 	r->ru_maxrss = (int64_t)p->p->max_rss;
 	r->ru_nvcsw = (int64_t)p->p->dead_voluntary;
 	r->ru_nivcsw = (int64_t)p->p->dead_involuntary;
-	process_for_each(tp, p)
-	{
+	process_for_each (tp, p) {
 		r->ru_nvcsw += (int64_t)tp->voluntary;
 		r->ru_nivcsw += (int64_t)tp->involuntary;
 	}

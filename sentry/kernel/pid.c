@@ -289,8 +289,7 @@ struct task *task_next(struct process *p, struct pid_ns *ns, int32_t after)
 	int32_t best_nr = 0;
 
 	mutex_lock(&p->kernel->tasklist_lock);
-	process_for_each(tp, p)
-	{
+	process_for_each (tp, p) {
 		int32_t nr = pid_nr_in(tp->self->pid, ns);
 
 		if (nr <= after || (best && nr > best_nr))

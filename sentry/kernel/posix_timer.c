@@ -79,7 +79,8 @@ static uint64_t cpu_now_locked(struct posix_timer *pt)
 	if (pt->clock == LINUX_CLOCK_THREAD_CPUTIME_ID)
 		return pt->target ? task_cpu_user(pt->target) + task_cpu_system(pt->target) : 0;
 	v = p->p->dead_utime + p->p->dead_stime;
-	process_for_each(tp, p) v += task_cpu_user(tp->self) + task_cpu_system(tp->self);
+	process_for_each (tp, p)
+		v += task_cpu_user(tp->self) + task_cpu_system(tp->self);
 	return v;
 }
 

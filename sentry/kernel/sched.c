@@ -174,8 +174,7 @@ static int for_each_named_locked(struct task *t, int which, int who,
 		if (!pid)
 			return -ESRCH;
 		list_for_each (p, &pid->group, pgrp_node)
-			process_for_each(tp, p)
-			{
+			process_for_each (tp, p) {
 				r = fn(t, tp->self, arg);
 				if (ret != 0)
 					ret = r;
@@ -184,8 +183,7 @@ static int for_each_named_locked(struct task *t, int which, int who,
 	case LINUX_PRIO_USER:
 		kuid = who ? user_ns_to_kuid(t->cred->user_ns, (uint32_t)who) : t->cred->uid;
 		list_for_each (p, &t->kernel->processes, node)
-			process_for_each(tp, p)
-			{
+			process_for_each (tp, p) {
 				if (!tp->self->cred || tp->self->cred->uid != kuid ||
 				    !pid_nr_in(tp->self->pid, task_pid_ns(t)))
 					continue;

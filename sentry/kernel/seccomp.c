@@ -77,8 +77,7 @@ static struct task *can_not_follow_locked(struct task *t)
 {
 	struct task_private *tp;
 
-	process_for_each(tp, t->process)
-	{
+	process_for_each (tp, t->process) {
 		if (tp->self == t || tp->exiting)
 			continue;
 		if (tp->seccomp_mode == LINUX_SECCOMP_MODE_STRICT || !is_ancestor(tp->filter, t->p->filter))
@@ -91,8 +90,7 @@ static void follow_locked(struct task *t)
 {
 	struct task_private *tp;
 
-	process_for_each(tp, t->process)
-	{
+	process_for_each (tp, t->process) {
 		struct seccomp_filter *had = tp->filter;
 
 		if (tp->self == t || tp->exiting)

@@ -62,7 +62,8 @@ void signal_flush_set_locked(struct process *p, uint64_t set)
 	struct task_private *tp;
 
 	flush_set(p->kernel, &p->p->pending, set);
-	process_for_each(tp, p) flush_set(p->kernel, &tp->pending, set);
+	process_for_each (tp, p)
+		flush_set(p->kernel, &tp->pending, set);
 }
 
 int sigactions_create(struct sigactions **out)
@@ -154,8 +155,7 @@ static void signal_wake_locked(struct process *p, struct task *only, int sig)
 	}
 	if (only)
 		return;
-	process_for_each(tp, p)
-	{
+	process_for_each (tp, p) {
 		if (!wants(tp->self, sig))
 			continue;
 		task_set_work(tp->self, TASK_WORK_SIGNAL);
@@ -173,7 +173,9 @@ void process_group_exit_locked(struct process *p, int status, struct task *excep
 	}
 	p->p->stop_signal = 0;
 	p->p->stopped = false;
-	process_for_each(tp, p) if (tp->self != except) task_set_work(tp->self, TASK_WORK_EXIT);
+	process_for_each (tp, p)
+		if (tp->self != except)
+			task_set_work(tp->self, TASK_WORK_EXIT);
 }
 
 static void continue_locked(struct process *p)
@@ -182,8 +184,7 @@ static void continue_locked(struct process *p)
 
 	signal_flush_set_locked(p, SIG_STOPS);
 	p->p->cont_count++;
-	process_for_each(tp, p)
-	{
+	process_for_each (tp, p) {
 		if (!tp->trace.seized || !ptrace_is_traced(tp->self))
 			continue;
 		__atomic_store_n(&tp->trace.notify, true, __ATOMIC_SEQ_CST);
@@ -197,8 +198,7 @@ static void continue_locked(struct process *p)
 	p->p->stop_signal = 0;
 	p->p->stopped = false;
 	p->p->wait_events &= ~WAIT_STOPPED;
-	process_for_each(tp, p)
-	{
+	process_for_each (tp, p) {
 		tp->stop_counted = false;
 		task_poke(tp->self);
 	}
@@ -436,8 +436,9 @@ static void retarget_locked(struct task *t, uint64_t newly_blocked)
 
 	if (!set)
 		return;
-	process_for_each(tp, p) if (tp->self != t && !tp->exiting && (set & ~tp->blocked))
-		task_set_work(tp->self, TASK_WORK_SIGNAL);
+	process_for_each (tp, p)
+		if (tp->self != t && !tp->exiting && (set & ~tp->blocked))
+			task_set_work(tp->self, TASK_WORK_SIGNAL);
 }
 
 void signal_set_blocked(struct task *t, uint64_t set)
@@ -451,9 +452,7 @@ void signal_set_blocked(struct task *t, uint64_t set)
 	retarget_locked(t, set & ~t->p->blocked);
 	t->p->blocked = set;
 	if (signal_pending_locked(t))
-		__atomic_fetch_or(&t->work, TASK_WORK_SIGNAL | TASK_WORK_FACTS, __ATOMIC_SEQ_CST);
-	else
-		__atomic_fetch_or(&t->work, TASK_WORK_FACTS, __ATOMIC_SEQ_CST);
+		__atomic_fetch_or(&t->work, TASK_WORK_SIGNAL, __ATOMIC_SEQ_CST);
 	mutex_unlock(&p->lock);
 }
 

@@ -100,7 +100,8 @@ static uint32_t ready_of_creator(struct file *f)
 
 	mutex_lock(&p->lock);
 	pending = p->p->pending.set;
-	process_for_each(tp, p) pending |= tp->pending.set;
+	process_for_each (tp, p)
+		pending |= tp->pending.set;
 	mutex_unlock(&p->lock);
 	return pending & __atomic_load_n(&sf->set, __ATOMIC_RELAXED) ? EV_IN | EV_RDNORM : 0;
 }

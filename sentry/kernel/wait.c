@@ -165,7 +165,9 @@ static bool scan_traced(struct scan *s)
 
 	if ((uint32_t)s->a->options & LINUX_WNOTHREAD)
 		return scan_traced_of(s, s->t);
-	process_for_each(tp, s->t->process) if (scan_traced_of(s, tp->self)) return true;
+	process_for_each (tp, s->t->process)
+		if (scan_traced_of(s, tp->self))
+			return true;
 	return false;
 }
 
