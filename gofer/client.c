@@ -33,8 +33,8 @@ struct gofer_client {
 	uint32_t channel_count; /* [a] channels that exist */
 	uint32_t turn;	     /* [a] */
 	struct mutex forget_lock; /* rank GOFER_FS: never held across a call */
-	uint32_t forget_count;	  /* [forget_lock] */
-	uint64_t forget[GOFER_FORGET_MAX]; /* [forget_lock] */
+	uint32_t forget_count, forget_cap; /* [forget_lock] */
+	uint64_t *forget;		   /* [forget_lock] */
 	struct gofer_channel ch[CHANNELS];
 };
 
@@ -166,10 +166,10 @@ static void flush_forgets(struct gofer_client *c, struct gofer_channel *ch)
 	ssize_t n;
 
 	mutex_lock(&c->forget_lock);
-	req.ids = c->forget;
-	req.id_count = c->forget_count;
+	req.id_count = MIN(c->forget_count, (uint32_t)GOFER_FORGET_MAX);
+	c->forget_count -= req.id_count;
+	req.ids = c->forget + c->forget_count;
 	n = gofer_req_encode(&req, ch->buf, GOFER_MSG_MAX);
-	c->forget_count = 0;
 	mutex_unlock(&c->forget_lock);
 	if (n < 0)
 		return;
@@ -190,7 +190,7 @@ int gofer_call(struct gofer_client *c, struct gofer_req *req, struct gofer_chann
 	if (gofer_client_is_dead(c))
 		return -EIO;
 	ch = acquire(c);
-	/* a full batch goes out with the next request, so that forgetting itself never waits */
+	/* a batch goes out with the next request, so that forgetting itself never waits */
 	if (__atomic_load_n(&c->forget_count, __ATOMIC_RELAXED) >= GOFER_FORGET_MAX / 2)
 		flush_forgets(c, ch);
 	if (gofer_client_is_dead(c)) {
@@ -232,18 +232,17 @@ int gofer_call_simple(struct gofer_client *c, struct gofer_req *req, struct gofe
 void gofer_forget(struct gofer_client *c, uint64_t id)
 {
 	mutex_lock(&c->forget_lock);
-	/* An overflow would leak a node in the gofer; the next request flushes at half, so it takes
-	 * more than a hundred destroyed files with no request between them. Then send at once. */
-	while (c->forget_count == GOFER_FORGET_MAX && !gofer_client_is_dead(c)) {
-		struct gofer_channel *ch;
+	if (c->forget_count == c->forget_cap) {
+		uint32_t cap = MAX(2 * c->forget_cap, 256u);
+		uint64_t *bigger = krealloc(c->forget, cap * sizeof(*bigger));
 
-		mutex_unlock(&c->forget_lock);
-		ch = acquire(c);
-		flush_forgets(c, ch);
-		mutex_unlock(&ch->lock);
-		mutex_lock(&c->forget_lock);
+		if (bigger) {
+			c->forget = bigger;
+			c->forget_cap = cap;
+		}
 	}
-	if (c->forget_count < GOFER_FORGET_MAX)
+	/* else the gofer keeps it: a leak there is better than waiting here */
+	if (c->forget_count < c->forget_cap)
 		c->forget[c->forget_count++] = id;
 	mutex_unlock(&c->forget_lock);
 }
@@ -302,5 +301,6 @@ void gofer_client_destroy(struct gofer_client *c)
 			hc_close(c->ch[i].fd);
 		kfree(c->ch[i].buf);
 	}
+	kfree(c->forget);
 	kfree(c);
 }

@@ -2,6 +2,7 @@
  * directory; extended attributes; and connecting to sockets. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -34,40 +35,32 @@ static bool add_entry(const struct server *s, const struct node *at, const struc
 	return n != 0;
 }
 
-/* Fills the reply from an open directory. */
-static int list(const struct server *s, const struct node *at, uint8_t *scratch, size_t scratch_size,
-		struct gofer_reply *p, uint8_t *data)
+/* Entries of an open directory behind *used of data. 1: all of them; 0: no more room; -errno. *cookie: where the
+ * next one would be. */
+static int list(const struct server *s, const struct node *at, uint8_t *scratch, size_t scratch_size, uint8_t *data,
+		uint32_t *used, uint64_t *cookie)
 {
-	uint32_t used = 0;
-
 	for (;;) {
 		ssize_t n = hc_getdents64(at->fd, scratch, scratch_size);
 
-		if (n < 0)
-			return (int)n;
-		if (n == 0) {
-			p->flags = 1;
-			break;
-		}
+		if (n <= 0)
+			return n < 0 ? (int)n : 1;
 		for (ssize_t off = 0; off < n;) {
 			const struct linux_dirent64 *d = (const void *)(scratch + off);
 
-			if (!add_entry(s, at, d, data, &used))
-				goto full;
-			p->offset = (uint64_t)d->d_off;
+			if (!add_entry(s, at, d, data, used))
+				return 0;
+			*cookie = (uint64_t)d->d_off;
 			off += d->d_reclen;
 		}
 	}
-full:
-	p->data = data;
-	p->data_size = used;
-	return 0;
 }
 
 int host_readdir(const struct session *ss, const struct node *dir, uint64_t cookie, uint8_t *scratch, size_t scratch_size,
 		 struct gofer_reply *p, uint8_t *data)
 {
 	struct node at = *dir;
+	uint32_t used = 0;
 	int ret = host_check_dir(dir, true);
 
 	if (ret == -ENOENT) { /* sealed: it looks empty */
@@ -83,9 +76,59 @@ int host_readdir(const struct session *ss, const struct node *dir, uint64_t cook
 		return at.fd;
 	ret = cookie && hc_lseek(at.fd, (int64_t)cookie, SEEK_SET) < 0 ? -EINVAL : 0;
 	if (ret == 0)
-		ret = list(ss->server, &at, scratch, scratch_size, p, data);
+		ret = list(ss->server, &at, scratch, scratch_size, data, &used, &p->offset);
 	hc_close(at.fd);
+	if (ret < 0)
+		return ret;
+	p->flags = ret == 1;
+	p->data = data;
+	p->data_size = used;
+	return 0;
+}
+
+/* As a node would be opened, without keeping one. */
+static int open_child(const struct server *s, const struct node *dir, const char *name, struct node *child,
+		      struct gofer_attr *a)
+{
+	int ret;
+
+	*child = (struct node){.root_flags = dir->root_flags};
+	child->fd = hc_openat2(dir->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0,
+			       RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS);
+	if (child->fd < 0)
+		return child->fd;
+	ret = host_stat_fd(s, child->fd, a);
+	child->mode = a->mode;
+	if (ret == 0 && a->dev != dir->dev && host_is_pseudo(child->fd))
+		ret = -ENOENT;
+	if (ret == 0)
+		ret = host_check_dir(child, true);
+	if (ret < 0)
+		hc_close(child->fd);
 	return ret;
+}
+
+int host_readdir_child(const struct session *ss, const struct node *dir, const char *name, uint8_t *scratch,
+		       size_t scratch_size, uint8_t *data, uint32_t *used)
+{
+	uint32_t end = *used + (uint32_t)GOFER_SECTION_HEAD;
+	struct gofer_attr a;
+	struct node child;
+	uint64_t cookie;
+	int ret;
+
+	if (end > GOFER_DATA_MAX)
+		return -EMSGSIZE;
+	ret = open_child(ss->server, dir, name, &child, &a);
+	if (ret < 0)
+		return ret;
+	ret = list(ss->server, &child, scratch, scratch_size, data, &end, &cookie);
+	hc_close(child.fd);
+	if (ret <= 0)
+		return ret < 0 ? ret : -EMSGSIZE;
+	gofer_section_put(data + *used, &a, end - *used - (uint32_t)GOFER_SECTION_HEAD);
+	*used = end;
+	return 0;
 }
 
 /* ---- extended attributes: of regular files and directories. Only "user." may be changed: the others are

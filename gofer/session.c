@@ -356,6 +356,25 @@ static int do_readdir(struct call *c)
 	return host_readdir(c->ss, c->n, c->q->offset, c->ss->scratch, sizeof(c->ss->scratch), c->p, c->ss->data);
 }
 
+/* Sections stop at the first directory that can't be shown whole; the first one says why. */
+static int do_readdirs(struct call *c)
+{
+	uint32_t used = 0;
+	int ret = host_check_dir(c->n, false);
+
+	for (uint32_t i = 0; ret == 0 && i < c->q->walk_count; i++) {
+		name_copy(c->name, &c->q->walk[i].name);
+		ret = host_readdir_child(c->ss, c->n, c->name, c->ss->scratch, sizeof(c->ss->scratch), c->ss->data, &used);
+		if (ret == 0)
+			c->p->size++;
+	}
+	if (ret < 0 && c->p->size == 0)
+		return ret;
+	c->p->data = c->ss->data;
+	c->p->data_size = used;
+	return 0;
+}
+
 static int do_statfs(struct call *c)
 {
 	return host_statfs(c->n, &c->p->statfs);
@@ -456,6 +475,7 @@ static const struct {
 	[GOFER_RENAME] = {do_rename, true},
 	[GOFER_READLINK] = {do_readlink, true},
 	[GOFER_READDIR] = {do_readdir, true},
+	[GOFER_READDIRS] = {do_readdirs, true},
 	[GOFER_STATFS] = {do_statfs, true},
 	[GOFER_GETXATTR] = {do_getxattr, true},
 	[GOFER_SETXATTR] = {do_setxattr, true},
@@ -477,8 +497,9 @@ static int serve(struct call *c)
 		return -ENOSYS;
 	name_copy(c->name, &q->name);
 	name_copy(c->name2, &q->name2);
-	if (q->bind)
-		ret = node_introduce(c->s, q->node, q->parent, &q->bind_name, q->ino, q->dev);
+	for (uint32_t i = 0; ret == 0 && i < q->bind_count; i++)
+		ret = node_introduce(c->s, q->binds[i].id, q->binds[i].parent, &q->binds[i].name, q->binds[i].ino,
+				     q->binds[i].dev);
 	if (ret == 0 && ops[q->op].node)
 		ret = node_get(c->s, q->node, &c->n);
 	if (ret == 0)

@@ -47,6 +47,7 @@ static const uint32_t req_fields[GOFER_OP_COUNT] = {
 	[GOFER_RENAME] = F_NODE | F_NODE2 | F_NODE34 | F_NAME | F_NAME2 | F_FLAGS,
 	[GOFER_READLINK] = F_NODE,
 	[GOFER_READDIR] = F_NODE | F_OFFSET,
+	[GOFER_READDIRS] = F_NODE | F_WALK,
 	[GOFER_STATFS] = F_NODE,
 	[GOFER_GETXATTR] = F_NODE | F_NAME | F_KEY | F_SIZE,
 	[GOFER_SETXATTR] = F_NODE | F_NAME | F_KEY | F_FLAGS | F_DATA,
@@ -78,6 +79,7 @@ static const uint32_t reply_fields[GOFER_OP_COUNT] = {
 	[GOFER_RENAME] = 0,
 	[GOFER_READLINK] = F_DATA,
 	[GOFER_READDIR] = F_FLAGS | F_OFFSET | F_DATA,
+	[GOFER_READDIRS] = F_SIZE | F_DATA,
 	[GOFER_STATFS] = F_STATFS,
 	[GOFER_GETXATTR] = F_SIZE | F_DATA,
 	[GOFER_SETXATTR] = 0,
@@ -91,7 +93,7 @@ static const uint32_t reply_fields[GOFER_OP_COUNT] = {
 	[GOFER_STOP] = 0,
 };
 
-/* Request: size 4, tag 4, op 2, bind 2. Reply: size 4, tag 4, op 2, has_fd 2, error 4. */
+/* Request: size 4, tag 4, op 2, count of binds 2. Reply: size 4, tag 4, op 2, has_fd 2, error 4. */
 #define REQ_HEADER   12
 #define REPLY_HEADER 16
 
@@ -386,12 +388,14 @@ ssize_t gofer_req_encode(const struct gofer_req *q, void *buf, size_t size)
 	put32(&w, 0);
 	put32(&w, q->tag);
 	put16(&w, (uint16_t)q->op);
-	put16(&w, q->bind);
-	if (q->bind) {
-		put64(&w, q->parent);
-		put64(&w, q->ino);
-		put64(&w, q->dev);
-		put_name(&w, &q->bind_name);
+	w.bad |= q->bind_count > GOFER_BIND_MAX;
+	put16(&w, (uint16_t)q->bind_count);
+	for (uint32_t i = 0; i < q->bind_count && !w.bad; i++) {
+		put64(&w, q->binds[i].id);
+		put64(&w, q->binds[i].parent);
+		put64(&w, q->binds[i].ino);
+		put64(&w, q->binds[i].dev);
+		put_name(&w, &q->binds[i].name);
 	}
 	put_req_fields(&w, q, req_fields[q->op]);
 	if (w.bad)
@@ -452,24 +456,22 @@ static void take_req_fields(struct reader *r, struct gofer_req *q, uint32_t f)
 int gofer_req_decode(struct gofer_req *q, const void *buf, size_t size)
 {
 	struct reader r = {.p = buf, .size = size};
-	uint16_t bind;
-
 	memset(q, 0, sizeof(*q));
 	if (take32(&r) != size || size > GOFER_MSG_MAX)
 		return -EPROTO;
 	q->tag = take32(&r);
 	q->op = take16(&r);
-	bind = take16(&r);
-	if (r.bad || q->op == 0 || q->op >= GOFER_OP_COUNT || bind > 1)
+	q->bind_count = take16(&r);
+	if (r.bad || q->op == 0 || q->op >= GOFER_OP_COUNT || q->bind_count > GOFER_BIND_MAX)
 		return -EPROTO;
-	q->bind = bind;
-	if (bind) {
-		q->parent = take64(&r);
-		q->ino = take64(&r);
-		q->dev = take64(&r);
-		take_name(&r, &q->bind_name, false);
-		if (!(req_fields[q->op] & F_NODE))
-			return -EPROTO;
+	if (q->bind_count && !(req_fields[q->op] & F_NODE))
+		return -EPROTO;
+	for (uint32_t i = 0; i < q->bind_count; i++) {
+		q->binds[i].id = take64(&r);
+		q->binds[i].parent = take64(&r);
+		q->binds[i].ino = take64(&r);
+		q->binds[i].dev = take64(&r);
+		take_name(&r, &q->binds[i].name, false);
 	}
 	take_req_fields(&r, q, req_fields[q->op]);
 	return r.bad || r.off != r.size ? -EPROTO : 0;
@@ -614,5 +616,23 @@ ssize_t gofer_entry_get(const void *buf, size_t size, struct gofer_entry *e)
 	take_attr(&r, &e->attr);
 	e->cookie = take64(&r);
 	take_name(&r, &e->name, false);
+	return r.bad ? -EPROTO : (ssize_t)r.off;
+}
+
+void gofer_section_put(void *buf, const struct gofer_attr *attr, uint32_t size)
+{
+	struct writer w = {.p = buf, .size = GOFER_SECTION_HEAD};
+
+	put_attr(&w, attr);
+	put32(&w, size);
+}
+
+ssize_t gofer_section_get(const void *buf, size_t size, struct gofer_section *s)
+{
+	struct reader r = {.p = buf, .size = size};
+
+	take_attr(&r, &s->attr);
+	s->size = take32(&r);
+	s->entries = take(&r, s->size);
 	return r.bad ? -EPROTO : (ssize_t)r.off;
 }

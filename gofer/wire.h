@@ -4,8 +4,8 @@
  *
  * A connection is a SOCK_SEQPACKET UNIX socket with one request under way; one packet is one message; a
  * descriptor travels beside a reply (SCM_RIGHTS). A request names a file by a node id. Ids are chosen by
- * the client, never reused, and mean the same on every connection of a gofer. A request may introduce its
- * node ("bind"): the file `name` in node `parent`; the gofer needs no round trip for it. */
+ * the client, never reused, and mean the same on every connection of a gofer. A request may first introduce
+ * nodes ("bind"): the file `name` in node `parent` is to be called `id`; no round trip of its own. */
 #pragma once
 
 #include "platform/abi/types.h"
@@ -17,6 +17,7 @@
 #define GOFER_DATA_MAX	 (60 * 1024UL) /* READDIR and extended attributes */
 #define GOFER_TARGET_MAX 4096
 #define GOFER_WALK_MAX	 16
+#define GOFER_BIND_MAX	 4
 #define GOFER_FORGET_MAX 256
 #define GOFER_CHANNEL_MAX 8 /* connections of one client */
 
@@ -37,6 +38,7 @@ enum gofer_op {
 	GOFER_RENAME,	 /* node, name -> node2, name2; node3: the file's id, node4: the victim's, or 0; flags */
 	GOFER_READLINK,	 /* node -> data */
 	GOFER_READDIR,	 /* node, offset: cookie -> data: entries, offset: the next cookie, flags 1: at the end */
+	GOFER_READDIRS,	 /* node, walk: directories in it -> data: sections, size: how many; the first ones that fit */
 	GOFER_STATFS,	 /* node -> statfs */
 	GOFER_GETXATTR,	 /* node, name, size: room -> data */
 	GOFER_SETXATTR,	 /* node, name, data, flags: XATTR_CREATE, REPLACE */
@@ -98,12 +100,16 @@ struct gofer_setattr {
 	struct gofer_time atime, mtime;
 };
 
+struct gofer_bind {
+	uint64_t id, parent, ino, dev; /* ino 0: identity not known */
+	struct gofer_name name;
+};
+
 /* What a message doesn't carry is ignored by encoding and zero after decoding. */
 struct gofer_req {
 	uint32_t op, tag;
-	bool bind; /* introduce node: */
-	uint64_t parent, ino, dev; /* ino 0: identity not known */
-	struct gofer_name bind_name;
+	uint32_t bind_count;
+	struct gofer_bind binds[GOFER_BIND_MAX]; /* in this order */
 
 	uint64_t node, node2, node3, node4;
 	struct gofer_name name, name2;
@@ -157,5 +163,16 @@ struct gofer_entry {
 #define GOFER_ENTRY_MAX (GOFER_ATTR_SIZE + 9 + GOFER_NAME_MAX)
 /* Bytes used, or 0 when it doesn't fit. */
 size_t gofer_entry_put(void *buf, size_t size, const struct gofer_entry *e);
+/* A section of a READDIRS reply: the directory's own attributes, the size of all its entries (4), entries. */
+#define GOFER_SECTION_HEAD (GOFER_ATTR_SIZE + 4)
+struct gofer_section {
+	struct gofer_attr attr;
+	const void *entries;
+	uint32_t size;
+};
+/* Writes the head for entries that lie behind it. */
+void gofer_section_put(void *buf, const struct gofer_attr *attr, uint32_t size);
+/* Bytes used, or -EPROTO. The entries aren't checked. */
+ssize_t gofer_section_get(const void *buf, size_t size, struct gofer_section *s);
 /* Bytes used, or -EPROTO. */
 ssize_t gofer_entry_get(const void *buf, size_t size, struct gofer_entry *e);

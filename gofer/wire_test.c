@@ -72,14 +72,19 @@ Test(wire, names_that_could_lead_elsewhere_are_refused)
 
 Test(wire, bind_travels_before_the_fields)
 {
-	struct gofer_req q = {.op = GOFER_OPEN, .bind = true, .parent = 3, .ino = 9, .dev = 10, .node = 4, .flags = 1}, r;
+	struct gofer_req q = {.op = GOFER_OPEN, .bind_count = 2, .node = 4, .flags = 1}, r;
 	ssize_t n;
 
-	q.bind_name = gofer_name_of("libc.so.6", 9);
+	q.binds[0] = (struct gofer_bind){3, 2, 0, 0, gofer_name_of("lib", 3)};
+	q.binds[1] = (struct gofer_bind){4, 3, 9, 10, gofer_name_of("libc.so.6", 9)};
 	n = gofer_req_encode(&q, buf, sizeof(buf));
 	cr_assert_eq(gofer_req_decode(&r, buf, (size_t)n), 0);
-	cr_assert(r.bind && r.parent == 3 && r.ino == 9 && r.dev == 10 && r.node == 4 && r.flags == 1);
-	cr_assert(!memcmp(r.bind_name.s, "libc.so.6", 9));
+	cr_assert(r.bind_count == 2 && r.binds[0].id == 3 && r.node == 4 && r.flags == 1);
+	cr_assert(r.binds[1].parent == 3 && r.binds[1].ino == 9 && r.binds[1].dev == 10);
+	cr_assert(!memcmp(r.binds[1].name.s, "libc.so.6", 9));
+	q.bind_count = GOFER_BIND_MAX + 1;
+	cr_assert_eq(gofer_req_encode(&q, buf, sizeof(buf)), -EMSGSIZE);
+	q.bind_count = 1;
 	/* only where there is a node to introduce */
 	q.op = GOFER_HELLO;
 	n = gofer_req_encode(&q, buf, sizeof(buf));

@@ -2,9 +2,12 @@
 #include "tests/harness/fsbox.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/abi/errno.h"
+#include "platform/abi/fs.h"
 #include "platform/abi/stat.h"
 #include "platform/base/arena.h"
 #include "sentry/mem/mem.h"
@@ -129,4 +132,101 @@ int fsbox_list(struct fsbox *b, const char *name, char *buf, size_t size)
 		free(l.names[i]);
 	}
 	return ret;
+}
+
+/* ---- random changes */
+
+static uint32_t seed;
+static uint32_t rnd(uint32_t n)
+{
+	seed = seed * 1664525u + 1013904223u;
+	return (seed >> 8) % n;
+}
+
+static void random_name(char *out)
+{
+	static const char *const dirs[] = {"/", "/d/", "/d/sub/", "/n/", "/d/n/"};
+	static const char *const names[] = {"a", "b", "hard", "link", "sub", "deep", "n", "x"};
+
+	snprintf(out, 64, "%s%s", dirs[rnd(5)], names[rnd(8)]);
+}
+
+static int step(struct fsbox *b, uint32_t op, const char *x, const char *y)
+{
+	struct iattr a = {.valid = ATTR_SIZE, .size = 4};
+
+	switch (op) {
+	case 0:
+		return fsbox_write(b, x, y, LINUX_O_CREAT);
+	case 1:
+		return fsbox_write(b, x, y, LINUX_O_APPEND);
+	case 2:
+		return vfs_unlink(&b->at, x);
+	case 3:
+		return vfs_mkdir(&b->at, x, 0755);
+	case 4:
+		return vfs_rmdir(&b->at, x);
+	case 5:
+		return vfs_rename(&b->at, x, &b->at, y, 0);
+	case 6:
+		return vfs_link(&b->at, x, 0, &b->at, y);
+	case 7:
+		return vfs_setattr(&b->at, x, 0, &a);
+	default:
+		return fsbox_write(b, x, y, LINUX_O_CREAT | LINUX_O_TRUNC);
+	}
+}
+
+static void compare_trees(struct fsbox *a, struct fsbox *b, const char *dir, int depth)
+{
+	static char la[8][4096], lb[8][4096], ta[4096], tb[4096];
+	char path[256], *save, *n;
+
+	cr_assert_eq(fsbox_list(a, dir, la[depth], 4096), 0);
+	cr_assert_eq(fsbox_list(b, dir, lb[depth], 4096), 0);
+	cr_assert_str_eq(la[depth], lb[depth], "in %s", dir);
+	for (n = strtok_r(la[depth], " ", &save); n; n = strtok_r(NULL, " ", &save)) {
+		struct kstat sa, sb;
+
+		snprintf(path, sizeof(path), "%s%s%s", dir, dir[1] ? "/" : "", n);
+		cr_assert_eq(fsbox_stat(a, path, &sa), 0, "%s", path);
+		cr_assert_eq(fsbox_stat(b, path, &sb), 0, "%s", path);
+		cr_assert_eq(sa.mode, sb.mode, "%s: %o %o", path, sa.mode, sb.mode);
+		if ((sa.mode & LINUX_S_IFMT) == LINUX_S_IFDIR) {
+			compare_trees(a, b, path, depth + 1);
+			continue;
+		}
+		cr_assert_eq(sa.nlink, sb.nlink, "%s: %lu %lu", path, sa.nlink, sb.nlink);
+		cr_assert_eq(sa.size, sb.size, "%s: %lu %lu", path, sa.size, sb.size);
+		if ((sa.mode & LINUX_S_IFMT) == LINUX_S_IFREG) {
+			ssize_t na = fsbox_read(a, path, ta, sizeof(ta)), nb = fsbox_read(b, path, tb, sizeof(tb));
+
+			cr_assert_eq(na, nb, "%s: %zd, not %zd", path, na, nb);
+			cr_assert_str_eq(ta, tb, "%s", path);
+		}
+	}
+}
+
+void fsbox_compare_changes(struct fsbox *a, struct fsbox *b, uint32_t steps)
+{
+	for (uint32_t i = 0; i < steps; i++) {
+		char x[64], y[64];
+		uint32_t op;
+		int ra, rb;
+
+		seed = i * 7919 + 17;
+		op = rnd(9);
+		random_name(x);
+		random_name(y);
+		ra = step(a, op, x, y);
+		if (ra == -EXDEV)
+			continue;
+		rb = step(b, op, x, y);
+		cr_assert_eq(ra, rb, "step %u: op %u %s %s: %d, not %d", i, op, x, y, ra, rb);
+		if (rnd(10) == 0)
+			vfs_shrink(a->v, 0);
+		if (i % 50 == 0)
+			compare_trees(a, b, "/", 0);
+	}
+	compare_trees(a, b, "/", 0);
 }

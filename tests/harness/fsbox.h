@@ -25,3 +25,6 @@ int fsbox_open(struct fsbox *b, const char *name, uint32_t flags, struct file **
 int fsbox_stat(struct fsbox *b, const char *name, struct kstat *st);
 /* Names but for "." and "..", sorted, each followed by a blank: "a b ". -errno */
 int fsbox_list(struct fsbox *b, const char *name, char *buf, size_t size);
+/* Random changes (writes, links, renames, removals, directories) made to both; every result and now and then
+ * the trees are compared, and a's cache of names is emptied at times. -EXDEV from a is passed over. */
+void fsbox_compare_changes(struct fsbox *a, struct fsbox *b, uint32_t steps);

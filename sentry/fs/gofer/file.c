@@ -185,7 +185,7 @@ static ssize_t write_locked(struct file *f, int fd, struct uio *src, uint64_t *p
 			*pos = (uint64_t)end;
 	}
 	i->mtime = i->ctime = vfs_now();
-	__atomic_store_n(&gnode_of(i)->stale, true, __ATOMIC_RELAXED);
+	gnode_changed(i);
 	return (ssize_t)done;
 }
 
@@ -282,6 +282,7 @@ static int file_fallocate(struct file *f, int mode, uint64_t off, uint64_t len)
 		return ret;
 	ret = hc_fallocate(fd, mode, off, len);
 	gfd_put(slot);
+	gnode_changed(i);
 	return ret < 0 ? ret : gnode_refresh(i, true);
 }
 
@@ -306,7 +307,10 @@ static ssize_t file_copy(struct file *in, uint64_t in_off, struct file *out, uin
 	if (ret == -EXDEV || ret == -EINVAL || ret == -ENOSYS)
 		return -EOPNOTSUPP;
 	if (ret > 0) {
-		int err = gnode_refresh(out->inode, true);
+		int err;
+
+		gnode_changed(out->inode);
+		err = gnode_refresh(out->inode, true);
 
 		if (err < 0)
 			return err;

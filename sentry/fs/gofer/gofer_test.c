@@ -175,12 +175,12 @@ Test(hostfs, the_server_refuses_what_the_root_does_not_allow)
 	q.walk[0] = (struct gofer_step){1005, gofer_name_of("x", 1)};
 	cr_assert_eq(gofer_call_simple(client, &q, NULL, NULL), -ENOTDIR);
 	/* another file in the place of a known one isn't taken for it */
-	q = (struct gofer_req){.op = GOFER_OPEN, .node = 1010, .bind = true, .parent = 1001, .ino = 1, .dev = 1, .flags = 1};
-	q.bind_name = gofer_name_of("a", 1);
+	q = (struct gofer_req){.op = GOFER_OPEN, .node = 1010, .bind_count = 1, .flags = 1};
+	q.binds[0] = (struct gofer_bind){1010, 1001, 1, 1, gofer_name_of("a", 1)};
 	cr_assert_eq(gofer_call_simple(client, &q, &a, &fd), -ESTALE);
 	/* a FIFO is never opened */
-	q = (struct gofer_req){.op = GOFER_OPEN, .node = 1011, .bind = true, .parent = 1000, .flags = 1};
-	q.bind_name = gofer_name_of("fifo", 4);
+	q = (struct gofer_req){.op = GOFER_OPEN, .node = 1011, .bind_count = 1, .flags = 1};
+	q.binds[0] = (struct gofer_bind){1011, 1000, 0, 0, gofer_name_of("fifo", 4)};
 	cr_assert_eq(gofer_call_simple(client, &q, &a, &fd), -ENXIO);
 	cr_assert_eq(deaths, 0);
 	finish();
@@ -381,4 +381,34 @@ Test(hostfs, below_an_overlay_nothing_reaches_the_host)
 	cr_assert_str_eq(buf, "a abs secret x ");
 	cr_assert_eq(access(host_path("d/x"), F_OK), -1);
 	finish();
+}
+
+static void model(bool shared)
+{
+	struct fsbox m;
+	struct super *s;
+
+	start(0, shared);
+	cr_assert_eq(vfs_unlink(&box.at, "/fifo"), 0);
+	cr_assert_eq(vfs_unlink(&box.at, "/link"), 0);
+	cr_assert_eq(vfs_unlink(&box.at, "/d/a"), 0);
+	cr_assert_eq(vfs_unlink(&box.at, "/d/abs"), 0);
+	cr_assert_eq(vfs_unlink(&box.at, "/d/secret"), 0);
+	m = box;
+	cr_assert_eq(tmpfs_register(box.v), 0);
+	cr_assert_eq(tmpfs_super_create(box.v, "model", NULL, false, &s), 0);
+	fsbox_mount(&m, s);
+	cr_assert_eq(vfs_mkdir(&m.at, "/d", 0755), 0);
+	fsbox_compare_changes(&box, &m, 3000);
+	finish();
+}
+
+Test(hostfs, behaves_as_a_plain_file_system_exclusive, .timeout = 120)
+{
+	model(false);
+}
+
+Test(hostfs, behaves_as_a_plain_file_system_shared, .timeout = 120)
+{
+	model(true);
 }

@@ -183,7 +183,7 @@ static void adopt_place(struct inode *i, struct ghandle *h)
 	ghandle_put(h);
 }
 
-int gnode_get(struct gofer_fs *fs, const struct gofer_attr *a, struct ghandle *h, uint64_t parent_ino,
+int gnode_get(struct gofer_fs *fs, const struct gofer_attr *a, struct ghandle *h, uint64_t parent_ino, bool fresh_attr,
 	      struct inode **out)
 {
 	struct inode *i, *fresh = NULL;
@@ -197,6 +197,8 @@ int gnode_get(struct gofer_fs *fs, const struct gofer_attr *a, struct ghandle *h
 	i = find_locked(fs, a);
 	mutex_unlock(&fs->lock);
 	if (!i) {
+		if ((a->mode & LINUX_S_IFMT) == LINUX_S_IFDIR)
+			h = ghandle_readopt(h);
 		ret = create(fs, a, &fresh);
 		if (ret < 0) {
 			ghandle_put(h);
@@ -207,6 +209,7 @@ int gnode_get(struct gofer_fs *fs, const struct gofer_attr *a, struct ghandle *h
 		if (!i) {
 			i = fresh;
 			gnode_of(i)->h = h;
+			h->node = gnode_of(i);
 			list_add(bucket_of(fs, a->dev, a->ino), &gnode_of(i)->hash_node);
 			if (++fs->count > fs->hash_mask)
 				grow_locked(fs);
@@ -217,15 +220,36 @@ int gnode_get(struct gofer_fs *fs, const struct gofer_attr *a, struct ghandle *h
 		if (fresh)
 			inode_put(fresh);
 		adopt_place(i, h);
-		gnode_update(i, a);
+		if (fs->shared && fresh_attr)
+			gnode_update(i, a);
 	}
 	__atomic_store_n(&gnode_of(i)->parent_ino, parent_ino, __ATOMIC_RELAXED);
 	*out = i;
 	return 0;
 }
 
-/* Attributes from the host through an open descriptor: no request. */
-static bool refresh_by_fd(struct inode *i)
+void gnode_changed(struct inode *i)
+{
+	struct gofer_fs *fs = gofer_fs_of(i);
+	struct gnode *g = gnode_of(i), *pg;
+	bool many = __atomic_load_n(&i->nlink, __ATOMIC_RELAXED) > 1 && !inode_is(i, LINUX_S_IFDIR);
+	struct glisting *l;
+
+	__atomic_store_n(&g->stale, true, __ATOMIC_RELAXED);
+	do { /* a file with several names may be listed anywhere */
+		mutex_lock(&fs->lock);
+		pg = g->h->parent ? g->h->parent->node : NULL;
+		if (many)
+			pg = list_first(&fs->listing_list, struct gnode, listing_node);
+		l = pg && pg->listing ? glisting_detach_locked(fs, pg) : NULL;
+		mutex_unlock(&fs->lock);
+		glisting_put(l);
+	} while (many && l);
+}
+
+/* Attributes from the host through an open descriptor: no request. The inode is locked, so that no write of
+ * ours comes in between. */
+static bool refresh_by_fd_locked(struct inode *i)
 {
 	struct gnode *g = gnode_of(i);
 	struct stat st;
@@ -238,7 +262,6 @@ static bool refresh_by_fd(struct inode *i)
 	gfd_put(slot);
 	if (ret < 0)
 		return false;
-	mutex_lock_nested(&i->lock);
 	/* ids as the gofer showed them: it may see others than we */
 	__atomic_store_n(&i->mode, (i->mode & LINUX_S_IFMT) | (st.st_mode & 07777), __ATOMIC_RELAXED);
 	__atomic_store_n(&i->nlink, (uint32_t)st.st_nlink, __ATOMIC_RELAXED);
@@ -248,7 +271,6 @@ static bool refresh_by_fd(struct inode *i)
 	i->ctime = (struct linux_timespec){st.st_ctim.tv_sec, st.st_ctim.tv_nsec};
 	g->blocks = (uint64_t)st.st_blocks;
 	__atomic_store_n(&g->stale, false, __ATOMIC_RELAXED);
-	mutex_unlock(&i->lock);
 	return true;
 }
 
@@ -263,12 +285,16 @@ int gnode_refresh(struct inode *i, bool force)
 	    (!gofer_fs_of(i)->shared ||
 	     clock_monotonic_ns() - __atomic_load_n(&g->checked_ns, __ATOMIC_RELAXED) < GOFER_SHARED_NS))
 		return 0;
-	if (refresh_by_fd(i))
-		return 0;
-	gcall_prepare(&c, g->h, GOFER_GETATTR);
-	ret = gcall_simple(&c, &a, NULL);
-	if (ret == 0)
-		gnode_update(i, &a);
+	mutex_lock_nested(&i->lock);
+	if (refresh_by_fd_locked(i)) {
+		ret = 0;
+	} else {
+		gcall_prepare(&c, g->h, GOFER_GETATTR);
+		ret = gcall_simple(&c, &a, NULL);
+		if (ret == 0)
+			gnode_update_locked(i, &a);
+	}
+	mutex_unlock(&i->lock);
 	return ret;
 }
 
@@ -290,6 +316,11 @@ void gnode_destroy(struct inode *i)
 	struct gnode *g = gnode_of(i);
 
 	mutex_lock(&fs->lock);
+	if (g->h) {
+		g->h->node = NULL;
+		if (inode_is(i, LINUX_S_IFDIR))
+			ghandle_orphan_locked(g->h);
+	}
 	if (!list_empty(&g->hash_node)) {
 		list_del(&g->hash_node);
 		fs->count--;

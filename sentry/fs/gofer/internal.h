@@ -19,8 +19,11 @@
 #define GOFER_BUF_SIZE	    (64 * 1024UL)
 #define GOFER_BUFS	    8
 #define GOFER_DEVS	    64
+#define GOFER_ORPHAN_LISTS  64
 #define GOFER_CONTENT_FILE  (64 * 1024UL)	  /* whole small files kept in memory: largest, */
 #define GOFER_CONTENT_TOTAL (8 * 1024 * 1024UL)	  /* and all together */
+#define GOFER_AHEAD_SLOTS   512			  /* directories listed before anybody asked, */
+#define GOFER_AHEAD_TOTAL   (8 * 1024 * 1024UL)	  /* all together */
 #define GOFER_LISTING_TOTAL (16 * 1024 * 1024UL) /* directory listings kept, all together */
 
 struct gofer_fs {
@@ -33,10 +36,13 @@ struct gofer_fs {
 	uint64_t hash_mask, count;   /* [lock] */
 	uint64_t devs[GOFER_DEVS];   /* [lock] the host's devices seen; [0] is the root's */
 	uint32_t dev_count;	     /* [lock] */
+	struct list orphans[GOFER_ORPHAN_LISTS]; /* [lock] ghandles */
 	struct list fd_list;	     /* [lock] gnodes with a descriptor; a clock */
 	uint32_t fd_count, fd_max;   /* [lock], [I] */
 	struct list listing_list;    /* [lock] directories with a listing, oldest first */
 	uint64_t listing_bytes;	     /* [lock] */
+	struct glisting *ahead[GOFER_AHEAD_SLOTS]; /* [lock] by inode number */
+	uint64_t ahead_bytes;	     /* [lock] */
 	struct list content_list;    /* [lock] files with contents in memory, oldest first */
 	uint64_t content_bytes;	     /* [lock] */
 	void *bufs[GOFER_BUFS];	     /* [a] free buffers of GOFER_BUF_SIZE */
@@ -52,7 +58,9 @@ struct ghandle {
 	uint8_t name_len;	 /* [fs lock] */
 	char *name;		 /* [fs lock] owned */
 	struct ghandle *parent;	 /* [fs lock] reference; NULL: the root */
+	struct gnode *node;	 /* [fs lock] whose place it is; NULL: not there (any more) */
 	uint64_t ino, dev;	 /* [I] the host's, so that the gofer notices another file */
+	struct list orphan_node; /* [fs lock] a directory's whose inode went, but files below it are still known */
 };
 
 /* A resource with users that may be taken away while it has none: value in the low 48 bits (0: nothing
@@ -86,6 +94,7 @@ struct gnode {
 	/* directories */
 	struct glisting *listing; /* [fs lock] reference; contents [inode lock] */
 	struct list listing_node; /* [fs lock] */
+	uint32_t child_listings; /* [fs lock] of directories in this one that were loaded: is somebody walking the tree? */
 	uint32_t misses;	/* [inode lock] lookups that went to the gofer since the listing was loaded */
 };
 
@@ -111,27 +120,38 @@ void ghandle_put(struct ghandle *h);
 /* Does h stand for name in dir? */
 bool ghandle_is(struct ghandle *h, struct ghandle *dir, const char *name, size_t len);
 void ghandle_move(struct ghandle *h, struct ghandle *dir, const char *name, size_t len);
+/* A directory has one handle as long as anything below it is known, so that renaming it moves them all: when
+ * its inode goes, and when a new one is made (then h, put, gives way to the one returned). */
+void ghandle_orphan_locked(struct ghandle *h);
+struct ghandle *ghandle_readopt(struct ghandle *h);
 void ghandle_set_gone(struct ghandle *h);
 /* Path below the mount's prefix; always terminated. */
 void ghandle_path(struct ghandle *h, char *buf, size_t size);
 
-/* A request about a file. prepare fills in req->node and, if the gofer doesn't know it yet, introduces it;
- * name is scratch for that. */
+/* A request about a file. prepare fills in req.node and introduces the file and what is above it, as far as the
+ * gofer doesn't know them yet; also does the same for another node that the request names. Every prepared call
+ * must be done. */
 struct gcall {
 	struct gofer_req req;
-	char name[GOFER_NAME_MAX + 1];
-	struct ghandle *h;
+	struct gofer_fs *fs;
+	int error; /* what went wrong while preparing; the result of doing it */
+	struct ghandle *chain[GOFER_BIND_MAX]; /* references; those of req.binds */
+	char names[GOFER_BIND_MAX][GOFER_NAME_MAX + 1];
 };
 void gcall_prepare(struct gcall *c, struct ghandle *h, uint32_t op);
+void gcall_also(struct gcall *c, struct ghandle *h);
 /* As gofer_call, gofer_call_simple. */
 MUST_CHECK int gcall_do(struct gcall *c, struct gofer_channel **ch, const struct gofer_reply **reply, int *fd);
 MUST_CHECK int gcall_simple(struct gcall *c, struct gofer_attr *attr, int *fd);
 
 /* ---- inode.c */
-/* The inode of a file just heard of; h is taken over. A known file gets the new attributes. */
+/* The inode of a file just heard of; h is taken over. A known file of a shared mount gets the new attributes if
+ * they are fresh; one of an exclusive mount is known better here. */
 MUST_CHECK int gnode_get(struct gofer_fs *fs, const struct gofer_attr *a, struct ghandle *h, uint64_t parent_ino,
-			 struct inode **out);
-/* Locks the inode unless locked says that the caller has. */
+			 bool fresh, struct inode **out);
+/* We changed the file: listings that show it with its old attributes go, and they are asked for when needed.
+ * Any or no lock of inodes held. */
+void gnode_changed(struct inode *i);
 void gnode_update(struct inode *i, const struct gofer_attr *a);
 void gnode_update_locked(struct inode *i, const struct gofer_attr *a);
 /* Asks again when needed; force: now. */
@@ -175,6 +195,8 @@ struct glisting *glisting_get(struct inode *dir, bool fresh);
 struct glisting *glisting_get_or_create(struct inode *dir);
 void glisting_put(struct glisting *l);
 void glisting_drop(struct inode *dir);
+/* fs lock held: taken from its directory, for the caller to put after unlocking; may be NULL */
+struct glisting *glisting_detach_locked(struct gofer_fs *fs, struct gnode *g);
 /* Loads until at least want batches are there or it is complete. -EFBIG: it has grown too large. */
 MUST_CHECK int glisting_load(struct inode *dir, struct glisting *l, uint32_t want);
 bool glisting_complete(const struct glisting *l);
@@ -184,6 +206,22 @@ const struct gbatch *glisting_batch(const struct glisting *l, uint32_t index);
 MUST_CHECK int glisting_find(struct glisting *l, const char *name, size_t len, struct gofer_entry *e);
 /* One batch from cookie on, validated; not kept. at_end is set when nothing follows. */
 MUST_CHECK int gbatch_fetch(struct inode *dir, uint64_t cookie, struct gbatch **out, bool *at_end);
+
+/* ---- ahead.c */
+/* Forgets one that waits for dir. */
+void gahead_drop(struct inode *dir);
+/* A listing for dir that is there already or comes with those of its neighbours; NULL: load it the usual way.
+ * Complete, with a reference for the caller. */
+struct glisting *gahead_get(struct inode *dir);
+void gahead_drop_all(struct gofer_fs *fs);
+/* listing.c: a complete listing of a directory from all its entries. */
+struct glisting *glisting_from(const struct gofer_attr *dir, const void *entries, uint32_t size);
+bool glisting_is_of(const struct glisting *l, uint64_t dev, uint64_t ino);
+uint64_t glisting_age(const struct glisting *l);
+uint64_t glisting_bytes(const struct glisting *l);
+/* Up to max names of directories (GOFER_NAME_MAX + 1 each) from where the last call stopped. fs lock held; the
+ * listing is complete. */
+uint32_t glisting_next_dirs(struct glisting *l, char (*names)[GOFER_NAME_MAX + 1], uint32_t max);
 
 /* ---- names.c, dir.c: operations */
 int gofer_lookup(struct inode *dir, const char *name, size_t len, struct inode **out);

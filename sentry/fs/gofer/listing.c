@@ -20,11 +20,13 @@ struct glisting {
 	uint32_t *index;	/* [inode lock] */
 	uint64_t index_mask, indexed; /* [inode lock] batches that are in the index */
 	uint64_t key;		/* [I] */
+	uint64_t dev, ino;	/* [I] of the directory, when it was listed ahead */
+	uint32_t ahead_batch, ahead_off; /* [fs lock] directories before it were listed ahead */
 };
 
 bool glisting_complete(const struct glisting *l)
 {
-	return l->complete;
+	return __atomic_load_n(&l->complete, __ATOMIC_ACQUIRE);
 }
 
 uint32_t glisting_batches(const struct glisting *l)
@@ -47,8 +49,7 @@ void glisting_put(struct glisting *l)
 	kfree(l);
 }
 
-/* Takes the listing away from its directory: for the caller to put. */
-static struct glisting *detach_locked(struct gofer_fs *fs, struct gnode *g)
+struct glisting *glisting_detach_locked(struct gofer_fs *fs, struct gnode *g)
 {
 	struct glisting *l = g->listing;
 
@@ -68,9 +69,10 @@ void glisting_drop(struct inode *dir)
 
 	g->misses = 0;
 	mutex_lock(&fs->lock);
-	l = detach_locked(fs, g);
+	l = glisting_detach_locked(fs, g);
 	mutex_unlock(&fs->lock);
 	glisting_put(l);
+	gahead_drop(dir);
 }
 
 struct glisting *glisting_get(struct inode *dir, bool fresh)
@@ -91,22 +93,43 @@ struct glisting *glisting_get(struct inode *dir, bool fresh)
 	return NULL;
 }
 
-static struct glisting *new_listing(struct inode *dir)
+static struct glisting *alloc_listing(void)
 {
-	struct gofer_fs *fs = gofer_fs_of(dir);
-	struct gnode *g = gnode_of(dir);
 	struct glisting *l = kmalloc(sizeof(*l));
 
 	if (!l)
 		return NULL;
 	refs_init(&l->refs);
-	refs_get(&l->refs); /* the directory's and the caller's */
 	l->loaded_ns = clock_monotonic_ns();
 	l->key = random_u64();
+	return l;
+}
+
+static void account(struct inode *dir, struct glisting *l, uint64_t bytes);
+
+/* l becomes dir's. */
+static void attach(struct inode *dir, struct glisting *l)
+{
+	struct gofer_fs *fs = gofer_fs_of(dir);
+	struct gnode *g = gnode_of(dir);
+
+	refs_get(&l->refs);
 	mutex_lock(&fs->lock);
 	g->listing = l;
+	fs->listing_bytes += l->bytes;
 	list_add_tail(&fs->listing_list, &g->listing_node);
 	mutex_unlock(&fs->lock);
+	account(dir, l, 0);
+}
+
+static struct glisting *new_listing(struct inode *dir)
+{
+	struct glisting *l = gahead_get(dir);
+
+	if (!l)
+		l = alloc_listing();
+	if (l)
+		attach(dir, l);
 	return l;
 }
 
@@ -127,7 +150,7 @@ static void account(struct inode *dir, struct glisting *l, uint64_t bytes)
 
 		if (!g || g->listing == l)
 			break;
-		victims[n++] = detach_locked(fs, g);
+		victims[n++] = glisting_detach_locked(fs, g);
 	}
 	mutex_unlock(&fs->lock);
 	while (n)
@@ -201,7 +224,7 @@ int glisting_load(struct inode *dir, struct glisting *l, uint32_t want)
 		b->first = l->entries;
 		l->entries += b->count;
 		l->batches[l->count++] = b;
-		l->complete = at_end;
+		__atomic_store_n(&l->complete, at_end, __ATOMIC_RELEASE);
 		account(dir, l, sizeof(*b) + b->size);
 	}
 	return 0;
@@ -270,6 +293,71 @@ int glisting_find(struct glisting *l, const char *name, size_t len, struct gofer
 			return 0;
 	}
 	return l->complete ? -ENOENT : -EAGAIN;
+}
+
+/* ---- for ahead.c */
+
+struct glisting *glisting_from(const struct gofer_attr *dir, const void *entries, uint32_t size)
+{
+	struct glisting *l = alloc_listing();
+	struct gbatch *b = kmalloc(sizeof(*b) + size);
+
+	if (!l || !b)
+		goto fail;
+	b->size = size;
+	memcpy(b->data, entries, size);
+	if (validate(b) < 0)
+		goto fail;
+	l->batches[l->count++] = b;
+	l->entries = b->count;
+	l->bytes = sizeof(*b) + size;
+	l->complete = true;
+	l->dev = dir->dev;
+	l->ino = dir->ino;
+	return l;
+fail:
+	kfree(l);
+	kfree(b);
+	return NULL;
+}
+
+bool glisting_is_of(const struct glisting *l, uint64_t dev, uint64_t ino)
+{
+	return l->ino == ino && l->dev == dev;
+}
+
+uint64_t glisting_age(const struct glisting *l)
+{
+	return clock_monotonic_ns() - l->loaded_ns;
+}
+
+uint64_t glisting_bytes(const struct glisting *l)
+{
+	return l->bytes;
+}
+
+uint32_t glisting_next_dirs(struct glisting *l, char (*names)[GOFER_NAME_MAX + 1], uint32_t max)
+{
+	uint32_t n = 0, scan = 1024; /* bounded: the lock is held */
+
+	while (n < max && l->ahead_batch < l->count && scan--) {
+		const struct gbatch *b = l->batches[l->ahead_batch];
+		struct gofer_entry e;
+		ssize_t size = l->ahead_off < b->size ?
+				       gofer_entry_get(b->data + l->ahead_off, b->size - l->ahead_off, &e) : -1;
+
+		if (size < 0) {
+			l->ahead_batch++;
+			l->ahead_off = 0;
+			continue;
+		}
+		l->ahead_off += (uint32_t)size;
+		if ((e.attr.mode & LINUX_S_IFMT) != LINUX_S_IFDIR)
+			continue;
+		memcpy(names[n], e.name.s, e.name.len);
+		names[n++][e.name.len] = 0;
+	}
+	return n;
 }
 
 /* ---- for dir.c and names.c: the one to use, made when there is none */

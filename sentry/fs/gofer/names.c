@@ -11,7 +11,7 @@
 static void changed(struct inode *dir)
 {
 	glisting_drop(dir);
-	__atomic_store_n(&gnode_of(dir)->stale, true, __ATOMIC_RELAXED);
+	gnode_changed(dir);
 }
 
 static int inode_from_entry(struct inode *dir, const struct gofer_entry *e, struct inode **out)
@@ -20,7 +20,7 @@ static int inode_from_entry(struct inode *dir, const struct gofer_entry *e, stru
 	struct ghandle *h;
 	int ret = ghandle_create(fs, gnode_of(dir)->h, e->name.s, e->name.len, gofer_new_id(fs->client), &e->attr, &h);
 
-	return ret < 0 ? ret : gnode_get(fs, &e->attr, h, dir->ino, out);
+	return ret < 0 ? ret : gnode_get(fs, &e->attr, h, dir->ino, false, out);
 }
 
 /* -EAGAIN: ask the gofer. */
@@ -81,7 +81,7 @@ int gofer_lookup(struct inode *dir, const char *name, size_t len, struct inode *
 	ret = ghandle_create(fs, gnode_of(dir)->h, name, len, id, &a, &h);
 	if (ret == 0) {
 		h->bound = 1;
-		ret = gnode_get(fs, &a, h, dir->ino, out);
+		ret = gnode_get(fs, &a, h, dir->ino, true, out);
 	} else {
 		gofer_forget(fs->client, id);
 	}
@@ -163,7 +163,7 @@ static int make(struct maker *m, struct inode **out)
 	if (ret == 0) {
 		h->bound = 1;
 		h->gone = m->c.req.op == GOFER_TMPFILE;
-		ret = gnode_get(fs, &a, h, m->dir->ino, out);
+		ret = gnode_get(fs, &a, h, m->dir->ino, true, out);
 	} else {
 		gofer_forget(fs->client, m->id);
 	}
@@ -228,21 +228,18 @@ int gofer_link(struct inode *dir, const char *name, size_t len, struct inode *ta
 	struct gcall c;
 	int ret;
 
-	/* the gofer must know both, and a request introduces one */
-	if (!__atomic_load_n(&d->bound, __ATOMIC_ACQUIRE)) {
-		gcall_prepare(&c, d, GOFER_GETATTR);
-		ret = gcall_simple(&c, NULL, NULL);
-		if (ret < 0)
-			return ret;
-	}
 	gcall_prepare(&c, h, GOFER_LINK);
+	gcall_also(&c, d);
 	c.req.node2 = d->id;
 	c.req.name = gofer_name_of(name, len);
 	ret = gcall_simple(&c, &a, NULL);
 	if (ret < 0)
 		return ret;
 	changed(dir);
-	gnode_update(target, &a);
+	mutex_lock_nested(&target->lock);
+	__atomic_store_n(&target->nlink, a.nlink, __ATOMIC_RELAXED);
+	mutex_unlock(&target->lock);
+	gnode_changed(target);
 	return 0;
 }
 
@@ -264,6 +261,9 @@ static void was_removed(struct inode *victim, uint64_t id)
 		__atomic_store_n(&g->h->bound, 1, __ATOMIC_RELEASE);
 		ghandle_set_gone(g->h);
 	}
+	gnode_changed(victim);
+	if (inode_is(victim, LINUX_S_IFDIR))
+		glisting_drop(victim); /* its number may soon be another's */
 	mutex_lock_nested(&victim->lock);
 	if (inode_is(victim, LINUX_S_IFDIR))
 		victim->nlink = 0;
@@ -309,7 +309,7 @@ static void was_renamed(struct inode *inode, uint64_t id, struct inode *new_dir,
 	ghandle_move(gnode_of(inode)->h, gnode_of(new_dir)->h, new_name, new_len);
 	__atomic_store_n(&gnode_of(inode)->h->bound, 1, __ATOMIC_RELEASE);
 	__atomic_store_n(&gnode_of(inode)->parent_ino, new_dir->ino, __ATOMIC_RELAXED);
-	__atomic_store_n(&gnode_of(inode)->stale, true, __ATOMIC_RELAXED);
+	gnode_changed(inode);
 }
 
 int gofer_rename(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *inode,
@@ -323,13 +323,8 @@ int gofer_rename(struct inode *old_dir, const char *old_name, size_t old_len, st
 
 	if (flags & ~(uint32_t)(LINUX_RENAME_NOREPLACE | LINUX_RENAME_EXCHANGE))
 		return -EINVAL;
-	if (!__atomic_load_n(&d2->bound, __ATOMIC_ACQUIRE)) {
-		gcall_prepare(&c, d2, GOFER_GETATTR);
-		ret = gcall_simple(&c, NULL, NULL);
-		if (ret < 0)
-			return ret;
-	}
 	gcall_prepare(&c, gnode_of(old_dir)->h, GOFER_RENAME);
+	gcall_also(&c, d2);
 	c.req.node2 = d2->id;
 	c.req.node3 = id;
 	c.req.node4 = other;

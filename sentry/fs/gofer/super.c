@@ -54,13 +54,14 @@ static int set_size_by_fd(struct inode *i, uint64_t size)
 	if (ret == 0) {
 		__atomic_store_n(&i->size, size, __ATOMIC_RELAXED);
 		i->mtime = i->ctime = vfs_now();
-		__atomic_store_n(&g->stale, true, __ATOMIC_RELAXED);
+		gnode_changed(i);
 	}
 	return ret;
 }
 
 static int gofer_setattr(struct inode *i, const struct iattr *attr, const struct cred *cred)
 {
+	struct gofer_setattr set;
 	struct gofer_attr a;
 	struct gcall c;
 	int ret;
@@ -68,8 +69,7 @@ static int gofer_setattr(struct inode *i, const struct iattr *attr, const struct
 	(void)cred;
 	if (gofer_fs_of(i)->read_only)
 		return -EROFS;
-	gcall_prepare(&c, gnode_of(i)->h, GOFER_SETATTR);
-	c.req.set = (struct gofer_setattr){
+	set = (struct gofer_setattr){
 		.valid = set_bits(attr->valid),
 		.mode = attr->mode & 07777,
 		.uid = attr->uid,
@@ -83,24 +83,28 @@ static int gofer_setattr(struct inode *i, const struct iattr *attr, const struct
 			return -EINVAL;
 		ret = set_size_by_fd(i, attr->size);
 		if (ret == 0)
-			c.req.set.valid &= ~GOFER_SET_SIZE;
+			set.valid &= ~GOFER_SET_SIZE;
 		else if (ret != -EAGAIN)
 			return ret;
 		/* the times change with the size */
 		if (ret == 0)
-			c.req.set.valid &= ~(GOFER_SET_MTIME_NOW);
+			set.valid &= ~(GOFER_SET_MTIME_NOW);
 	} else {
-		c.req.set.size = 0;
+		set.size = 0;
 	}
-	if (c.req.set.atime.nsec >= NSEC_PER_SEC)
-		c.req.set.atime.nsec = 0;
-	if (c.req.set.mtime.nsec >= NSEC_PER_SEC)
-		c.req.set.mtime.nsec = 0;
-	if (!c.req.set.valid)
+	if (set.atime.nsec >= NSEC_PER_SEC)
+		set.atime.nsec = 0;
+	if (set.mtime.nsec >= NSEC_PER_SEC)
+		set.mtime.nsec = 0;
+	if (!set.valid)
 		return 0;
+	gcall_prepare(&c, gnode_of(i)->h, GOFER_SETATTR);
+	c.req.set = set;
 	ret = gcall_simple(&c, &a, NULL);
-	if (ret == 0)
+	if (ret == 0) {
+		gnode_changed(i);
 		gnode_update_locked(i, &a);
+	}
 	return ret;
 }
 
@@ -247,6 +251,7 @@ static void free_fs(struct gofer_fs *fs)
 {
 	if (!fs)
 		return;
+	gahead_drop_all(fs);
 	for (int i = 0; i < GOFER_BUFS; i++)
 		kfree(fs->bufs[i]);
 	kfree(fs->hash);
@@ -277,6 +282,8 @@ static struct gofer_fs *new_fs(struct gofer_client *client, const struct gofer_m
 	fs->shared = m->shared;
 	fs->fd_max = m->max_fds ? m->max_fds : GOFER_FDS;
 	mutex_init(&fs->lock, RANK_GOFER_FS);
+	for (int i = 0; i < GOFER_ORPHAN_LISTS; i++)
+		list_init(&fs->orphans[i]);
 	list_init(&fs->fd_list);
 	list_init(&fs->listing_list);
 	list_init(&fs->content_list);
@@ -319,7 +326,7 @@ static int attach(struct gofer_fs *fs, uint32_t root, struct inode **out)
 	if (ret < 0)
 		return ret;
 	h->bound = 1;
-	return gnode_get(fs, &a, h, 0, out);
+	return gnode_get(fs, &a, h, 0, true, out);
 }
 
 int gofer_super_create(struct vfs *v, struct gofer_client *client, const struct gofer_mount *m, struct super **out)
