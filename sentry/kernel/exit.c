@@ -196,7 +196,7 @@ static void give_children_away_locked(struct task *t, bool process_ends, struct 
 		process_for_each (tp, c)
 			tp->parent_task = reaper->leader;
 		c->leader->p->exit_signal = LINUX_SIGCHLD;
-		task_set_work(c->leader, TASK_WORK_FACTS);
+		process_facts_changed(c);
 		check_orphaned_locked(c, old, NULL);
 		if (c->p->zombie && exit_notify_parent_locked(c))
 			process_reap_locked(c, dead);
