@@ -1,6 +1,7 @@
 /* dump.c: the state of a live sandbox as text, for `sbx debug PID`: each task, what it is doing, and the
  * counters. Reads what may change under it; a torn value is a wrong line, never a fault. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "platform/base/log.h"
 #include "platform/base/strbuf.h"
