@@ -70,7 +70,7 @@ $(BIN)/.mode: FORCE
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(CFLAGS_ALL) $(CFLAGS_$(MODE)) $(CFLAGS_$(notdir $*)) -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS_ALL) $(CFLAGS_$(MODE)) $(FILE_CFLAGS_$(notdir $*)) -c -o $@ $<
 
 $(B)/%.o: %.S
 	@mkdir -p $(@D)

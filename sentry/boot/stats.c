@@ -60,7 +60,7 @@ bool stats_text(struct boot *b, struct strbuf *out)
 	arena_stats(&a);
 	strbuf_puts(out, "{\n");
 	add_calls(out, st);
-	add_platform(&out, b->kernel->platform);
+	add_platform(out, b->kernel->platform);
 	strbuf_printf(out, "  \"faults\": %llu,\n  \"kicks\": %llu,\n  \"blocks\": %llu,\n",
 		      (unsigned long long)st->faults, (unsigned long long)st->kicks,
 		      (unsigned long long)st->blocks);
