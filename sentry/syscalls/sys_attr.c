@@ -257,7 +257,7 @@ int64_t sys_ftruncate(struct task *t, const struct sysargs *a)
 	if (inode_is(f->inode, LINUX_S_IFREG) && FILE_CAN_WRITE(f))
 		ret = size_limit_file(t, f, arg_u64(a, 1));
 	if (ret == 0)
-		ret = file_truncate(f, arg_u64(a, 1));
+		ret = file_truncate_as(f, arg_u64(a, 1), t->cred);
 	file_put(f);
 	return ret;
 }
@@ -307,7 +307,7 @@ static int do_fallocate(struct task *t, struct file *f, uint32_t mode, uint64_t 
 		if (ret < 0)
 			return ret;
 	}
-	return f->ops->fallocate(f, (int)mode, off, len);
+	return vfs_fallocate(f, (int)mode, off, len);
 }
 
 int64_t sys_fallocate(struct task *t, const struct sysargs *a)

@@ -129,18 +129,26 @@ int setattr_locked(struct inode *i, const struct iattr *a, const struct cred *cr
 
 /* The set-id bits that writing, truncating or giving away takes: the group's counts when the group may
  * execute, or when the caller isn't in it. */
-static uint32_t privileged_bits(const struct inode *i)
+static uint32_t privileged_bits(const struct inode *i, const struct cred *cred)
 {
 	uint32_t bits = i->mode & S_ISUID;
 
-	if ((i->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+	if ((i->mode & S_ISGID) && ((i->mode & S_IXGRP) || (!cred_in_group(cred, i->gid) &&
+							    !inode_capable(i, cred, LINUX_CAP_FSETID))))
 		bits |= S_ISGID;
-	return inode_is_reg(i) ? bits : 0;
+	return bits;
 }
 
-static void drop_privileged_bits(const struct inode *i, struct iattr *a)
+/* What writing takes from the unprivileged. */
+static bool write_strips(const struct inode *i, const struct cred *cred)
 {
-	uint32_t bits = privileged_bits(i);
+	return inode_is_reg(i) && (i->mode & (S_ISUID | S_ISGID)) && privileged_bits(i, cred) &&
+	       !inode_capable(i, cred, LINUX_CAP_FSETID);
+}
+
+static void drop_privileged_bits(const struct inode *i, struct iattr *a, const struct cred *cred)
+{
+	uint32_t bits = privileged_bits(i, cred);
 
 	if (!bits)
 		return;
@@ -150,18 +158,18 @@ static void drop_privileged_bits(const struct inode *i, struct iattr *a)
 	a->valid |= ATTR_MODE;
 }
 
-int file_remove_privs(struct file *f)
+int file_remove_privs(struct file *f, const struct cred *cred)
 {
 	struct inode *i = f->inode;
 	struct iattr a = {.valid = ATTR_FORCE};
 	int ret = 0;
 
-	if (!privileged_bits(i) || inode_capable(i, f->cred, LINUX_CAP_FSETID))
+	if (!write_strips(i, cred))
 		return 0;
 	mutex_lock(&i->lock);
-	drop_privileged_bits(i, &a);
+	drop_privileged_bits(i, &a, cred);
 	if (a.valid & ATTR_MODE)
-		ret = setattr_locked(i, &a, f->cred);
+		ret = setattr_locked(i, &a, cred);
 	mutex_unlock(&i->lock);
 	return ret;
 }
@@ -172,8 +180,8 @@ int truncate_inode(struct inode *i, uint64_t size, const struct cred *cred, bool
 	int ret;
 
 	mutex_lock(&i->lock);
-	if (remove_privs && privileged_bits(i) && !inode_capable(i, cred, LINUX_CAP_FSETID))
-		drop_privileged_bits(i, &a);
+	if (remove_privs && write_strips(i, cred))
+		drop_privileged_bits(i, &a, cred);
 	ret = setattr_locked(i, &a, cred);
 	mutex_unlock(&i->lock);
 	return ret;
@@ -211,22 +219,20 @@ static int prepare(struct inode *i, struct iattr *a, const struct cred *cred)
 	if (a->valid & ATTR_FORCE)
 		return 0;
 	ret = may_chown(i, a, cred);
-	if (ret == 0)
-		ret = may_set_times(i, a, cred);
 	if (ret < 0)
 		return ret;
+	/* chown(2), even of nothing to nobody, takes the set-id bits; that is a change of mode */
+	if (((a->valid & (ATTR_UID | ATTR_GID)) || a->valid == ATTR_CTIME) && !inode_is_dir(i))
+		drop_privileged_bits(i, a, cred);
 	if (a->valid & ATTR_MODE) {
 		uint32_t gid = a->valid & ATTR_GID ? a->gid : i->gid;
 
 		if (!inode_owner_or_capable(i, cred))
 			return -EPERM;
-		if (!inode_is_dir(i) || !cred_in_group(cred, gid))
-			if (!cred_in_group(cred, gid) && !inode_capable(i, cred, LINUX_CAP_FSETID))
-				a->mode &= ~S_ISGID;
+		if (!cred_in_group(cred, gid) && !inode_capable(i, cred, LINUX_CAP_FSETID))
+			a->mode &= ~S_ISGID;
 	}
-	if ((a->valid & (ATTR_UID | ATTR_GID)) && !(a->valid & ATTR_MODE))
-		drop_privileged_bits(i, a);
-	return 0;
+	return may_set_times(i, a, cred);
 }
 
 static uint32_t change_events(uint32_t valid)

@@ -95,24 +95,14 @@ int vfs_mkdir(const struct vfs_at *at, const char *name, uint32_t mode)
 	return ret;
 }
 
-static int may_mknod(const struct vfs_at *at, uint32_t mode, uint64_t rdev)
+/* Devices are for the initial namespace's administrator, but for an overlay's whiteout. */
+static int may_make_device(const struct vfs_at *at, uint32_t mode, uint64_t rdev)
 {
-	switch (mode & LINUX_S_IFMT) {
-	case LINUX_S_IFREG:
-	case LINUX_S_IFIFO:
-	case LINUX_S_IFSOCK:
+	uint32_t type = mode & LINUX_S_IFMT;
+
+	if ((type != LINUX_S_IFCHR && type != LINUX_S_IFBLK) || (type == LINUX_S_IFCHR && rdev == 0))
 		return 0;
-	case LINUX_S_IFCHR:
-		if (rdev == 0) /* an overlay's whiteout */
-			return 0;
-		FALLTHROUGH;
-	case LINUX_S_IFBLK:
-		return cred_ns_capable(at->cred, LINUX_CAP_MKNOD) ? 0 : -EPERM;
-	case LINUX_S_IFDIR:
-		return -EPERM;
-	default:
-		return -EINVAL;
-	}
+	return cred_ns_capable(at->cred, LINUX_CAP_MKNOD) ? 0 : -EPERM;
 }
 
 static int make_node(const struct vfs_at *at, const char *name, uint32_t mode, uint64_t rdev, struct path *out)
@@ -125,7 +115,10 @@ static int make_node(const struct vfs_at *at, const char *name, uint32_t mode, u
 		return ret;
 	dir = c.dir->inode;
 	mode = apply_umask(at, mode & S_IALLUGO) | (mode & LINUX_S_IFMT);
-	ret = dir->ops->mknod ? dir->ops->mknod(dir, c.w.last, c.w.last_len, mode, rdev, at->cred, &inode) : -EPERM;
+	ret = may_make_device(at, mode, rdev);
+	if (ret == 0)
+		ret = dir->ops->mknod ? dir->ops->mknod(dir, c.w.last, c.w.last_len, mode, rdev, at->cred, &inode)
+				      : -EPERM;
 	if (ret == 0)
 		ret = create_finish(&c, inode, out ? &out->dentry : NULL);
 	if (ret == 0 && out) {
@@ -139,12 +132,22 @@ static int make_node(const struct vfs_at *at, const char *name, uint32_t mode, u
 
 int vfs_mknod(const struct vfs_at *at, const char *name, uint32_t mode, uint64_t rdev)
 {
-	int ret;
-
-	if (!(mode & LINUX_S_IFMT))
+	switch (mode & LINUX_S_IFMT) {
+	case 0:
 		mode |= LINUX_S_IFREG;
-	ret = may_mknod(at, mode, rdev);
-	return ret < 0 ? ret : make_node(at, name, mode, rdev, NULL);
+		break;
+	case LINUX_S_IFREG:
+	case LINUX_S_IFIFO:
+	case LINUX_S_IFSOCK:
+	case LINUX_S_IFCHR:
+	case LINUX_S_IFBLK:
+		break;
+	case LINUX_S_IFDIR:
+		return -EPERM;
+	default:
+		return -EINVAL;
+	}
+	return make_node(at, name, mode, rdev, NULL);
 }
 
 int vfs_mksock(const struct vfs_at *at, const char *name, uint32_t mode, struct path *out)

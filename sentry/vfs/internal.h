@@ -83,6 +83,7 @@ struct walk {
 	uint32_t flags;
 	bool parent_only; /* stop before the last component */
 	bool fs_locked, own_root, own_path, perm_ok;
+	bool root_used; /* the walk has stood at its root or asked for it */
 	bool need_dir;	 /* a trailing slash was seen */
 	bool last_slash; /* the last component had one */
 	uint8_t depth, links, hold_count, held_count;
@@ -104,6 +105,8 @@ MUST_CHECK int walk_begin(struct walk *w, const struct vfs_at *at, const char *n
 MUST_CHECK int walk_do(struct walk *w);
 /* After a parent walk found that the last component is the link d: goes on to the parent of its target. */
 MUST_CHECK int walk_follow_last(struct walk *w, struct dentry *d);
+/* After a parent walk whose last component is "..": the step itself. */
+MUST_CHECK int walk_last_dotdot(struct walk *w);
 void walk_end(struct walk *w);
 /* w->path handed to the caller. */
 void walk_take_path(struct walk *w, struct path *out);
@@ -149,7 +152,7 @@ uint32_t apply_umask(const struct vfs_at *at, uint32_t mode);
 /* ---- attr.c ---- */
 MUST_CHECK int setattr_locked(struct inode *i, const struct iattr *a, const struct cred *cred);
 /* write and truncate by the unprivileged take the set-id bits away */
-MUST_CHECK int file_remove_privs(struct file *f);
+MUST_CHECK int file_remove_privs(struct file *f, const struct cred *cred);
 MUST_CHECK int truncate_inode(struct inode *i, uint64_t size, const struct cred *cred, bool remove_privs);
 void touch_atime(const struct path *p, struct inode *i, uint32_t file_flags);
 

@@ -26,6 +26,7 @@ int walk_begin(struct walk *w, const struct vfs_at *at, const char *name, uint32
 	w->parent_only = parent_only;
 	w->own_root = w->own_path = w->perm_ok = w->need_dir = w->last_slash = false;
 	w->depth = w->links = w->hold_count = w->held_count = 0;
+	w->root_used = *name == '/' || (flags & SCOPED);
 	w->last_type = LAST_ROOT;
 	w->link = NULL;
 	mutex_lock(&at->fs->lock);
@@ -96,8 +97,9 @@ void path_cross_mounts(struct vfs *v, struct path *p)
 		path_put(&old);
 }
 
-static int walk_up(const struct walk *w, struct path *cur)
+static int walk_up(struct walk *w, struct path *cur)
 {
+	w->root_used = true;
 	for (;;) {
 		if (path_equal(cur, &w->root)) {
 			if (w->flags & LOOKUP_BENEATH)
@@ -132,8 +134,10 @@ static int walk_jump(struct walk *w, struct path *cur, const char *text)
 		return 0;
 	if (w->flags & LOOKUP_BENEATH)
 		return -EXDEV;
-	if ((w->flags & LOOKUP_NO_XDEV) && cur->mnt != w->root.mnt)
+	/* Linux doesn't know its root before it needs it, and then says that it may lie elsewhere. */
+	if ((w->flags & LOOKUP_NO_XDEV) && (!w->root_used || cur->mnt != w->root.mnt))
 		return -EXDEV;
+	w->root_used = true;
 	*cur = w->root;
 	return 0;
 }
@@ -553,6 +557,23 @@ int walk_follow_last(struct walk *w, struct dentry *d)
 			return ret;
 	}
 	return walk_do(w);
+}
+
+int walk_last_dotdot(struct walk *w)
+{
+	struct path cur = w->path;
+	int ret;
+
+	rwlock_read(&w->v->dentry_lock);
+	ret = walk_up(w, &cur);
+	if (ret == 0)
+		path_get(&cur);
+	rwlock_read_unlock(&w->v->dentry_lock);
+	if (ret < 0)
+		return ret;
+	path_put(&w->path);
+	w->path = cur;
+	return 0;
 }
 
 void walk_take_path(struct walk *w, struct path *out)

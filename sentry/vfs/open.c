@@ -248,8 +248,11 @@ static int walk_create(struct walk *w, uint32_t flags, uint32_t mode, struct pat
 
 		if (ret < 0)
 			return ret;
-		if (w->last_type == LAST_DOTDOT) /* a directory for sure, and never made: what it is doesn't matter */
-			return flags & LINUX_O_EXCL ? -EEXIST : -EISDIR;
+		if (w->last_type == LAST_DOTDOT) {
+			ret = walk_last_dotdot(w);
+			if (ret < 0)
+				return ret;
+		}
 		if (w->last_type != LAST_NORM) {
 			walk_take_path(w, p);
 			break;

@@ -212,8 +212,6 @@ int vfs_rename(const struct vfs_at *from, const char *old, const struct vfs_at *
 	if ((flags & ~(LINUX_RENAME_NOREPLACE | LINUX_RENAME_EXCHANGE | LINUX_RENAME_WHITEOUT)) ||
 	    ((flags & LINUX_RENAME_EXCHANGE) && (flags & (LINUX_RENAME_NOREPLACE | LINUX_RENAME_WHITEOUT))))
 		return -EINVAL;
-	if ((flags & LINUX_RENAME_WHITEOUT) && !cred_has_cap(from->cred, LINUX_CAP_MKNOD))
-		return -EPERM;
 	r = kmalloc(sizeof(*r)); /* two walks are too much for the stack */
 	if (!r)
 		return -ENOMEM;

@@ -79,7 +79,7 @@ static ssize_t write_at(struct file *f, struct uio *src, uint64_t *pos)
 				*pos = __atomic_load_n(&f->inode->size, __ATOMIC_ACQUIRE);
 		}
 		if (src->resid && (f->inode->mode & (S_ISUID | S_ISGID))) {
-			n = file_remove_privs(f);
+			n = file_remove_privs(f, src->cred ? src->cred : f->cred);
 			if (n < 0)
 				return n;
 		}
@@ -142,13 +142,27 @@ ssize_t file_read_kernel(struct file *f, void *dst, size_t n, uint64_t pos)
 
 int file_truncate(struct file *f, uint64_t size)
 {
+	return file_truncate_as(f, size, f->cred);
+}
+
+int vfs_fallocate(struct file *f, int mode, uint64_t off, uint64_t len)
+{
+	int ret = f->ops->fallocate ? f->ops->fallocate(f, mode, off, len) : -EOPNOTSUPP;
+
+	if (ret == 0)
+		fsnotify(f->path.dentry, f->inode, LINUX_IN_MODIFY);
+	return ret;
+}
+
+int file_truncate_as(struct file *f, uint64_t size, const struct cred *cred)
+{
 	int ret;
 
 	if (f->flags & LINUX_O_PATH)
 		return -EBADF;
 	if (!FILE_CAN_WRITE(f) || !inode_is_reg(f->inode) || size > OFF_MAX)
 		return -EINVAL;
-	ret = truncate_inode(f->inode, size, f->cred, true);
+	ret = truncate_inode(f->inode, size, cred, true);
 	if (ret == 0)
 		fsnotify(f->path.dentry, f->inode, LINUX_IN_MODIFY);
 	return ret;

@@ -9,6 +9,8 @@
 
 #define UIO_MAXIOV 1024
 
+struct cred;
+
 struct uio {
 	const struct usermem *um; /* NULL: segments hold kernel addresses */
 	const struct linux_iovec *segs; /* kernel copy, borrowed for the call */
@@ -18,6 +20,7 @@ struct uio {
 	bool nowait;		  /* RWF_NOWAIT */
 	bool append, dsync;	  /* RWF_APPEND, RWF_DSYNC */
 	struct linux_iovec single; /* room for uio_init_* */
+	const struct cred *cred;   /* write: who writes, as far as set-id bits go; NULL: the file's opener */
 };
 
 /* One buffer of guest memory, of kernel memory; segs of guest memory (sizes already checked: sum <= MAX_RW). */

@@ -5,7 +5,18 @@
 
 static bool has_prefix(const char *name, const char *prefix)
 {
-	return !strncmp(name, prefix, strlen(prefix)) && name[strlen(prefix)];
+	return !strncmp(name, prefix, strlen(prefix));
+}
+
+/* Is there somebody who keeps such names? Asked after permission. */
+static int resolve_name(const char *name)
+{
+	static const char *const kept[] = {"user.", "trusted.", "security."};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		if (has_prefix(name, kept[i]))
+			return name[strlen(kept[i])] ? 0 : -EINVAL;
+	return -EOPNOTSUPP; /* access control lists (system.) aren't kept either */
 }
 
 static int check_name(const char *name)
@@ -27,36 +38,43 @@ static int xattr_permission(const struct path *p, const struct cred *cred, const
 		if (ret < 0)
 			return ret;
 	}
-	if (has_prefix(name, "security.")) {
-		bool caps = !strcmp(name, "security.capability");
-
-		if (write && !inode_capable(i, cred, caps ? LINUX_CAP_SETFCAP : LINUX_CAP_SYS_ADMIN))
-			return -EPERM;
+	if (has_prefix(name, "system.") || has_prefix(name, "security."))
 		return 0;
-	}
-	if (has_prefix(name, "system."))
-		return -EOPNOTSUPP; /* access control lists aren't kept */
 	if (has_prefix(name, "trusted.")) {
 		if (!cred_ns_capable(cred, LINUX_CAP_SYS_ADMIN))
 			return write ? -EPERM : -ENODATA;
 		return 0;
 	}
-	if (!has_prefix(name, "user."))
-		return -EOPNOTSUPP;
-	if (!inode_is_reg(i) && !inode_is_dir(i))
-		return write ? -EPERM : -ENODATA;
-	if (write && inode_is_dir(i) && (i->mode & S_ISVTX) && !inode_owner_or_capable(i, cred))
-		return -EPERM;
+	if (has_prefix(name, "user.")) {
+		if (!inode_is_reg(i) && !inode_is_dir(i))
+			return write ? -EPERM : -ENODATA;
+		if (write && inode_is_dir(i) && (i->mode & S_ISVTX) && !inode_owner_or_capable(i, cred))
+			return -EPERM;
+	}
 	return inode_permission(i, may, cred);
+}
+
+/* Everything before the file system is asked. */
+static int check_access(const struct path *p, const struct cred *cred, const char *name, bool write)
+{
+	bool caps = !strcmp(name, "security.capability");
+	int ret = check_name(name);
+
+	if (ret == 0)
+		ret = xattr_permission(p, cred, name, write);
+	if (ret < 0)
+		return ret;
+	if (write && has_prefix(name, "security.") &&
+	    !inode_capable(p->dentry->inode, cred, caps ? LINUX_CAP_SETFCAP : LINUX_CAP_SYS_ADMIN))
+		return -EPERM;
+	return resolve_name(name);
 }
 
 ssize_t vfs_getxattr(const struct path *p, const struct cred *cred, const char *name, void *buf, size_t size)
 {
 	struct inode *i = p->dentry->inode;
-	ssize_t ret = check_name(name);
+	ssize_t ret = check_access(p, cred, name, false);
 
-	if (ret == 0)
-		ret = xattr_permission(p, cred, name, false);
 	if (ret < 0)
 		return ret;
 	if (!i->ops->getxattr)
@@ -79,7 +97,7 @@ int vfs_setxattr(const struct path *p, const struct cred *cred, const char *name
 	if (ret == 0 && size > LINUX_XATTR_SIZE_MAX)
 		ret = -E2BIG;
 	if (ret == 0)
-		ret = xattr_permission(p, cred, name, true);
+		ret = check_access(p, cred, name, true);
 	if (ret < 0)
 		return ret;
 	if (!i->ops->setxattr)
@@ -141,10 +159,8 @@ ssize_t vfs_listxattr(const struct path *p, const struct cred *cred, char *buf, 
 int vfs_removexattr(const struct path *p, const struct cred *cred, const char *name)
 {
 	struct inode *i = p->dentry->inode;
-	int ret = check_name(name);
+	int ret = check_access(p, cred, name, true);
 
-	if (ret == 0)
-		ret = xattr_permission(p, cred, name, true);
 	if (ret < 0)
 		return ret;
 	if (!i->ops->removexattr)

@@ -52,6 +52,7 @@ int tmpfs_node_create(struct super *s, const struct inode *dir, uint32_t mode, u
 	i->rdev = rdev;
 	if (is_dir) {
 		i->nlink = 2;
+		i->size = 2 * BOGO_DIRENT_SIZE;
 		n->dir.parent_ino = dir ? dir->ino : i->ino;
 	} else if (is_reg) {
 		i->map.ops = &tmpfs_mappable_ops;
