@@ -292,21 +292,35 @@ static uint32_t ready_common(struct unix_sock *u)
 	return ev;
 }
 
+/* Room in l's queue for u, which waits for it; registers u (again: a wake takes the registration away, and
+ * another may have been faster) when there is none. */
+static bool listener_has_room(struct unix_sock *l, struct unix_sock *u)
+{
+	bool room;
+
+	mutex_lock(&l->lock);
+	room = l->accept_count <= l->backlog || l->dead || (l->shut & UNIX_RCV_SHUT);
+	if (!room) {
+		l->has_waiters = true;
+		room = unix_wait_add(l, u) < 0;
+	}
+	mutex_unlock(&l->lock);
+	return room;
+}
+
 /* Unconnected: hung up, unless a connect waits for the listener. */
 static uint32_t ready_unconnected(struct unix_sock *u)
 {
-	uint32_t ev = EV_HUP | OUT_EVENTS;
+	struct unix_sock *l;
+	uint32_t ev;
 
 	mutex_lock(&u->lock);
-	if (u->connecting) {
-		struct unix_sock *l = u->connecting;
-
-		ev = __atomic_load_n(&l->accept_count, __ATOMIC_ACQUIRE) > l->backlog &&
-				     !(unix_shut(l) & UNIX_RCV_SHUT)
-			     ? 0
-			     : OUT_EVENTS;
-	}
+	l = u->connecting ? unix_get(u->connecting) : NULL;
 	mutex_unlock(&u->lock);
+	if (!l)
+		return EV_HUP | OUT_EVENTS;
+	ev = listener_has_room(l, u) ? OUT_EVENTS : 0;
+	unix_put(l);
 	return ev;
 }
 
