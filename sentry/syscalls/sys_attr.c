@@ -290,8 +290,6 @@ static int do_fallocate(struct task *t, struct file *f, uint32_t mode, uint64_t 
 
 	if (!FILE_CAN_WRITE(f))
 		return -EBADF;
-	if ((mode & ~(uint32_t)LINUX_FALLOC_FL_KEEP_SIZE) && (f->flags & LINUX_O_APPEND))
-		return -EPERM;
 	if (inode_is(f->inode, LINUX_S_IFIFO))
 		return -ESPIPE;
 	if (inode_is(f->inode, LINUX_S_IFDIR))
