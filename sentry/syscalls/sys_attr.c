@@ -305,7 +305,7 @@ static int do_fallocate(struct task *t, struct file *f, uint32_t mode, uint64_t 
 		if (ret < 0)
 			return ret;
 	}
-	return vfs_fallocate(f, (int)mode, off, len);
+	return vfs_fallocate(f, (int)mode, off, len, t->cred);
 }
 
 int64_t sys_fallocate(struct task *t, const struct sysargs *a)

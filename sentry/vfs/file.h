@@ -119,8 +119,8 @@ MUST_CHECK int file_mappable(struct file *f, struct mappable **out);
 /* cred: the caller's, for set-id bits; NULL: the opener's. */
 MUST_CHECK int file_truncate(struct file *f, uint64_t size);
 MUST_CHECK int file_truncate_as(struct file *f, uint64_t size, const struct cred *cred);
-/* The operation and its event; access and arguments were checked. */
-MUST_CHECK int vfs_fallocate(struct file *f, int mode, uint64_t off, uint64_t len);
+/* The operation and what it entails; access and arguments were checked. */
+MUST_CHECK int vfs_fallocate(struct file *f, int mode, uint64_t off, uint64_t len, const struct cred *cred);
 /* The limit RLIMIT_FSIZE is the caller's business. Bytes copied, or -errno. */
 ssize_t file_copy_range(struct file *in, uint64_t *in_off, struct file *out, uint64_t *out_off, uint64_t n);
 

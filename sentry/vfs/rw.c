@@ -145,10 +145,12 @@ int file_truncate(struct file *f, uint64_t size)
 	return file_truncate_as(f, size, f->cred);
 }
 
-int vfs_fallocate(struct file *f, int mode, uint64_t off, uint64_t len)
+int vfs_fallocate(struct file *f, int mode, uint64_t off, uint64_t len, const struct cred *cred)
 {
 	int ret = f->ops->fallocate ? f->ops->fallocate(f, mode, off, len) : -EOPNOTSUPP;
 
+	if (ret == 0)
+		ret = file_remove_privs(f, cred);
 	if (ret == 0)
 		fsnotify(f->path.dentry, f->inode, LINUX_IN_MODIFY);
 	return ret;
