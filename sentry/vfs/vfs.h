@@ -441,6 +441,7 @@ struct vfs {
 	uint32_t next_cookie;	   /* [a] of IN_MOVED_* */
 	struct list watches;	   /* [inotify_lock] all marks */
 	uint64_t inotify_instances; /* [a] */
+	uint32_t pipe_pages;	   /* [a] capacity of all pipes, for fs/pipe's limit */
 	struct mutex lock_wait_lock; /* rank FLOCK_WAIT: who waits for whose record lock */
 	struct list lock_waits;	     /* [lock_wait_lock] */
 };

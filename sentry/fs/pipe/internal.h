@@ -3,6 +3,9 @@
 
 #include "sentry/fs/pipe/pipe.h"
 
+#define PIPE_PAGES_MAX	65536u /* 256 MiB of all pipes */
+#define PIPE_SMALL_SIZE (2 * PAGE_SIZE)
+
 /* What one O_DIRECT write, or the bytes between two of them, left in the ring. */
 struct pipe_seg {
 	uint32_t len;
@@ -17,6 +20,7 @@ struct pipe {
 	uint8_t *buf;	       /* [lock] ring of `size` bytes, a power of two; NULL until used */
 	uint32_t size;	       /* [lock] */
 	uint32_t capacity;     /* [lock] what size may grow to */
+	uint32_t claimed;      /* [lock] pages counted for it in vfs->pipe_pages */
 	uint32_t head, used;   /* [lock] */
 	uint32_t reserved;     /* [lock] room promised to splices that are reading their file */
 	bool draining;	       /* [lock] a splice is writing what it peeked; others may not read */

@@ -180,9 +180,25 @@ static int64_t pipe_ioctl(struct file *f, uint32_t cmd, uint64_t arg, const stru
 	return usermem_out(um, arg, &n, sizeof(n));
 }
 
+/* The capacities of all pipes are counted: beyond PIPE_PAGES_MAX new ones get little, and none may grow.
+ * Linux counts by user and spares root; a sandbox's root is a guest like any other. */
+static bool claim_pages(struct vfs *v, uint32_t pages)
+{
+	if (__atomic_add_fetch(&v->pipe_pages, pages, __ATOMIC_RELAXED) <= PIPE_PAGES_MAX)
+		return true;
+	__atomic_sub_fetch(&v->pipe_pages, pages, __ATOMIC_RELAXED);
+	return false;
+}
+
+static void unclaim_pages(struct vfs *v, uint32_t pages)
+{
+	__atomic_sub_fetch(&v->pipe_pages, pages, __ATOMIC_RELAXED);
+}
+
 static void pipe_free_locked_inode(struct inode *inode, struct pipe *p)
 {
 	inode->bound = NULL;
+	unclaim_pages(inode->super->vfs, p->claimed);
 	kfree(p->buf);
 	kfree(p->segs);
 	kfree(p);
@@ -248,7 +264,7 @@ bool file_is_pipe(const struct file *f)
 	return f->ops == &pipe_file_ops || f->ops == &anon_pipe_ops;
 }
 
-static struct pipe *pipe_new(void)
+static struct pipe *pipe_new(struct vfs *v)
 {
 	struct pipe *p = kmalloc(sizeof(*p));
 
@@ -256,7 +272,9 @@ static struct pipe *pipe_new(void)
 		return NULL;
 	mutex_init(&p->lock, RANK_PIPE);
 	waitq_init(&p->wq);
-	p->capacity = PIPE_DEFAULT_SIZE;
+	if (claim_pages(v, PIPE_DEFAULT_SIZE / PAGE_SIZE))
+		p->claimed = PIPE_DEFAULT_SIZE / PAGE_SIZE;
+	p->capacity = p->claimed ? PIPE_DEFAULT_SIZE : PIPE_SMALL_SIZE;
 	return p;
 }
 
@@ -292,7 +310,7 @@ int pipe_fifo_open(struct inode *inode, struct file *f)
 	mutex_lock(&inode->lock);
 	p = inode->bound;
 	if (!p) {
-		p = pipe_new();
+		p = pipe_new(inode->super->vfs);
 		if (!p) {
 			mutex_unlock(&inode->lock);
 			return -ENOMEM;
@@ -318,7 +336,7 @@ int pipe_fifo_open(struct inode *inode, struct file *f)
 
 int pipe_create(struct vfs *v, const struct cred *cred, uint32_t flags, struct file *out[2])
 {
-	struct pipe *p = pipe_new();
+	struct pipe *p = pipe_new(v);
 	struct file *r, *w;
 	int ret;
 
@@ -326,6 +344,7 @@ int pipe_create(struct vfs *v, const struct cred *cred, uint32_t flags, struct f
 		return -ENOMEM;
 	ret = file_create_anon(v, &anon_pipe_ops, p, LINUX_O_RDONLY | flags, 0010600, cred, &p->wq, &r);
 	if (ret < 0) {
+		unclaim_pages(v, p->claimed);
 		kfree(p);
 		return ret;
 	}
@@ -377,6 +396,19 @@ static int resize_segs(struct pipe *p, uint32_t capacity)
 	return 0;
 }
 
+static int claim_capacity(struct vfs *v, struct pipe *p, uint32_t capacity)
+{
+	uint32_t pages = capacity / PAGE_SIZE;
+
+	if (pages > p->claimed && capacity > p->capacity && !claim_pages(v, pages - p->claimed))
+		return -EPERM;
+	if (pages < p->claimed)
+		unclaim_pages(v, p->claimed - pages);
+	if (pages < p->claimed || capacity > p->capacity)
+		p->claimed = pages;
+	return 0;
+}
+
 int64_t pipe_set_size(struct file *f, uint64_t size, bool privileged)
 {
 	uint32_t capacity = PAGE_SIZE;
@@ -398,6 +430,8 @@ int64_t pipe_set_size(struct file *f, uint64_t size, bool privileged)
 		ret = -ENOMEM;
 	else if (p->used + p->reserved > capacity)
 		ret = -EBUSY;
+	if (ret == 0)
+		ret = claim_capacity(f->inode->super->vfs, p, capacity);
 	if (ret == 0)
 		ret = resize_segs(p, capacity);
 	if (ret == 0) {

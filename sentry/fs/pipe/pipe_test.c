@@ -169,6 +169,35 @@ Test(pipe, size_can_change)
 	file_put(p[1]);
 }
 
+Test(pipe, all_pipes_together_have_a_limit)
+{
+	struct file *p[2], *more[70][2];
+
+	make(p, 0);
+	for (int i = 0; i < 70; i++) {
+		make(more[i], 0);
+		cr_assert_eq(pipe_set_size(more[i][0], 1 << 20, false), 1 << 20);
+	}
+	cr_assert_eq(box.v->pipe_pages, 16 + 70 * 256);
+	box.v->pipe_pages += 65536 - 71 * 256;
+	cr_assert_eq(pipe_set_size(p[0], 1 << 20, true), 1 << 20);
+	cr_assert_eq(pipe_set_size(p[0], 2 << 20, true), -EPERM);
+	cr_assert_eq(pipe_set_size(p[0], 4096, false), 4096);
+	for (int i = 0; i < 70; i++) {
+		file_put(more[i][0]);
+		file_put(more[i][1]);
+	}
+	file_put(p[0]);
+	file_put(p[1]);
+	cr_assert_eq(box.v->pipe_pages, 65536 - 71 * 256);
+	box.v->pipe_pages = 65536;
+	make(p, 0);
+	cr_assert_eq(pipe_get_size(p[0]), 8192);
+	file_put(p[0]);
+	file_put(p[1]);
+	cr_assert_eq(box.v->pipe_pages, 65536);
+}
+
 Test(pipe, splice_and_tee_move_without_loss)
 {
 	struct file *a[2], *b[2];
