@@ -146,6 +146,25 @@ static int undo_get_locked(struct task *t, struct sem_set *set, struct sem_undo 
 	return 0;
 }
 
+/* The set goes. Those whose process is just ending are left to sem_exit. The caller has a reference to the set. */
+static void undo_drop_locked(struct sem_set *set)
+{
+	struct sem_undo *u, *next;
+	bool ours;
+
+	list_for_each_safe(u, next, &set->undos, of_set) {
+		mutex_lock(&u->list->lock);
+		ours = !list_empty(&u->of_process);
+		list_del(&u->of_process);
+		mutex_unlock(&u->list->lock);
+		if (!ours)
+			continue;
+		list_del(&u->of_set);
+		kfree(u);
+		BUG_ON(refs_put(&set->o.refs));
+	}
+}
+
 static void undo_apply_locked(struct sem_set *set, const struct sem_undo *u, int32_t pid)
 {
 	uint32_t i;
@@ -516,6 +535,7 @@ static int64_t ctl_on_set(struct task *t, struct sem_set *set, int num, int cmd,
 		if (removed) {
 			ipc_remove_locked(&set->o);
 			s->sem_count -= set->count;
+			undo_drop_locked(set);
 		}
 	} else if (cmd == LINUX_IPC_SET) {
 		ret = ctl_set_locked(t, set, ds);

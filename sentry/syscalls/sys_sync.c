@@ -26,9 +26,14 @@ int64_t sys_fdatasync(struct task *t, const struct sysargs *a)
 	return do_fsync(t, arg_int(a, 0), true);
 }
 
+static bool can_sync(const struct super *s)
+{
+	return s->ops && s->ops->sync;
+}
+
 static int super_sync(struct super *s)
 {
-	return s->ops->sync && !s->read_only ? s->ops->sync(s) : 0;
+	return can_sync(s) && !s->read_only ? s->ops->sync(s) : 0;
 }
 
 int64_t sys_syncfs(struct task *t, const struct sysargs *a)
@@ -57,7 +62,7 @@ int64_t sys_sync(struct task *t, const struct sysargs *a)
 	list_for_each(m, &t->mount_ns->mounts, ns_node) {
 		if (n == SYNC_BATCH)
 			break;
-		if (!m->super->ops->sync)
+		if (!can_sync(m->super))
 			continue;
 		super_get(m->super);
 		batch[n++] = m->super;
