@@ -5,8 +5,8 @@
 #include "platform/platform.h"
 
 static const struct platform_ops *const platforms[] = {
-	&ptrace_platform_ops,
 	&systrap_platform_ops,
+	&ptrace_platform_ops,
 };
 
 const struct platform_ops *platform_select(const char *name)
