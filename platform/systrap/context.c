@@ -1,6 +1,6 @@
-/* context.c: running a guest thread until something happens, and its registers. The registers lie in the slot
- * (the call came from a patched site) or in the signal frame that the host kernel made on the slot's signal
- * stack; both are guest-writable, so they are copied once, on demand. */
+/* context.c: running a guest thread until something happens, and its registers. The registers lie in the
+ * slot (the call came from a patched site) or in the signal frame that the host kernel made on the slot's
+ * signal stack; both are guest-writable, so they are copied once, on demand. */
 #include "platform/systrap/internal.h"
 
 #include <errno.h>
@@ -11,11 +11,11 @@
 #include "platform/base/arena.h"
 #include "platform/host/hostcall.h"
 
-#define ARCH_SET_GS  0x1001
-#define ARCH_SET_FS  0x1002
-#define USER_CS	     0x33
-#define USER32_CS    0x23
-#define USER_SS	     0x2b
+#define ARCH_SET_GS 0x1001
+#define ARCH_SET_FS 0x1002
+#define USER_CS	    0x33
+#define USER32_CS   0x23
+#define USER_SS	    0x2b
 /* What a guest may set: arithmetic, trap, direction, nested task, alignment, id. */
 #define EFLAGS_USER  0x254dd5UL
 #define EFLAGS_FIXED 0x202UL
@@ -243,7 +243,8 @@ static void parse_call(struct sys_context *c, struct run_event *ev)
 static void parse_fault(struct sys_context *c, struct run_event *ev)
 {
 	struct stub_slot *s = c->slot;
-	static const uint32_t known = 1u << SIGSEGV | 1u << SIGBUS | 1u << SIGFPE | 1u << SIGILL | 1u << SIGTRAP;
+	static const uint32_t known =
+		1u << SIGSEGV | 1u << SIGBUS | 1u << SIGFPE | 1u << SIGILL | 1u << SIGTRAP;
 	uint64_t signo = s->arg[0];
 
 	if (signo > 31 || !(known >> signo & 1))
@@ -303,6 +304,8 @@ int systrap_run(struct context *ctx, struct run_event *ev)
 
 	if (c->gone || __atomic_load_n(&c->proc->dead, __ATOMIC_ACQUIRE))
 		return exited(c, ev);
+	c->fresh = false;
+	c->page_size = 0;
 	do {
 		if (c->regs_dirty && c->regs.rip >> 47)
 			return wild_ip(c, ev);

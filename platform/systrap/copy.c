@@ -1,17 +1,21 @@
-/* copy.c: reaching into guest memory: process_vm_readv and writev, which honour the mappings' protection and
- * say how far they came; where the host forbids them, the guest's own thread copies through its slot. */
+/* copy.c: reaching into guest memory: process_vm_readv and writev, which honour the mappings' protection
+ * and say how far they came; where the host forbids them, the guest's own thread copies through its slot.
+ */
 #include "platform/systrap/internal.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
+#include "platform/base/arena.h"
 #include "platform/host/hostcall.h"
 #include "platform/host/proc.h"
 
 #define STUB_COPY_MAX 8192UL
 
-/* Everything the guest may name: below the end, outside the hole. Shortens size to what is in front of it. */
+/* Everything the guest may name: below the end, outside the hole. Shortens size to what is in front of it.
+ */
 static size_t copy_bound(uaddr_t addr, size_t size)
 {
 	uaddr_t end = addr < SBX_HOLE_START ? SBX_HOLE_START : GUEST_VA_END;
@@ -78,7 +82,8 @@ static ssize_t copy_by_stub(struct sys_context *c, bool write, uaddr_t addr, voi
 	return (ssize_t)done;
 }
 
-/* By one of the two ways, at once. Also names the guest's memory only: the bounds are checked here again. */
+/* By one of the two ways, at once. Also names the guest's memory only: the bounds are checked here again.
+ */
 ssize_t copy_now(struct sys_context *c, bool write, uaddr_t addr, void *buf, size_t size)
 {
 	struct sys_platform *p = sys_platform(c->base.platform);
@@ -101,15 +106,42 @@ ssize_t copy_now(struct sys_context *c, bool write, uaddr_t addr, void *buf, siz
 	return copy_by_stub(c, write, addr, buf, size);
 }
 
+/* Exec reads many strings that lie side by side; nobody else may count on what is kept here. */
+static ssize_t copy_strings(struct sys_context *c, void *dst, uaddr_t src, size_t size)
+{
+	uaddr_t at = src & PAGE_MASK;
+	ssize_t n;
+
+	if (src + size > at + PAGE_SIZE)
+		return -1;
+	if (!c->page)
+		c->page = kmalloc(PAGE_SIZE);
+	if (!c->page)
+		return -1;
+	if (!c->page_size || c->page_at != at) {
+		n = copy_now(c, false, at, c->page, PAGE_SIZE);
+		c->page_at = at;
+		c->page_size = (uint32_t)MAX(n, (ssize_t)0);
+	}
+	if (src - at >= c->page_size)
+		return -1;
+	size = MIN(size, c->page_size - (src - at));
+	memcpy(dst, c->page + (src - at), size);
+	return (ssize_t)size;
+}
+
 static ssize_t copy_own(struct sys_context *c, bool write, uaddr_t addr, void *buf, size_t size)
 {
 	ssize_t n;
 
 	if (write) {
+		c->page_size = 0;
 		if (copies_out(c, addr, buf, size))
 			return (ssize_t)size;
 	} else {
 		n = copies_in(c, buf, addr, size);
+		if (n < 0 && (c->nr == SYS_execve || c->nr == SYS_execveat))
+			n = copy_strings(c, buf, addr, size);
 		if (n >= 0)
 			return n;
 	}
@@ -117,7 +149,8 @@ static ssize_t copy_own(struct sys_context *c, bool write, uaddr_t addr, void *b
 	return copy_now(c, write, addr, buf, size);
 }
 
-static ssize_t copy_any(struct aspace *as, struct context *ctx, bool write, uaddr_t addr, void *buf, size_t size)
+static ssize_t copy_any(struct aspace *as, struct context *ctx, bool write, uaddr_t addr, void *buf,
+			size_t size)
 {
 	ssize_t n;
 

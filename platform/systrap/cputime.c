@@ -1,5 +1,6 @@
 /* cputime.c: what a guest uses. The host tells one process another's CPU time and resident memory, but not
- * another's threads': what a process of several has used is shared out among them, so that sums are right. */
+ * another's threads': what a process of several has used is shared out among them, so that sums are right.
+ */
 #include "platform/systrap/internal.h"
 
 #include <time.h>

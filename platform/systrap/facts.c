@@ -1,5 +1,5 @@
-/* facts.c: what a stub may answer in the sentry's place. It all lies in the slot, where the guest could change
- * it: a guest that does so lies to itself. */
+/* facts.c: what a stub may answer in the sentry's place. It all lies in the slot, where the guest could
+ * change it: a guest that does so lies to itself. */
 #include "platform/systrap/internal.h"
 
 #include <elf.h>
@@ -45,7 +45,8 @@ uint64_t vdso_symbol(uint64_t base, uint64_t size, const char *name)
 	for (int i = 0; i < eh->e_phnum; i++) {
 		if (ph[i].p_type != PT_DYNAMIC || ph[i].p_offset + ph[i].p_memsz > size)
 			continue;
-		for (const Elf64_Dyn *d = (const Elf64_Dyn *)(base + ph[i].p_offset); d->d_tag != DT_NULL; d++) {
+		for (const Elf64_Dyn *d = (const Elf64_Dyn *)(base + ph[i].p_offset); d->d_tag != DT_NULL;
+		     d++) {
 			if (d->d_tag == DT_SYMTAB && d->d_un.d_ptr < size)
 				sym = (const Elf64_Sym *)(base + d->d_un.d_ptr);
 			else if (d->d_tag == DT_STRTAB && d->d_un.d_ptr < size)

@@ -1,6 +1,6 @@
-/* filter.c: what a guest process may ask of the host: a short list of calls, from the stub's text only, with
- * bounded arguments; everything else becomes SIGSYS. The guest can jump to the stub's `syscall` instructions
- * with any registers, so each rule is written as if the guest made the call itself:
+/* filter.c: what a guest process may ask of the host: a short list of calls, from the stub's text only,
+ * with bounded arguments; everything else becomes SIGSYS. The guest can jump to the stub's `syscall`
+ * instructions with any registers, so each rule is written as if the guest made the call itself:
  *
  *   futex WAIT/WAKE       on the process's own slots, no timeout
  *   rt_sigreturn, rt_sigprocmask(SETMASK), sigaltstack, arch_prctl(SET_FS/SET_GS): its own thread's state
@@ -104,9 +104,9 @@ static void end(struct builder *b)
 	b->prog[b->rule].jf = (uint8_t)(b->n - b->rule - 1);
 }
 
-/* [arg i, arg i + arg j) may not touch the stub region, which starts and ends at multiples of 4 GiB: with the
- * upper halves a and n, a + n + 1 <= start (no carry can add more than one), or a >= end. (That refuses the
- * last 4 GiB before it too, which no guest has.) */
+/* [arg i, arg i + arg j) may not touch the stub region, which starts and ends at multiples of 4 GiB: with
+ * the upper halves a and n, a + n + 1 <= start (no carry can add more than one), or a >= end. (That refuses
+ * the last 4 GiB before it too, which no guest has.) */
 static void range_outside(struct builder *b, int i, int j)
 {
 	load(b, ARG_HI(j));
@@ -154,8 +154,9 @@ static void mmap_rules(struct builder *b)
 	range_outside(b, 0, 1);
 	load(b, ARG_LO(3));
 	must(b, BPF_JSET, MAP_FIXED);
-	must_not(b, BPF_JSET, ~(uint32_t)(MAP_FIXED | MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
-					 MAP_POPULATE | MAP_GROWSDOWN | MAP_STACK));
+	must_not(b, BPF_JSET,
+		 ~(uint32_t)(MAP_FIXED | MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+			     MAP_POPULATE | MAP_GROWSDOWN | MAP_STACK));
 	load(b, ARG_LO(4));
 	emit(b, BPF_JMP | BPF_JEQ | BPF_K, 0xffffffff, 3, 0);
 	emit(b, BPF_JMP | BPF_JGE | BPF_K, STUB_FD_MAX, 1, 0);
@@ -177,7 +178,7 @@ static void memory_rules(struct builder *b)
 	begin(b, SYS_madvise);
 	range_outside(b, 0, 1);
 	load(b, ARG_LO(2));
-	must_not(b, BPF_JGE, 26); /* no HWPOISON (100), SOFT_OFFLINE (101) */
+	must_not(b, BPF_JGE, 26);	   /* no HWPOISON (100), SOFT_OFFLINE (101) */
 	must_not(b, BPF_JEQ, MADV_REMOVE); /* would punch holes into files */
 	end(b);
 	/* either in place, or to where we say */

@@ -1,7 +1,7 @@
 /* fork.c: making and ending contexts. A host process is made by the stub of another one (CLONE_PARENT, so
- * it is our child): the parent's for fork, the zygote's for a fresh space. Exec always takes a fresh process:
- * guest code may have prepared the old one (threads and mappings that only it knows of), and the new image may
- * have more rights than the old. */
+ * it is our child): the parent's for fork, the zygote's for a fresh space. Exec always takes a fresh
+ * process: guest code may have prepared the old one (threads and mappings that only it knows of), and the
+ * new image may have more rights than the old. */
 #include "platform/systrap/internal.h"
 
 #include <errno.h>
@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "platform/base/arena.h"
+#include "platform/base/thread.h"
 #include "platform/host/hostcall.h"
 
 #define WALL 0x40000000
@@ -64,6 +65,7 @@ static int fork_process(struct sys_context *parent, struct sys_context *c)
 	int64_t pid;
 
 	copies_flush(parent);
+	parent->fresh = false;
 	ret = proc_alloc(p, &proc, &fds[1]);
 	if (ret < 0)
 		return ret;
@@ -82,11 +84,13 @@ static int fork_process(struct sys_context *parent, struct sys_context *c)
 		memcpy((char *)c->slot + c->frame, (char *)parent->slot + c->frame,
 		       SLOT_ALT + SLOT_ALT_SIZE - c->frame);
 	}
+	patch_lock_text(parent); /* no half of a patch is inherited */
 	LOCK(&parent->proc->fd_lock);
 	pid = stub_send_fds(parent->proc, fds, 2);
 	if (pid == 0)
 		pid = stub_command(parent, CMD_FORK, 0, 0, 0, 0, 0, 0, 0);
 	mutex_unlock(&parent->proc->fd_lock);
+	patch_unlock_text(parent);
 	ret = check_pid(p, pid);
 	if (ret < 0)
 		goto put_aspace;
@@ -111,31 +115,91 @@ put_proc:
 	return ret;
 }
 
-static int fork_zygote(struct sys_platform *p, struct sys_context *c)
+static int fork_zygote(struct sys_platform *p, struct sys_context **out)
 {
-	int ret;
-
-	LOCK(&p->zygote_lock);
-	ret = fork_process(p->zygote, c);
-	mutex_unlock(&p->zygote_lock);
-	return ret;
-}
-
-int systrap_context_create(struct platform *base, struct context **out)
-{
-	struct sys_platform *p = sys_platform(base);
 	struct sys_context *c;
 	int ret = context_alloc(p, &c);
 
 	if (ret < 0)
 		return ret;
-	ret = fork_zygote(p, c);
+	LOCK(&p->zygote_lock);
+	ret = fork_process(p->zygote, c);
+	mutex_unlock(&p->zygote_lock);
 	if (ret < 0) {
 		kfree(c);
 		return ret;
 	}
-	*out = &c->base;
+	c->fresh = true;
+	*out = c;
 	return 0;
+}
+
+/* Makes the next fresh processes before somebody waits for them. */
+void fork_refill(void *platform)
+{
+	struct sys_platform *p = platform;
+	struct sys_context *c;
+	bool more = true;
+
+	while (more && !__atomic_load_n(&p->closing, __ATOMIC_ACQUIRE) && fork_zygote(p, &c) == 0) {
+		LOCK(&p->lock);
+		p->ready[p->ready_count++] = c; /* nobody else adds */
+		more = p->ready_count < READY_MAX;
+		mutex_unlock(&p->lock);
+	}
+	__atomic_store_n(&p->refilling, 0, __ATOMIC_SEQ_CST);
+	futex_wake_word(&p->refilling, INT32_MAX);
+}
+
+void fork_drop_ready(struct sys_platform *p)
+{
+	uint32_t v;
+
+	while ((v = __atomic_load_n(&p->refilling, __ATOMIC_SEQ_CST)))
+		(void)futex_wait_word(&p->refilling, v, 0);
+	while (p->ready_count)
+		systrap_context_destroy(&p->ready[--p->ready_count]->base);
+}
+
+/* A fresh process: one that is ready, or a new one. */
+static int take_fresh(struct sys_platform *p, struct sys_context **out)
+{
+	struct sys_context *c = NULL;
+	uint32_t expected = 0;
+	bool low;
+
+	LOCK(&p->lock);
+	while (p->ready_count && !c) {
+		c = p->ready[--p->ready_count];
+		if (__atomic_load_n(&c->proc->dead, __ATOMIC_ACQUIRE)) {
+			mutex_unlock(&p->lock);
+			systrap_context_destroy(&c->base);
+			LOCK(&p->lock);
+			c = NULL;
+		}
+	}
+	low = p->ready_count < READY_MAX;
+	mutex_unlock(&p->lock);
+	if (low &&
+	    __atomic_compare_exchange_n(&p->refilling, &expected, 1, false, __ATOMIC_SEQ_CST,
+					__ATOMIC_SEQ_CST) &&
+	    thread_start(fork_refill, p, "refill") < 0)
+		__atomic_store_n(&p->refilling, 0, __ATOMIC_SEQ_CST);
+	if (!c)
+		return fork_zygote(p, out);
+	*out = c;
+	return 0;
+}
+
+/* Not from the ready ones: those are for programs that start programs. */
+int systrap_context_create(struct platform *base, struct context **out)
+{
+	struct sys_context *c;
+	int ret = fork_zygote(sys_platform(base), &c);
+
+	if (ret == 0)
+		*out = &c->base;
+	return ret;
 }
 
 int systrap_context_fork(struct context *ctx, struct context **out)
@@ -163,6 +227,7 @@ int systrap_context_thread(struct context *ctx, struct context **out)
 	if (ret < 0)
 		return ret;
 	copies_flush(parent);
+	parent->fresh = false;
 	cputime_settle(parent->proc);
 	ret = proc_take_slot(parent->proc, c, UINT32_MAX);
 	if (ret < 0)
@@ -215,19 +280,33 @@ static void retire(struct sys_context *c)
 	proc_put(proc);
 }
 
+/* Exec in a space that was never used: the process will do. */
+static int renew(struct sys_context *c)
+{
+	struct aspace *old = c->base.as;
+	struct sys_aspace *as;
+	int ret = aspace_alloc(sys_platform(c->base.platform), c->proc, &as);
+
+	if (ret < 0)
+		return ret;
+	c->base.as = &as->base;
+	aspace_put(old);
+	return 0;
+}
+
 int systrap_context_new_aspace(struct context *ctx)
 {
 	struct sys_context *c = sys_context(ctx), *fresh;
 	struct aspace *old = ctx->as;
-	int ret = context_alloc(sys_platform(ctx->platform), &fresh);
+	int ret;
 
+	copies_flush(c);
+	c->page_size = 0;
+	if (c->fresh)
+		return renew(c);
+	ret = take_fresh(sys_platform(ctx->platform), &fresh);
 	if (ret < 0)
 		return ret;
-	ret = fork_zygote(sys_platform(ctx->platform), fresh);
-	if (ret < 0) {
-		kfree(fresh);
-		return ret;
-	}
 	retire(c);
 	aspace_put(old);
 	LOCK(&fresh->proc->lock);
@@ -246,6 +325,7 @@ int systrap_context_new_aspace(struct context *ctx)
 	c->nr = -1;
 	c->has_result = false;
 	c->gone = false;
+	c->fresh = true;
 	memset(&c->regs, 0, sizeof(c->regs));
 	c->regs_valid = c->regs_dirty = true;
 	kfree(fresh);
@@ -272,5 +352,6 @@ void systrap_context_destroy(struct context *ctx)
 	fold_stats(sys_platform(ctx->platform), c);
 	retire(c);
 	aspace_put(ctx->as);
+	kfree(c->page);
 	kfree(c);
 }

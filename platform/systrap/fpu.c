@@ -1,5 +1,5 @@
-/* fpu.c: the extended state. It lies in the signal frame when the guest came by signal (the host kernel saved
- * it there and loads it from there), else in the thread's registers: the stub saves it on request. */
+/* fpu.c: the extended state. It lies in the signal frame when the guest came by signal (the host kernel
+ * saved it there and loads it from there), else in the thread's registers: the stub saves it on request. */
 #include "platform/systrap/internal.h"
 
 #include <errno.h>
@@ -146,6 +146,7 @@ void fpu_copy_frame(struct sys_context *c, struct sys_context *child)
 	/* The stub loads it without a check: it must not fault on what the guest may have written. */
 	put_le64(to + LEGACY_SIZE, get_le64(to + LEGACY_SIZE) & sys_platform(c->base.platform)->xfeatures);
 	memset(to + LEGACY_SIZE + 8, 0, HEADER_SIZE - 8);
-	put_le32(to + MXCSR_OFFSET, get_le32(to + MXCSR_OFFSET) & sys_platform(c->base.platform)->mxcsr_mask);
+	put_le32(to + MXCSR_OFFSET,
+		 get_le32(to + MXCSR_OFFSET) & sys_platform(c->base.platform)->mxcsr_mask);
 	child->slot->restore_fp = 1;
 }

@@ -1,5 +1,6 @@
-/* handover.c: the sentry's side of a slot's word: giving the turn away and waiting to get it back. The other
- * side may lie, answer never, or die: a command has a deadline, a kick too, and death is told by the reaper. */
+/* handover.c: the sentry's side of a slot's word: giving the turn away and waiting to get it back. The
+ * other side may lie, answer never, or die: a command has a deadline, a kick too, and death is told by the
+ * reaper. */
 #include "platform/systrap/internal.h"
 
 #include <errno.h>
@@ -49,9 +50,8 @@ static void sleep_once(struct sys_context *c, uint64_t deadline)
 
 	if (t & (TURN_SENTRY | TURN_DEAD))
 		return;
-	if (!(t & TURN_SLEEPS) &&
-	    !__atomic_compare_exchange_n(&c->slot->turn, &t, t | TURN_SLEEPS, false, __ATOMIC_SEQ_CST,
-					 __ATOMIC_ACQUIRE))
+	if (!(t & TURN_SLEEPS) && !__atomic_compare_exchange_n(&c->slot->turn, &t, t | TURN_SLEEPS, false,
+							       __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
 		return;
 	STAT_INC(c, sleeps);
 	(void)hc_futex(&c->slot->turn, FUTEX_WAIT_BITSET, t | TURN_SLEEPS, deadline ? &ts : NULL, NULL,

@@ -14,6 +14,7 @@
 #include "platform/systrap/stub/shared.h"
 
 #define PROC_HASH 256
+#define READY_MAX 2
 
 struct systrap_stats {
 #define STAT(name) uint64_t name;
@@ -24,44 +25,47 @@ struct systrap_stats {
 struct sys_platform {
 	struct platform base;
 	struct mutex lock;
-	struct list procs[PROC_HASH];	/* [lock] by host pid */
-	struct sys_context *zygote;	/* [I]; used under zygote_lock */
+	struct list procs[PROC_HASH]; /* [lock] by host pid */
+	struct sys_context *zygote;   /* [I]; used under zygote_lock */
 	struct mutex zygote_lock;
-	int pgid;			/* [I] of all guest processes */
-	uint32_t spin_limit;		/* [I] 0: no spare processor */
-	uint32_t spinners;		/* [a] threads that spin now */
-	uint32_t spinners_max;		/* [I] */
-	uint32_t closing;		/* [a] */
-	uint64_t kick_deadline;		/* [I] ns that a kicked guest may take before it is killed */
-	bool no_process_vm;		/* [a] the host forbids it: stubs copy */
-	uint64_t xfeatures;		/* [I] */
-	size_t fp_size;			/* [I] */
-	uint32_t mxcsr_mask;		/* [I] */
-	const struct stub_header *stub; /* [I] our copy of the blob */
-	struct systrap_stats stats;	/* [lock] of contexts that ended */
+	struct sys_context *ready[READY_MAX]; /* [lock] fresh processes for exec */
+	uint32_t ready_count;		      /* [lock] */
+	uint32_t refilling;		      /* [a] a thread makes more */
+	int pgid;			      /* [I] of all guest processes */
+	uint32_t spin_limit;		      /* [I] 0: no spare processor */
+	uint32_t spinners;		      /* [a] threads that spin now */
+	uint32_t spinners_max;		      /* [I] */
+	uint32_t closing;		      /* [a] */
+	uint64_t kick_deadline;		      /* [I] ns that a kicked guest may take before it is killed */
+	bool no_process_vm;		      /* [a] the host forbids it: stubs copy */
+	uint64_t xfeatures;		      /* [I] */
+	size_t fp_size;			      /* [I] */
+	uint32_t mxcsr_mask;		      /* [I] */
+	const struct stub_header *stub;	      /* [I] our copy of the blob */
+	struct systrap_stats stats;	      /* [lock] of contexts that ended */
 };
 
 struct sys_proc {
 	struct refs refs; /* aspace, contexts, the table while the host process lives */
 	struct sys_platform *platform;
-	struct list node; /* [platform lock] */
-	int pid;	  /* [I] */
-	int sock;	  /* [I] our end */
-	int memfd;	  /* [I] */
-	char *slots;	  /* [I] our view */
-	uint32_t dead;	  /* [a] */
-	uint32_t users;	  /* [a] who name the pid to the host now; it is reaped when there are none */
-	uint32_t threaded; /* [a] has or had a second context */
-	struct mutex fd_lock; /* descriptors are on their way: one message at a time */
+	struct list node;	/* [platform lock] */
+	int pid;		/* [I] */
+	int sock;		/* [I] our end */
+	int memfd;		/* [I] */
+	char *slots;		/* [I] our view */
+	uint32_t dead;		/* [a] */
+	uint32_t users;		/* [a] who name the pid to the host now; it is reaped when there are none */
+	uint32_t threaded;	/* [a] has or had a second context */
+	struct mutex fd_lock;	/* descriptors are on their way: one message at a time */
 	struct mutex text_lock; /* text is being patched, or mappings of a threaded process are changed */
 	struct mutex lock;
-	uint32_t slots_sized;			/* [lock] slots that the memfd has room for */
-	struct sys_context **contexts;		/* [lock] by slot, cap of them */
-	uint32_t cap;				/* [lock] */
-	uint32_t context_count;			/* [lock] */
-	uint32_t slot_hint;			/* [lock] */
-	uint64_t cpu_seen;			/* [lock] ns of the host process that were shared out */
-	struct patch_book *patches;		/* [lock] NULL: none yet */
+	uint32_t slots_sized;	       /* [lock] slots that the memfd has room for */
+	struct sys_context **contexts; /* [lock] by slot, cap of them */
+	uint32_t cap;		       /* [lock] */
+	uint32_t context_count;	       /* [lock] */
+	uint32_t slot_hint;	       /* [lock] */
+	uint64_t cpu_seen;	       /* [lock] ns of the host process that were shared out */
+	struct patch_book *patches;    /* [lock] NULL: none yet */
 };
 
 struct sys_aspace {
@@ -92,28 +96,32 @@ struct trap_count {
 
 struct sys_context {
 	struct context base;
-	struct sys_proc *proc;	/* [T] */
-	struct stub_slot *slot; /* [T] our view of it */
-	uint32_t index;		/* [T] slot number */
+	struct sys_proc *proc;	 /* [T] */
+	struct stub_slot *slot;	 /* [T] our view of it */
+	uint32_t index;		 /* [T] slot number */
 	struct mutex where_lock; /* proc and tid against kick and cpu_time from other threads */
-	int tid;		/* [where_lock] */
-	uint32_t running;	/* [a] inside run, the guest may be at work */
-	uint32_t kicked;	/* [a] */
-	bool gone;		/* [T] RUN_EXITED was seen */
-	bool has_result;	/* [T] result is to be loaded */
+	int tid;		 /* [where_lock] */
+	uint32_t running;	 /* [a] inside run, the guest may be at work */
+	uint32_t kicked;	 /* [a] */
+	bool gone;		 /* [T] RUN_EXITED was seen */
+	bool fresh;		 /* [T] nothing was done in its space yet */
+	char *page;		 /* [T] exec reads strings by the page: a copy of page_at, NULL before */
+	uaddr_t page_at;	 /* [T] */
+	uint32_t page_size;	 /* [T] bytes of it that could be read; 0: none kept */
+	bool has_result;	 /* [T] result is to be loaded */
 	bool regs_valid, regs_dirty; /* [T] */
-	int64_t result;		/* [T] */
-	int64_t nr;		/* [T] of the last call, -1 outside one */
-	uint64_t frame;		/* [T] offset in the slot of the frame's ucontext; 0: registers in the slot */
-	uint64_t fs_base, gs_base; /* [T] what the guest has or wants */
-	uint64_t host_fs, host_gs; /* [T] what its thread has loaded; host_gs 0: the stub's */
-	struct guest_regs regs;	/* [T] */
-	struct call_copies copies; /* [T] */
-	struct systrap_stats stats; /* [T] */
-	uint32_t penalty, skip;	/* [T] of spinning for the guest */
-	uint32_t posts;		/* [T] */
+	int64_t result;		     /* [T] */
+	int64_t nr;		     /* [T] of the last call, -1 outside one */
+	uint64_t frame; /* [T] offset in the slot of the frame's ucontext; 0: registers in the slot */
+	uint64_t fs_base, gs_base;	      /* [T] what the guest has or wants */
+	uint64_t host_fs, host_gs;	      /* [T] what its thread has loaded; host_gs 0: the stub's */
+	struct guest_regs regs;		      /* [T] */
+	struct call_copies copies;	      /* [T] */
+	struct systrap_stats stats;	      /* [T] */
+	uint32_t penalty, skip;		      /* [T] of spinning for the guest */
+	uint32_t posts;			      /* [T] */
 	struct trap_count traps[TRAP_COUNTS]; /* [T] direct-mapped by site */
-	uint64_t cpu_ns;	/* [proc lock] its share so far */
+	uint64_t cpu_ns;		      /* [proc lock] its share so far */
 };
 
 static inline struct sys_platform *sys_platform(struct platform *p)
@@ -188,13 +196,13 @@ void systrap_set_result(struct context *c, int64_t result);
 void regs_pull(struct sys_context *c);
 
 /* patches.c */
-void patch_book_put(struct patch_book *b);		     /* NULL is none */
+void patch_book_put(struct patch_book *b); /* NULL is none */
 struct patch_book *patch_book_get(struct patch_book *b);
 uint64_t patch_ip_to_guest(struct sys_context *c, uint64_t ip); /* out of a trampoline */
 uint64_t patch_ip_to_host(struct sys_context *c, uint64_t ip);	/* off an overwritten instruction */
-void patch_arrival(struct sys_context *c);  /* a call came by signal: patch its site, if it can be */
-bool patch_fault(struct sys_context *c);    /* a fault that a patch caused, and that is repaired */
-void patch_disable(struct sys_context *c);  /* no patched sites in this process from now on */
+void patch_arrival(struct sys_context *c); /* a call came by signal: patch its site, if it can be */
+bool patch_fault(struct sys_context *c);   /* a fault that a patch caused, and that is repaired */
+void patch_disable(struct sys_context *c); /* no patched sites in this process from now on */
 /* Mapping changes, as they are made; with the text locked. */
 void patch_lock_text(struct sys_context *c);
 void patch_unlock_text(struct sys_context *c);
@@ -204,6 +212,8 @@ void patch_note_text(struct sys_context *c, uaddr_t addr, uint64_t size, uint32_
 void patch_note_prot(struct sys_context *c, uaddr_t addr, uint64_t size, uint32_t prot);
 
 /* fork.c */
+void fork_refill(void *platform);
+void fork_drop_ready(struct sys_platform *p);
 int systrap_context_create(struct platform *p, struct context **out);
 int systrap_context_fork(struct context *c, struct context **out);
 int systrap_context_thread(struct context *c, struct context **out);
@@ -225,7 +235,7 @@ int systrap_mincore(struct context *c, uaddr_t addr, uint64_t size, uint8_t *vec
 void copies_start(struct sys_context *c, const struct run_event *ev);
 /* Writes what was left with the answer now, because something else must come after it. */
 void copies_flush(struct sys_context *c);
-ssize_t copies_in(struct sys_context *c, void *dst, uaddr_t src, size_t size);	  /* -1: not here */
+ssize_t copies_in(struct sys_context *c, void *dst, uaddr_t src, size_t size);	   /* -1: not here */
 bool copies_out(struct sys_context *c, uaddr_t dst, const void *src, size_t size); /* false: not here */
 
 /* copy.c */

@@ -1,28 +1,8 @@
-/* patches_test.c: call sites that are patched while they run: what the guest and the kernel see must be what
- * they would have seen without. */
-#include "platform/systrap/internal.h"
+/* patches_test.c: call sites that are patched while they run: what the guest and the kernel see must be
+ * what they would have seen without. */
+#include "platform/systrap/guest_test.h"
 
-#include <criterion/criterion.h>
-#include <errno.h>
-#include <pthread.h>
-#include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include "platform/abi/mman.h"
-#include "platform/base/arena.h"
-#include "platform/host/hostcall.h"
-#include "platform/host/memfd.h"
-
-#define CODE  0x400000UL
-#define DATA  0x500000UL
-#define STACK 0x600000UL
-#define POOLS 0x700000UL
-
-#define GUEST(name, text)                                                                                  \
-	extern const char patch_guest_##name[], patch_guest_##name##_end[];                                \
-	__asm__(".pushsection .rodata\n.balign 16\n.globl patch_guest_" #name "\npatch_guest_" #name       \
-		":\n" text "\n.globl patch_guest_" #name "_end\npatch_guest_" #name "_end:\n.popsection")
+TestSuite(systrap_patches, .init = guest_setup, .fini = guest_teardown, .timeout = 60);
 
 /* Each counts in rbx, puts results on the way in r12 and goes round. Registers keep their marks. */
 GUEST(before, "1: inc %rbx; mov $39,%eax; syscall; add %rax,%r12; jmp 1b");
@@ -34,60 +14,6 @@ GUEST(after_ret, "1: inc %rbx; call 3f; add %rax,%r12; jmp 1b;"
 GUEST(hopeless, "1: inc %rbx; mov %r13,%rax; nop; syscall; jmp 2f; 2: add %rax,%r12; jmp 1b");
 GUEST(red_zone, "1: mov %rbx,-8(%rsp); mov %rbx,-128(%rsp); mov $39,%eax; syscall; cmp %rbx,-8(%rsp);"
 		"jne 2f; cmp %rbx,-128(%rsp); jne 2f; inc %rbx; jmp 1b; 2: ud2");
-
-static struct platform *plat;
-#define OPS (plat->ops)
-static uint64_t pool_next;
-
-static uaddr_t room(void *owner, uaddr_t near, uint64_t reach, uint64_t size)
-{
-	(void)owner, (void)near, (void)reach;
-	return POOLS + __atomic_fetch_add(&pool_next, size, __ATOMIC_RELAXED);
-}
-
-static void setup(void)
-{
-	const struct platform_ops *ops;
-
-	cr_assert_eq(arena_init(), 0);
-	ops = platform_select("systrap");
-	cr_assert_not_null(ops);
-	cr_assert_eq(ops->create(&plat), 0);
-}
-
-static void teardown(void)
-{
-	OPS->destroy(plat);
-}
-
-TestSuite(systrap_patches, .init = setup, .fini = teardown, .timeout = 60);
-
-static struct context *start_at(const char *code, const char *end, uaddr_t at)
-{
-	int fd = memfd_create_sized("text", 2 * PAGE_SIZE);
-	struct map_request text = {.addr = CODE, .size = 2 * PAGE_SIZE, .prot = LINUX_PROT_READ | LINUX_PROT_EXEC,
-				   .fd = fd};
-	struct map_request anon = {.addr = DATA, .size = PAGE_SIZE, .fd = -1,
-				   .prot = LINUX_PROT_READ | LINUX_PROT_WRITE};
-	struct context *c;
-
-	cr_assert_geq(fd, 0);
-	cr_assert_eq(hc_pwrite(fd, code, (size_t)(end - code), at - CODE), end - code);
-	cr_assert_eq(OPS->context_create(plat, &c), 0);
-	cr_assert_eq(OPS->context_bind(c), 0);
-	c->as->alloc_hidden = room;
-	cr_assert_eq(OPS->map(c, &text), 0);
-	cr_assert_eq(OPS->map(c, &anon), 0);
-	anon.addr = STACK;
-	cr_assert_eq(OPS->map(c, &anon), 0);
-	hc_close(fd);
-	*OPS->regs(c, true) = (struct guest_regs){.rip = at, .rsp = STACK + PAGE_SIZE / 2, .eflags = 0x202,
-						  .r13 = 39, .r14 = 0x1414, .r15 = 0x1515, .rdi = 1, .rsi = 2,
-						  .rdx = 3, .r8 = 5, .r9 = 6, .rbp = 0xbbbb};
-	return c;
-}
-#define START(name) start_at(patch_guest_##name, patch_guest_##name##_end, CODE)
-#define START_AT(name, at) start_at(patch_guest_##name, patch_guest_##name##_end, at)
 
 static struct systrap_stats *stats(struct context *c)
 {
@@ -315,8 +241,9 @@ static void *runner_main(void *arg)
 			struct guest_regs *g = OPS->regs(r->c, false);
 
 			r->failed = true;
-			cr_log_error("round %d reason %d signo %d code %d addr %lx nr %ld rip %lx r12 %lx sum %lx", i,
-				     ev.reason, ev.signo, ev.code, ev.addr, ev.nr, g->rip, g->r12, sum);
+			cr_log_error("round %d reason %d signo %d code %d addr %lx nr %ld rip %lx r12 %lx "
+				     "sum %lx",
+				     i, ev.reason, ev.signo, ev.code, ev.addr, ev.nr, g->rip, g->r12, sum);
 		}
 		OPS->set_result(r->c, i);
 		sum += (uint64_t)i;
@@ -332,7 +259,10 @@ static void race(struct context *c)
 
 	for (int i = 0; i < 4; i++) {
 		r[i] = (struct runner){.rounds = 300};
-		{ int e = OPS->context_thread(c, &r[i].c); cr_assert_eq(e, 0, "e %d", e); }
+		{
+			int e = OPS->context_thread(c, &r[i].c);
+			cr_assert_eq(e, 0, "e %d", e);
+		}
 		pthread_create(&thread[i], NULL, runner_main, &r[i]);
 	}
 	for (int i = 0; i < 4; i++) {
@@ -380,12 +310,12 @@ Test(systrap_patches, text_that_goes_takes_its_patches_along)
 	/* dropped: the file's bytes are back, and patched again when met */
 	cr_assert_eq(OPS->advise(c, CODE, PAGE_SIZE, LINUX_MADV_DONTNEED), 0);
 	cr_assert_eq(OPS->copy_in(c->as, c, text, CODE, 8), 8);
-	cr_assert_eq(memcmp(text, patch_guest_before, 8), 0);
+	cr_assert_eq(memcmp(text, text_guest_before, 8), 0);
 	for (int i = 0; i < 20; i++)
 		one_call(c, &ev);
 	/* moved: put right first */
 	cr_assert_eq(OPS->remap(c, CODE, PAGE_SIZE, 0x10000000, PAGE_SIZE, LINUX_MREMAP_MAYMOVE), 0);
 	cr_assert_eq(OPS->copy_in(c->as, c, text, 0x10000000, 8), 8);
-	cr_assert_eq(memcmp(text, patch_guest_before, 8), 0);
+	cr_assert_eq(memcmp(text, text_guest_before, 8), 0);
 	OPS->context_destroy(c);
 }

@@ -1,5 +1,6 @@
-/* proc.c: host processes: their slots, their death. A guest process is a child of the sentry (CLONE_PARENT);
- * one thread of ours waits for the whole process group, marks the dead and wakes who waits for them. */
+/* proc.c: host processes: their slots, their death. A guest process is a child of the sentry
+ * (CLONE_PARENT); one thread of ours waits for the whole process group, marks the dead and wakes who waits
+ * for them. */
 #include "platform/systrap/internal.h"
 
 #include <errno.h>

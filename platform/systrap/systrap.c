@@ -76,16 +76,18 @@ static void systrap_destroy(struct platform *base)
 	struct sys_context *z = p->zygote;
 	uint32_t v;
 
+	__atomic_store_n(&p->closing, 1, __ATOMIC_RELEASE);
+	fork_drop_ready(p);
 	/* The group's death ends the reaper, which is the last to use p. */
 	(void)hc_kill(-p->pgid, SIGKILL);
-	while ((v = __atomic_load_n(&p->closing, __ATOMIC_ACQUIRE)) == 0)
+	while ((v = __atomic_load_n(&p->closing, __ATOMIC_ACQUIRE)) != 2)
 		(void)futex_wait_word(&p->closing, v, 0);
 	systrap_context_destroy(&z->base);
 	kfree(p);
 }
 
-static void emit_all(const struct systrap_stats *s, void (*emit)(void *arg, const char *name, uint64_t value),
-		     void *arg)
+static void emit_all(const struct systrap_stats *s,
+		     void (*emit)(void *arg, const char *name, uint64_t value), void *arg)
 {
 	static const char *const names[] = {
 #define STAT(name) #name,
@@ -113,8 +115,8 @@ void systrap_add_stats(struct systrap_stats *to, struct sys_context *c)
 	to->stub_spins_won += c->slot->spins_won;
 }
 
-static void systrap_stats_op(struct platform *base, void (*emit)(void *arg, const char *name, uint64_t value),
-			     void *arg)
+static void systrap_stats_op(struct platform *base,
+			     void (*emit)(void *arg, const char *name, uint64_t value), void *arg)
 {
 	struct sys_platform *p = sys_platform(base);
 	struct systrap_stats sum;

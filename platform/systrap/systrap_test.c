@@ -26,8 +26,8 @@
 /* ---- guest code: position independent, no stack -------------------------------------------------------
  */
 #define GUEST(name, text)                                                                                  \
-	extern const char systrap_guest_##name[], systrap_guest_##name##_end[];                                            \
-	__asm__(".pushsection .rodata\n.globl systrap_guest_" #name "\nsystrap_guest_" #name ":\n" text                    \
+	extern const char systrap_guest_##name[], systrap_guest_##name##_end[];                            \
+	__asm__(".pushsection .rodata\n.globl systrap_guest_" #name "\nsystrap_guest_" #name ":\n" text    \
 		"\n.globl systrap_guest_" #name "_end\nsystrap_guest_" #name "_end:\n.popsection")
 
 GUEST(calls, "mov $39,%eax; mov $1,%edi; mov $2,%esi; mov $3,%edx; mov $4,%r10d; mov $5,%r8d; mov $6,%r9d\n"
@@ -45,7 +45,8 @@ GUEST(step, "pushfq; orl $0x100,(%rsp); popfq; nop; nop");
 GUEST(count, "1: lock incq (%rdi); mov $2,%eax; syscall; jmp 1b");
 GUEST(spin, "1: lock incq (%rdi); jmp 1b");
 GUEST(jump, "jmp *%rdi");
-GUEST(xmm, "movq %rdi,%xmm5; mov $3,%eax; syscall; movq %xmm5,%rdi; mov $4,%eax; syscall; jmp systrap_guest_xmm");
+GUEST(xmm, "movq %rdi,%xmm5; mov $3,%eax; syscall; movq %xmm5,%rdi; mov $4,%eax; syscall; jmp "
+	   "systrap_guest_xmm");
 GUEST(vsyscall,
       "mov $0xffffffffff600400,%rax; xor %edi,%edi; call *%rax; mov %rax,%rdi; mov $9,%eax; syscall");
 
@@ -212,8 +213,6 @@ Test(systrap, legacy_calls_have_no_number)
 	}
 	OPS->context_destroy(c);
 }
-
-
 
 Test(systrap, guest_process_holds_nothing_of_the_sentry)
 {
@@ -538,7 +537,8 @@ Test(systrap, kick_ends_an_endless_loop_and_is_reported_once)
  * on the list: nothing but an error or the guest's own end may come of it. */
 Test(systrap, stub_text_gives_a_guest_nothing)
 {
-	static const int forbidden[] = {SYS_getppid, SYS_openat, SYS_socket, SYS_kill, SYS_execve, SYS_ptrace};
+	static const int forbidden[] = {SYS_getppid, SYS_openat, SYS_socket,
+					SYS_kill,    SYS_execve, SYS_ptrace};
 	const uint8_t *text = (const uint8_t *)systrap_stub_start;
 	size_t n = (size_t)(systrap_stub_end - systrap_stub_start), found = 0;
 	struct run_event ev;
@@ -823,7 +823,6 @@ static void *killer_main(void *arg)
 	kill((int)(intptr_t)arg, SIGKILL);
 	return NULL;
 }
-
 
 Test(systrap, a_killed_process_with_threads_is_noticed_and_cleared_away)
 {

@@ -1,7 +1,7 @@
-/* travel.c: memory that travels with a call. The stub has copied small inputs into the slot before it handed the
- * call over, and has found out that the output can be written to; we serve the kernel's copies from there, and
- * leave outputs with the answer. Each input is copied once (the kernel's own rule), so a guest that changes the
- * slot meanwhile gains what it gains by changing its memory.
+/* travel.c: memory that travels with a call. The stub has copied small inputs into the slot before it
+ * handed the call over, and has found out that the output can be written to; we serve the kernel's copies
+ * from there, and leave outputs with the answer. Each input is copied once (the kernel's own rule), so a
+ * guest that changes the slot meanwhile gains what it gains by changing its memory.
  *
  * Outputs that are left must look as if they had been written: whatever else touches the guest's memory or
  * mappings for this context flushes them first. */
@@ -67,7 +67,8 @@ ssize_t copies_in(struct sys_context *c, void *dst, uaddr_t src, size_t size)
 	return -1;
 }
 
-/* Room for size bytes, an offset in the slot, or 0. All of a call's outputs lie in the small page, or behind. */
+/* Room for size bytes, an offset in the slot, or 0. All of a call's outputs lie in the small page, or
+ * behind. */
 static uint32_t out_room(struct call_copies *k, size_t size)
 {
 	uint32_t small = SMALL_END - SMALL_OUT, off;

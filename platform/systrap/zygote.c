@@ -1,7 +1,7 @@
 /* zygote.c: the process that all guest processes descend from. It is forked once from the sentry, shares
- * nothing with it but the slots of its own, gives up every descriptor but its socket, builds the stub region,
- * lets everything else be unmapped by the stub, and is a stub waiting for commands from then on. It never
- * runs guest code.
+ * nothing with it but the slots of its own, gives up every descriptor but its socket, builds the stub
+ * region, lets everything else be unmapped by the stub, and is a stub waiting for commands from then on. It
+ * never runs guest code.
  *
  * The child's side runs on a private copy of the sentry's memory: no locks, no arena writes. */
 #include "platform/systrap/internal.h"
@@ -37,8 +37,8 @@ extern const char systrap_stub_start[], systrap_stub_end[];
 struct zygote_setup {
 	struct sys_platform *platform;
 	int sock, memfd;
-	uint64_t slot;	  /* address in the child */
-	uint64_t vdso_to; /* where its vDSO (with data) is to be */
+	uint64_t slot;		/* address in the child */
+	uint64_t vdso_to;	/* where its vDSO (with data) is to be */
 	uint64_t clock_gettime; /* offset in the vDSO, or 0 */
 	struct sock_filter prog[FILTER_MAX];
 	unsigned prog_len;
@@ -56,8 +56,8 @@ static void must_at(uint64_t got, uint64_t want, int step)
 }
 
 /* The host puts its vDSO where chance will have it, in the hole too, and where it is in the sentry is no
- * business of guests: it moves to `to`, mapping by mapping (they can't be split, so a size that fits is one).
- * Some hosts seal it; then it stays. */
+ * business of guests: it moves to `to`, mapping by mapping (they can't be split, so a size that fits is
+ * one). Some hosts seal it; then it stays. */
 static bool move_vdso(uint64_t from, uint64_t end, uint64_t to)
 {
 	uint64_t n;
@@ -92,8 +92,8 @@ static void build_region(const struct zygote_setup *z)
 
 	if (hc_munmap(CLEAR_END, STUB_TEXT_ADDR - CLEAR_END) < 0)
 		die(14);
-	must_at(hc_mmap(STUB_TEXT_ADDR, STUB_TEXT_SIZE, PROT_READ | PROT_WRITE, flags, -1, 0), STUB_TEXT_ADDR,
-		1);
+	must_at(hc_mmap(STUB_TEXT_ADDR, STUB_TEXT_SIZE, PROT_READ | PROT_WRITE, flags, -1, 0),
+		STUB_TEXT_ADDR, 1);
 	memcpy((void *)STUB_TEXT_ADDR, systrap_stub_start, n);
 	if (hc_mprotect(STUB_TEXT_ADDR, STUB_TEXT_SIZE, PROT_READ | PROT_EXEC) < 0)
 		die(2);
@@ -105,8 +105,10 @@ static void build_region(const struct zygote_setup *z)
 /* The gaps between what stays: the stub region and the vDSO with its data. */
 static void find_gaps(struct stub_config *config, uint64_t vdso, uint64_t vdso_end)
 {
-	/* The filter is coarse: the stub can't reach the last 4 GiB before its own region. Nothing is there. */
-	uint64_t keep[3][2] = {{CLEAR_END, STUB_REGION_END}, {vdso, vdso_end}, {GUEST_VA_END, GUEST_VA_END}};
+	/* The filter is coarse: the stub can't reach the last 4 GiB before its own region. Nothing is
+	 * there. */
+	uint64_t keep[3][2] = {
+		{CLEAR_END, STUB_REGION_END}, {vdso, vdso_end}, {GUEST_VA_END, GUEST_VA_END}};
 	uint64_t at = 0;
 
 	if (vdso && vdso < STUB_TEXT_ADDR) {

@@ -1,5 +1,5 @@
-/* decode.c: lengths of the few instruction forms that may be moved to a trampoline: those that mean the same
- * wherever they stand (no rip-relative operand, no branch but ret). Everything else is length 0. */
+/* decode.c: lengths of the few instruction forms that may be moved to a trampoline: those that mean the
+ * same wherever they stand (no rip-relative operand, no branch but ret). Everything else is length 0. */
 #include "platform/patch/x86_64/decode.h"
 
 /* Bytes of ModRM, SIB and displacement, or 0. */
@@ -31,13 +31,34 @@ static size_t modrm_size(const uint8_t *p, size_t avail)
 static int modrm_imm(uint8_t op)
 {
 	switch (op) {
-	case 0x01: case 0x03: case 0x09: case 0x0b: case 0x21: case 0x23: case 0x29: case 0x2b:
-	case 0x31: case 0x33: case 0x39: case 0x3b: case 0x63: case 0x84: case 0x85: case 0x88:
-	case 0x89: case 0x8a: case 0x8b: case 0x8d:
+	case 0x01:
+	case 0x03:
+	case 0x09:
+	case 0x0b:
+	case 0x21:
+	case 0x23:
+	case 0x29:
+	case 0x2b:
+	case 0x31:
+	case 0x33:
+	case 0x39:
+	case 0x3b:
+	case 0x63:
+	case 0x84:
+	case 0x85:
+	case 0x88:
+	case 0x89:
+	case 0x8a:
+	case 0x8b:
+	case 0x8d:
 		return 0;
-	case 0x80: case 0x83: case 0xc6: case 0xc1:
+	case 0x80:
+	case 0x83:
+	case 0xc6:
+	case 0xc1:
 		return 1;
-	case 0x81: case 0xc7:
+	case 0x81:
+	case 0xc7:
 		return 4;
 	default:
 		return -1;

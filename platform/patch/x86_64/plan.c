@@ -1,15 +1,15 @@
-/* plan.c: how a `syscall` (2 bytes) becomes a 5-byte jump. A jump to an address within 2 GiB has 5 bytes, so
- * a neighbour must give room:
+/* plan.c: how a `syscall` (2 bytes) becomes a 5-byte jump. A jump to an address within 2 GiB has 5 bytes,
+ * so a neighbour must give room:
  *
  * before: one instruction of 5 bytes or more that ends at the call, as in `mov $nr,%eax; syscall`. The jump
  * replaces it whole, the call stays: whoever branches to the call, or is sent back to it to make it again,
- * finds it there. The trampoline executes the instruction and enters the stub, which returns behind the call.
- * No thread can stand inside what is replaced.
+ * finds it there. The trampoline executes the instruction and enters the stub, which returns behind the
+ * call. No thread can stand inside what is replaced.
  *
- * after: the call and the instructions behind it, as in `syscall; cmp $-4095,%rax`. Threads that wait in the
- * call come back to the middle of the jump: the trampoline is placed so that the byte they find there is an
- * invalid opcode; the fault is repaired by sending them on in the trampoline, where the moved instructions
- * are. The same holds for branches to that place.
+ * after: the call and the instructions behind it, as in `syscall; cmp $-4095,%rax`. Threads that wait in
+ * the call come back to the middle of the jump: the trampoline is placed so that the byte they find there
+ * is an invalid opcode; the fault is repaired by sending them on in the trampoline, where the moved
+ * instructions are. The same holds for branches to that place.
  *
  * Bytes in front of the call can be the tail of a longer instruction; what they would have done must agree
  * with the registers at the call. */
@@ -27,8 +27,9 @@
 
 static uint64_t reg_value(const struct guest_regs *r, unsigned n)
 {
-	const uint64_t *const map[] = {&r->rax, &r->rcx, &r->rdx, &r->rbx, &r->rsp, &r->rbp, &r->rsi, &r->rdi,
-				       &r->r8,	&r->r9,	 &r->r10, &r->r11, &r->r12, &r->r13, &r->r14, &r->r15};
+	const uint64_t *const map[] = {&r->rax, &r->rcx, &r->rdx, &r->rbx, &r->rsp, &r->rbp,
+				       &r->rsi, &r->rdi, &r->r8,  &r->r9,  &r->r10, &r->r11,
+				       &r->r12, &r->r13, &r->r14, &r->r15};
 
 	return *map[n & 15];
 }
@@ -68,8 +69,8 @@ static size_t match_lea(const uint8_t *end, const struct guest_regs *r)
 	return reg_value(r, n) == r->rsp + (uint64_t)(int64_t)(int8_t)end[-1] ? 5 : 0;
 }
 
-/* mov %r11,8(%rsp) in front of musl's cancellable call, and the loads of stack arguments that end wrappers: the
- * exact bytes are evidence enough, no other instruction that compilers make ends so. */
+/* mov %r11,8(%rsp) in front of musl's cancellable call, and the loads of stack arguments that end wrappers:
+ * the exact bytes are evidence enough, no other instruction that compilers make ends so. */
 static size_t match_stack_move(const uint8_t *end)
 {
 	static const uint8_t store_r11[] = {0x4c, 0x89, 0x5c, 0x24, 0x08};
@@ -117,7 +118,8 @@ static int plan_after(const uint8_t *window, struct patch_plan *out)
 
 		if (!len || n + len > sizeof(out->moved))
 			return -EINVAL;
-		/* each place inside the jump that a thread can return to must be made to fault; we do it for one */
+		/* each place inside the jump that a thread can return to must be made to fault; we do it
+		 * for one */
 		if (n)
 			return -EINVAL;
 		out->bounds |= 1u << n;
@@ -182,7 +184,8 @@ static size_t put_enter(uint8_t *out, uaddr_t at, uaddr_t back, uaddr_t entry_sl
 	return ENTER_SIZE;
 }
 
-size_t patch_build(const struct patch_plan *p, uaddr_t site, uaddr_t tramp, uaddr_t entry_slot, uint8_t *out)
+size_t patch_build(const struct patch_plan *p, uaddr_t site, uaddr_t tramp, uaddr_t entry_slot,
+		   uint8_t *out)
 {
 	size_t n = 0;
 

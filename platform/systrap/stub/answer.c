@@ -1,5 +1,5 @@
-/* answer.c: calls that the stub answers itself, with its own (that is the guest's) rights: what they depend on is
- * the guest's own business, or the host's clock. Constant answers (ids) are in entry.S. */
+/* answer.c: calls that the stub answers itself, with its own (that is the guest's) rights: what they depend
+ * on is the guest's own business, or the host's clock. Constant answers (ids) are in entry.S. */
 #include "platform/systrap/stub/stub.h"
 
 #define CONF ((const struct stub_config *)STUB_CONF_ADDR)
@@ -16,7 +16,8 @@ struct time_pair {
 	int64_t sec, frac;
 };
 
-/* Clocks that the vDSO reads without a call: REALTIME, MONOTONIC, MONOTONIC_RAW, the coarse ones, BOOTTIME, TAI */
+/* Clocks that the vDSO reads without a call: REALTIME, MONOTONIC, MONOTONIC_RAW, the coarse ones, BOOTTIME,
+ * TAI */
 #define VDSO_CLOCKS (1u << 0 | 1u << 1 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 11)
 
 static int read_clock(struct stub_slot *s, uint64_t clock, struct time_pair *t)

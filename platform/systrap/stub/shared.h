@@ -1,5 +1,5 @@
-/* shared.h: the memory that the stub and the sentry share, and the words they say to each other. Included by
- * the stub (freestanding C and assembler) and by the sentry.
+/* shared.h: the memory that the stub and the sentry share, and the words they say to each other. Included
+ * by the stub (freestanding C and assembler) and by the sentry.
  *
  * A guest can write all of it at any time and can also play the stub: nothing in here is trusted by the
  * sentry, which reads each field once, checks it, and never follows a pointer out of a slot. */
@@ -13,93 +13,93 @@
 #define STUB_REGION_END 0x7ec100000000
 
 /* One slot per guest thread, in a memfd of its process. */
-#define SLOT_SIZE	0x20000
-#define SLOT_COUNT	4096
-#define SLOTS_SIZE	0x20000000 /* SLOT_SIZE * SLOT_COUNT */
-#define SLOT_STACK_TOP	0x1000	/* the stub's own stack grows down from here to the end of the header */
-#define SLOT_SMALL	0x1000	/* small copies: inputs, a second input, outputs */
-#define SMALL_IN2	0x600	/* offsets in it */
-#define SMALL_OUT	0x800
-#define SMALL_END	0x1000
-#define SLOT_FP		0x2000	/* xsave area, 64-byte aligned */
-#define SLOT_FP_SIZE	0x4000
-#define SLOT_ALT	0x6000	/* signal stack */
-#define SLOT_ALT_SIZE	0xa000
-#define SLOT_DATA	0x10000 /* copies */
-#define SLOT_DATA_SIZE	0x10000
-#define DATA_OUT	0x8000 /* larger outputs, in it */
-#define SLOT_SCRATCH	0x18000 /* the same place, for commands: nothing may be left in it then */
-#define SCRATCH_SIZE	0x8000
-#define IN_MAX		0x8000 /* inputs that travel with the call */
-#define OUT_PROBE_MAX	0x4000 /* outputs that may travel back */
-#define OUT_RECORDS	4
+#define SLOT_SIZE      0x20000
+#define SLOT_COUNT     4096
+#define SLOTS_SIZE     0x20000000 /* SLOT_SIZE * SLOT_COUNT */
+#define SLOT_STACK_TOP 0x1000	  /* the stub's own stack grows down from here to the end of the header */
+#define SLOT_SMALL     0x1000	  /* small copies: inputs, a second input, outputs */
+#define SMALL_IN2      0x600	  /* offsets in it */
+#define SMALL_OUT      0x800
+#define SMALL_END      0x1000
+#define SLOT_FP	       0x2000 /* xsave area, 64-byte aligned */
+#define SLOT_FP_SIZE   0x4000
+#define SLOT_ALT       0x6000 /* signal stack */
+#define SLOT_ALT_SIZE  0xa000
+#define SLOT_DATA      0x10000 /* copies */
+#define SLOT_DATA_SIZE 0x10000
+#define DATA_OUT       0x8000  /* larger outputs, in it */
+#define SLOT_SCRATCH   0x18000 /* the same place, for commands: nothing may be left in it then */
+#define SCRATCH_SIZE   0x8000
+#define IN_MAX	       0x8000 /* inputs that travel with the call */
+#define OUT_PROBE_MAX  0x4000 /* outputs that may travel back */
+#define OUT_RECORDS    4
 
 /* slot.turn: who may use the slot, and whether the other one sleeps on the word. */
-#define TURN_SENTRY	1 /* else the stub's */
-#define TURN_SLEEPS	2 /* the one who waits is (about to be) in futex_wait */
-#define SPIN_CLASSES	64
+#define TURN_SENTRY	 1 /* else the stub's */
+#define TURN_SLEEPS	 2 /* the one who waits is (about to be) in futex_wait */
+#define SPIN_CLASSES	 64
 #define SPIN_PENALTY_MAX 127
-#define HOPELESS	32
+#define HOPELESS	 32
 
-#define TURN_DEAD	4 /* set by the sentry's reaper: the process is gone */
+#define TURN_DEAD 4 /* set by the sentry's reaper: the process is gone */
 
 /* slot.kind, from the stub */
-#define MSG_SYSCALL	1 /* from a patched site: registers are in regs; nr, arg */
-#define MSG_TRAP	2 /* by SIGSYS: registers are in the frame; nr, arg */
-#define MSG_FAULT	3 /* frame; arg: signo, code, address, trapno, error code */
-#define MSG_KICKED	4 /* frame, or regs when frame is 0 */
-#define MSG_DONE	5 /* result of a command in arg[0] */
+#define MSG_SYSCALL 1 /* from a patched site: registers are in regs; nr, arg */
+#define MSG_TRAP    2 /* by SIGSYS: registers are in the frame; nr, arg */
+#define MSG_FAULT   3 /* frame; arg: signo, code, address, trapno, error code */
+#define MSG_KICKED  4 /* frame, or regs when frame is 0 */
+#define MSG_DONE    5 /* result of a command in arg[0] */
 
 /* slot.kind, from the sentry */
-#define CMD_RESUME	16 /* go on, result in arg[0] */
-#define CMD_CONTINUE	17 /* go on with the registers as they stand in regs or the frame */
-#define CMD_CALL	18 /* host system call nr(arg...) */
-#define CMD_MAP_FD	19 /* a descriptor lies in the socket: mmap(arg[0..3], it, arg[4]), close it */
-#define CMD_FORK	20 /* two descriptors lie in the socket: the child's slots and socket */
-#define CMD_THREAD	21 /* a thread on slot arg[0] (address), flags arg[1] */
-#define CMD_EXIT	22 /* end this thread */
-#define CMD_FP_SAVE	23 /* xsave to the slot's area */
-#define CMD_FP_LOAD	24 /* xrstor from it */
-#define CMD_COPY_IN	25 /* arg[0] guest address, arg[1] size (to SLOT_DATA): bytes copied */
-#define CMD_COPY_OUT	26
-#define CMD_CMPXCHG	27 /* arg[0] address, [1] expected, [2] desired: arg[0] 0 or -EFAULT, arg[1] found */
-#define CMD_PATCH	29 /* as struct stub_patch says */
-#define CMD_CLEAR	28 /* unmap everything but the stub's and the vDSO's */
+#define CMD_RESUME   16 /* go on, result in arg[0] */
+#define CMD_CONTINUE 17 /* go on with the registers as they stand in regs or the frame */
+#define CMD_CALL     18 /* host system call nr(arg...) */
+#define CMD_MAP_FD   19 /* a descriptor lies in the socket: mmap(arg[0..3], it, arg[4]), close it */
+#define CMD_FORK     20 /* two descriptors lie in the socket: the child's slots and socket */
+#define CMD_THREAD   21 /* a thread on slot arg[0] (address), flags arg[1] */
+#define CMD_EXIT     22 /* end this thread */
+#define CMD_FP_SAVE  23 /* xsave to the slot's area */
+#define CMD_FP_LOAD  24 /* xrstor from it */
+#define CMD_COPY_IN  25 /* arg[0] guest address, arg[1] size (to SLOT_DATA): bytes copied */
+#define CMD_COPY_OUT 26
+#define CMD_CMPXCHG  27 /* arg[0] address, [1] expected, [2] desired: arg[0] 0 or -EFAULT, arg[1] found */
+#define CMD_PATCH    29 /* as struct stub_patch says */
+#define CMD_CLEAR    28 /* unmap everything but the stub's and the vDSO's */
 
 /* Offsets for assembler; checked by static asserts in the sentry. */
-#define SLOT_SELF	0x40
-#define SLOT_STACK	0x48
-#define SLOT_FRAME	0x50
-#define SLOT_KICK	0x58
-#define SLOT_BUSY	0x5c
-#define SLOT_FAR	0x70
-#define SLOT_REGS	0x80
-#define SLOT_TIER0	0x260 /* count */
-#define SLOT_QUICK	0x280 /* uint32_t[QUICK_CALLS]: constant answers + 1 by number, 0: ask */
-#define QUICK_CALLS	336
-#define R_R15		(SLOT_REGS + 0)
-#define R_R14		(SLOT_REGS + 8)
-#define R_R13		(SLOT_REGS + 16)
-#define R_R12		(SLOT_REGS + 24)
-#define R_RBP		(SLOT_REGS + 32)
-#define R_RBX		(SLOT_REGS + 40)
-#define R_R11		(SLOT_REGS + 48)
-#define R_R10		(SLOT_REGS + 56)
-#define R_R9		(SLOT_REGS + 64)
-#define R_R8		(SLOT_REGS + 72)
-#define R_RAX		(SLOT_REGS + 80)
-#define R_RCX		(SLOT_REGS + 88)
-#define R_RDX		(SLOT_REGS + 96)
-#define R_RSI		(SLOT_REGS + 104)
-#define R_RDI		(SLOT_REGS + 112)
-#define R_ORIG		(SLOT_REGS + 120)
-#define R_RIP		(SLOT_REGS + 128)
-#define R_EFLAGS	(SLOT_REGS + 136)
-#define R_RSP		(SLOT_REGS + 144)
+#define SLOT_SELF   0x40
+#define SLOT_STACK  0x48
+#define SLOT_FRAME  0x50
+#define SLOT_KICK   0x58
+#define SLOT_BUSY   0x5c
+#define SLOT_FAR    0x70
+#define SLOT_REGS   0x80
+#define SLOT_TIER0  0x260 /* count */
+#define SLOT_QUICK  0x280 /* uint32_t[QUICK_CALLS]: constant answers + 1 by number, 0: ask */
+#define QUICK_CALLS 336
+#define R_R15	    (SLOT_REGS + 0)
+#define R_R14	    (SLOT_REGS + 8)
+#define R_R13	    (SLOT_REGS + 16)
+#define R_R12	    (SLOT_REGS + 24)
+#define R_RBP	    (SLOT_REGS + 32)
+#define R_RBX	    (SLOT_REGS + 40)
+#define R_R11	    (SLOT_REGS + 48)
+#define R_R10	    (SLOT_REGS + 56)
+#define R_R9	    (SLOT_REGS + 64)
+#define R_R8	    (SLOT_REGS + 72)
+#define R_RAX	    (SLOT_REGS + 80)
+#define R_RCX	    (SLOT_REGS + 88)
+#define R_RDX	    (SLOT_REGS + 96)
+#define R_RSI	    (SLOT_REGS + 104)
+#define R_RDI	    (SLOT_REGS + 112)
+#define R_ORIG	    (SLOT_REGS + 120)
+#define R_RIP	    (SLOT_REGS + 128)
+#define R_EFLAGS    (SLOT_REGS + 136)
+#define R_RSP	    (SLOT_REGS + 144)
 
 /* Descriptors of a guest process. */
-#define STUB_SOCK	0
-#define STUB_FD_MAX	8
+#define STUB_SOCK   0
+#define STUB_FD_MAX 8
 
 /* CLONE_VM | FS | FILES | SIGHAND | THREAD | SYSVSEM | SETTLS | CHILD_CLEARTID: the only thread form */
 #define STUB_THREAD_FLAGS 0x2d0f00
@@ -128,17 +128,17 @@ struct stub_slot {
 	uint32_t busy;	/* inside the vDSO on the stub's behalf */
 	uint64_t spin;	/* how often to look before sleeping; 0: no processor to spare */
 	uint32_t stub_cpu, sentry_cpu; /* where each was when it last woke: no use to spin for one's own */
-	uint32_t far; /* %gs is the guest's: leave by iret */
+	uint32_t far;		       /* %gs is the guest's: leave by iret */
 	uint32_t pad0[3];
 	struct stub_regs regs; /* at 0x80: 152 bytes */
 	uint64_t pad1;
-	uint32_t tid; /* at 0x120: cleared by the host when the thread is gone */
+	uint32_t tid;	     /* at 0x120: cleared by the host when the thread is gone */
 	uint32_t restore_fp; /* a new thread loads the area at SLOT_FP first */
 	struct {
 		uint64_t sp;
 		int32_t flags, pad;
 		uint64_t size;
-	} altstack; /* argument of sigaltstack */
+	} altstack;	  /* argument of sigaltstack */
 	uint64_t fs_base; /* a new thread's */
 	/* the stub's memory of which calls are worth spinning for, by number */
 	uint8_t penalty[SPIN_CLASSES], skip[SPIN_CLASSES];
@@ -146,8 +146,9 @@ struct stub_slot {
 	uint64_t spins_won, sleeps;
 	uint32_t fast; /* FAST_*: what else the stub may answer */
 	uint32_t pad2;
-	uint32_t hopeless[HOPELESS]; /* places that calls come from by signal for good, see HOPELESS_INDEX */
-	uint64_t tier0; /* at SLOT_TIER0: answers given without the sentry */
+	uint32_t
+		hopeless[HOPELESS]; /* places that calls come from by signal for good, see HOPELESS_INDEX */
+	uint64_t tier0;		    /* at SLOT_TIER0: answers given without the sentry */
 	uint64_t pad4[3];
 	uint32_t quick[QUICK_CALLS];
 	/* outputs, left by the sentry */
@@ -159,8 +160,8 @@ struct stub_slot {
 };
 
 #define HOPELESS_INDEX(ip) (((ip) >> 2 ^ (ip) >> 8) % HOPELESS)
-#define FAST_TIME 1u /* clock_gettime and its like through the host's vDSO */
-#define FAST_SELF 2u /* sched_yield, getcpu */
+#define FAST_TIME	   1u /* clock_gettime and its like through the host's vDSO */
+#define FAST_SELF	   2u /* sched_yield, getcpu */
 
 /* Read-only for the guest, sealed. */
 struct stub_config {
@@ -168,8 +169,8 @@ struct stub_config {
 	uint64_t gap_count;
 	struct {
 		uint64_t start, end;
-	} gap[4]; /* what CMD_CLEAR unmaps */
-	uint64_t fp_mask; /* XSAVE components */
+	} gap[4];		     /* what CMD_CLEAR unmaps */
+	uint64_t fp_mask;	     /* XSAVE components */
 	uint64_t vdso_clock_gettime; /* its address, or 0 */
 };
 
@@ -179,8 +180,8 @@ struct stub_header {
 	uint64_t text_end;
 	uint64_t on_signal; /* signal handler */
 	uint64_t restorer;
-	uint64_t start;	    /* first entry of the zygote: rdi slot */
-	uint64_t syscall;   /* where trampolines jump: rcx is the address after the call */
+	uint64_t start;	  /* first entry of the zygote: rdi slot */
+	uint64_t syscall; /* where trampolines jump: rcx is the address after the call */
 };
 
 /* struct ucontext as the kernel writes it */
@@ -193,10 +194,10 @@ struct stub_frame {
 
 /* CMD_PATCH's order, at SLOT_DATA */
 struct stub_patch {
-	uint64_t text, text_size, text_prot; /* pages */
-	uint64_t start;			     /* of the jump */
+	uint64_t text, text_size, text_prot;	    /* pages */
+	uint64_t start;				    /* of the jump */
 	uint64_t pool, pool_size, tramp, code_size; /* code_size 0: the trampoline stands already */
-	uint32_t alone;			     /* no other thread runs */
+	uint32_t alone;				    /* no other thread runs */
 	uint8_t jump[5];
 	uint8_t code[64];
 };
@@ -207,6 +208,6 @@ struct stub_siginfo {
 	uint32_t call, arch; /* SIGSYS */
 };
 
-#define STUB_MAGIC 0x62757473786273UL
+#define STUB_MAGIC    0x62757473786273UL
 #define STUB_SIG_KICK 10 /* SIGUSR1 */
 #endif

@@ -6,16 +6,16 @@
 #include "platform/systrap/stub/shared.h"
 #include "platform/systrap/stub/stub.h"
 
-#define SYS_close	    3
-#define SYS_mmap	    9
-#define SYS_munmap	    11
-#define SYS_mprotect	    10
-#define SYS_sigprocmask	    14
-#define SYS_recvmsg	    47
-#define SYS_exit	    60
-#define SYS_sigaltstack	    131
-#define SYS_futex	    202
-#define SYS_exit_group	    231
+#define SYS_close	3
+#define SYS_mmap	9
+#define SYS_munmap	11
+#define SYS_mprotect	10
+#define SYS_sigprocmask 14
+#define SYS_recvmsg	47
+#define SYS_exit	60
+#define SYS_sigaltstack 131
+#define SYS_futex	202
+#define SYS_exit_group	231
 
 #define CONF ((const struct stub_config *)STUB_CONF_ADDR)
 
@@ -79,7 +79,8 @@ static int spin(struct stub_slot *s, unsigned class)
 			return 0;
 		__builtin_ia32_pause();
 	}
-	s->penalty[class] = s->penalty[class] < SPIN_PENALTY_MAX ? s->penalty[class] * 2 + 1 : SPIN_PENALTY_MAX;
+	s->penalty[class] =
+		s->penalty[class] < SPIN_PENALTY_MAX ? s->penalty[class] * 2 + 1 : SPIN_PENALTY_MAX;
 	s->skip[class] = s->penalty[class];
 	return 0;
 }
@@ -94,9 +95,8 @@ static void await(struct stub_slot *s, unsigned class)
 		t = __atomic_load_n(&s->turn, __ATOMIC_ACQUIRE);
 		if (!(t & TURN_SENTRY))
 			break;
-		if (!(t & TURN_SLEEPS) &&
-		    !__atomic_compare_exchange_n(&s->turn, &t, t | TURN_SLEEPS, 0, __ATOMIC_SEQ_CST,
-						 __ATOMIC_ACQUIRE))
+		if (!(t & TURN_SLEEPS) && !__atomic_compare_exchange_n(&s->turn, &t, t | TURN_SLEEPS, 0,
+								       __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
 			continue;
 		s->sleeps++;
 		stub_sys(SYS_futex, (long)&s->turn, FUTEX_WAIT, t | TURN_SLEEPS, 0);
@@ -198,7 +198,8 @@ static void store_jump(uint8_t *at, const uint8_t *jump)
 		at[i] = jump[i];
 }
 
-/* The jump in one store, when it lies in one aligned word: other threads see the old or the new instruction. */
+/* The jump in one store, when it lies in one aligned word: other threads see the old or the new
+ * instruction. */
 static void store_word(uint64_t start, const uint8_t *jump)
 {
 	uint64_t *word = (uint64_t *)(start & ~7UL), v = *word;
@@ -211,7 +212,8 @@ static void store_word(uint64_t start, const uint8_t *jump)
 	__atomic_store_n(word, v, __ATOMIC_SEQ_CST);
 }
 
-/* Taking a right away and giving it back interrupts all processors that run this process: they fetch anew. */
+/* Taking a right away and giving it back interrupts all processors that run this process: they fetch anew.
+ */
 static void sync_cores(const struct stub_patch *o)
 {
 	stub_sys(SYS_mprotect, (long)o->text, (long)o->text_size, PROT_R | PROT_X, 0);
@@ -287,7 +289,8 @@ static void command(struct stub_slot *s, uint32_t kind)
 		break;
 	case CMD_CMPXCHG:
 		found = (uint32_t)s->arg[1];
-		s->arg[0] = (uint64_t)(long)stub_cmpxchg((uint32_t *)s->arg[0], &found, (uint32_t)s->arg[2]);
+		s->arg[0] =
+			(uint64_t)(long)stub_cmpxchg((uint32_t *)s->arg[0], &found, (uint32_t)s->arg[2]);
 		s->arg[1] = found;
 		break;
 	case CMD_PATCH:
@@ -413,8 +416,8 @@ static void in_stub(struct stub_slot *s, int sig, struct stub_frame *f)
 		return;
 	}
 	if (sig == SIGTRAP) {
-		/* The guest steps through its code. On the way in, no more: the flags are saved. On the way out
-		 * they were just loaded; the step that counts begins after the last jump. */
+		/* The guest steps through its code. On the way in, no more: the flags are saved. On the way
+		 * out they were just loaded; the step that counts begins after the last jump. */
 		if (ip == (uint64_t)stub_leave_jump)
 			f->rip = s->regs.rip;
 		else if (ip < (uint64_t)stub_leave || ip > (uint64_t)stub_leave_far_end)
@@ -445,7 +448,8 @@ void stub_on_signal(int sig, struct stub_siginfo *info, struct stub_frame *f)
 	struct stub_slot *s =
 		(struct stub_slot *)((uint64_t)__builtin_frame_address(0) & ~(uint64_t)(SLOT_SIZE - 1));
 
-	if (sig == STUB_SIG_KICK && f->rip >= (uint64_t)stub_syscall_entry && f->rip < (uint64_t)stub_quick_end) {
+	if (sig == STUB_SIG_KICK && f->rip >= (uint64_t)stub_syscall_entry &&
+	    f->rip < (uint64_t)stub_quick_end) {
 		undo_quick(s, f);
 	} else if (f->rip - STUB_TEXT_ADDR < STUB_TEXT_SIZE || s->busy) {
 		in_stub(s, sig, f);

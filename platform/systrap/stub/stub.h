@@ -15,9 +15,9 @@
 #define SIGSEGV 11
 #define SIGSYS	31
 
-#define EFLAGS_TF    0x100
-#define EFLAGS_AC    0x40000
-#define ARCH_X86_64  0xc000003eu
+#define EFLAGS_TF   0x100
+#define EFLAGS_AC   0x40000
+#define ARCH_X86_64 0xc000003eu
 
 #define PROT_R 1
 #define PROT_W 2
@@ -42,7 +42,8 @@ int stub_deliver(struct stub_slot *s);
 int stub_answer(struct stub_slot *s, int64_t nr, uint64_t a0, uint64_t a1, int64_t *result);
 
 /* entry.S */
-extern const char stub_syscall_entry[], stub_quick_flags[], stub_quick_number[], stub_quick_end[], stub_leave[], stub_leave_jump[], stub_leave_far_end[], stub_copy_insn[], stub_copy_fixup[],
+extern const char stub_syscall_entry[], stub_quick_flags[], stub_quick_number[], stub_quick_end[],
+	stub_leave[], stub_leave_jump[], stub_leave_far_end[], stub_copy_insn[], stub_copy_fixup[],
 	stub_touch_insn[], stub_cmpxchg_insn[], stub_cmpxchg_fixup[];
 uint64_t stub_copy(void *dst, const void *src, uint64_t n);
 int stub_touch(void *p);
