@@ -87,19 +87,19 @@ int host_readdir(const struct session *ss, const struct node *dir, uint64_t cook
 }
 
 /* As a node would be opened, without keeping one. */
-static int open_child(const struct server *s, const struct node *dir, const char *name, struct node *child,
-		      struct gofer_attr *a)
+static int open_child(const struct server *s, const struct node *dir, const char *path, uint64_t above,
+		      struct node *child, struct gofer_attr *a)
 {
 	int ret;
 
 	*child = (struct node){.root_flags = dir->root_flags};
-	child->fd = hc_openat2(dir->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0,
+	child->fd = hc_openat2(dir->fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0,
 			       RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS);
 	if (child->fd < 0)
 		return child->fd;
 	ret = host_stat_fd(s, child->fd, a);
 	child->mode = a->mode;
-	if (ret == 0 && a->dev != dir->dev && host_is_pseudo(child->fd))
+	if (ret == 0 && a->dev != above && host_is_pseudo(child->fd))
 		ret = -ENOENT;
 	if (ret == 0)
 		ret = host_check_dir(child, true);
@@ -108,8 +108,8 @@ static int open_child(const struct server *s, const struct node *dir, const char
 	return ret;
 }
 
-int host_readdir_child(const struct session *ss, const struct node *dir, const char *name, uint8_t *scratch,
-		       size_t scratch_size, uint8_t *data, uint32_t *used)
+int host_readdir_child(const struct session *ss, const struct node *dir, const char *path, uint64_t above,
+		       uint8_t *scratch, size_t scratch_size, uint8_t *data, uint32_t *used)
 {
 	uint32_t end = *used + (uint32_t)GOFER_SECTION_HEAD;
 	struct gofer_attr a;
@@ -119,7 +119,7 @@ int host_readdir_child(const struct session *ss, const struct node *dir, const c
 
 	if (end > GOFER_DATA_MAX)
 		return -EMSGSIZE;
-	ret = open_child(ss->server, dir, name, &child, &a);
+	ret = open_child(ss->server, dir, path, above, &child, &a);
 	if (ret < 0)
 		return ret;
 	ret = list(ss->server, &child, scratch, scratch_size, data, &end, &cookie);

@@ -93,9 +93,11 @@ int host_link(const struct server *s, const struct node *n, const struct node *d
 int host_setattr(const struct server *s, const struct node *n, const struct gofer_setattr *a);
 int host_readdir(const struct session *ss, const struct node *dir, uint64_t cookie, uint8_t *scratch, size_t scratch_size,
 		 struct gofer_reply *p, uint8_t *data);
-/* The directory `name` in dir as one section behind *used of data. -EMSGSIZE: no room for all of it. */
-int host_readdir_child(const struct session *ss, const struct node *dir, const char *name, uint8_t *scratch,
-		       size_t scratch_size, uint8_t *data, uint32_t *used);
+/* The directory at path (components without symbolic links; those above the last were listed before) below dir
+ * as one section behind *used of data. above: the device of the directory it lies in. -EMSGSIZE: no room for
+ * all of it. */
+int host_readdir_child(const struct session *ss, const struct node *dir, const char *path, uint64_t above,
+		       uint8_t *scratch, size_t scratch_size, uint8_t *data, uint32_t *used);
 int host_statfs(const struct node *n, struct linux_statfs *out);
 ssize_t host_getxattr(const struct server *s, const struct node *n, const char *key, void *buf, size_t size);
 ssize_t host_listxattr(const struct server *s, const struct node *n, char *buf, size_t size);

@@ -38,7 +38,8 @@ enum gofer_op {
 	GOFER_RENAME,	 /* node, name -> node2, name2; node3: the file's id, node4: the victim's, or 0; flags */
 	GOFER_READLINK,	 /* node -> data */
 	GOFER_READDIR,	 /* node, offset: cookie -> data: entries, offset: the next cookie, flags 1: at the end */
-	GOFER_READDIRS,	 /* node, walk: directories in it -> data: sections, size: how many; the first ones that fit */
+	GOFER_READDIRS,	 /* node, walk: directories in it -> data: sections, size: how many; of the first ones that fit,
+			  * then of directories in them */
 	GOFER_STATFS,	 /* node -> statfs */
 	GOFER_GETXATTR,	 /* node, name, size: room -> data */
 	GOFER_SETXATTR,	 /* node, name, data, flags: XATTR_CREATE, REPLACE */

@@ -1,6 +1,6 @@
 /* ahead.c: whoever reads several directories of one directory is walking the tree (find, du, grep -r, git
- * status), and will read the others too: a request for one then brings those of its next neighbours. They
- * wait here, by inode number, until they are asked for. */
+ * status), and will read the others too: a request for one then brings those of its next neighbours and of
+ * what lies in them, as many as a reply holds. They wait here, by inode number, until they are asked for. */
 #include "sentry/fs/gofer/internal.h"
 
 #define WALK_STARTS_AT 3 /* directories of one parent listed */
@@ -38,16 +38,18 @@ void gahead_drop_all(struct gofer_fs *fs)
 	}
 }
 
-static struct glisting *unstore(struct gofer_fs *fs, const struct gnode *g)
+static struct glisting *unstore(struct gofer_fs *fs, struct gnode *g)
 {
 	struct glisting *l;
 
 	mutex_lock(&fs->lock);
 	l = fs->ahead[slot_of(g->host_ino)];
-	if (l && glisting_is_of(l, g->host_dev, g->host_ino))
+	if (l && glisting_is_of(l, g->host_dev, g->host_ino)) {
 		(void)store_locked(fs, g->host_ino, NULL);
-	else
+		g->walked = true;
+	} else {
 		l = NULL;
+	}
 	mutex_unlock(&fs->lock);
 	return l;
 }
@@ -58,7 +60,7 @@ void gahead_drop(struct inode *dir)
 		glisting_put(unstore(gofer_fs_of(dir), gnode_of(dir)));
 }
 
-static struct glisting *take_stored(struct gofer_fs *fs, const struct gnode *g)
+static struct glisting *take_stored(struct gofer_fs *fs, struct gnode *g)
 {
 	struct glisting *l = unstore(fs, g);
 
@@ -83,17 +85,19 @@ static bool choose(struct gofer_fs *fs, struct gnode *g, struct neighbours *n)
 
 	mutex_lock(&fs->lock);
 	pg = h->parent && !h->gone ? h->parent->node : NULL;
-	if (pg && pg->listing && glisting_complete(pg->listing) && ++pg->child_listings >= WALK_STARTS_AT) {
+	if (pg && (++pg->child_listings >= WALK_STARTS_AT || pg->walked))
+		g->walked = true; /* and so in what lies below */
+	if (g->walked && pg->listing && glisting_complete(pg->listing)) {
 		memcpy(n->names[0], h->name, h->name_len);
 		n->names[0][h->name_len] = 0;
 		n->count = 1 + glisting_next_dirs(pg->listing, n->names + 1, GOFER_WALK_MAX - 1);
 	}
-	if (n->count > 1) {
+	if (n->count) {
 		refs_get(&h->parent->refs);
 		n->parent = h->parent;
 	}
 	mutex_unlock(&fs->lock);
-	return n->count > 1;
+	return n->count;
 }
 
 /* One request for all; the reply's bytes in a copy, or NULL. */
@@ -131,7 +135,7 @@ static struct glisting *unpack(struct gofer_fs *fs, const struct gnode *g, const
 		if (n < 0)
 			break;
 		off += (uint32_t)n;
-		l = glisting_from(&s.attr, s.entries, s.size);
+		l = glisting_from(fs, &s.attr, s.entries, s.size);
 		if (!l)
 			break;
 		if (!mine && glisting_is_of(l, g->host_dev, g->host_ino)) {

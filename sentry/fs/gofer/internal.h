@@ -34,6 +34,7 @@ struct gofer_fs {
 	struct mutex lock;	     /* rank GOFER_FS */
 	struct list *hash;	     /* [lock] gnodes by host identity */
 	uint64_t hash_mask, count;   /* [lock] */
+	uint64_t key;		     /* [I] random: of the tables of names */
 	uint64_t devs[GOFER_DEVS];   /* [lock] the host's devices seen; [0] is the root's */
 	uint32_t dev_count;	     /* [lock] */
 	struct list orphans[GOFER_ORPHAN_LISTS]; /* [lock] ghandles */
@@ -94,7 +95,8 @@ struct gnode {
 	/* directories */
 	struct glisting *listing; /* [fs lock] reference; contents [inode lock] */
 	struct list listing_node; /* [fs lock] */
-	uint32_t child_listings; /* [fs lock] of directories in this one that were loaded: is somebody walking the tree? */
+	uint32_t child_listings; /* [fs lock] of directories in this one that were loaded: is somebody walking here? */
+	bool walked;		/* [fs lock] somebody is walking the tree that it lies in */
 	uint32_t misses;	/* [inode lock] lookups that went to the gofer since the listing was loaded */
 };
 
@@ -215,7 +217,7 @@ void gahead_drop(struct inode *dir);
 struct glisting *gahead_get(struct inode *dir);
 void gahead_drop_all(struct gofer_fs *fs);
 /* listing.c: a complete listing of a directory from all its entries. */
-struct glisting *glisting_from(const struct gofer_attr *dir, const void *entries, uint32_t size);
+struct glisting *glisting_from(struct gofer_fs *fs, const struct gofer_attr *dir, const void *entries, uint32_t size);
 bool glisting_is_of(const struct glisting *l, uint64_t dev, uint64_t ino);
 uint64_t glisting_age(const struct glisting *l);
 uint64_t glisting_bytes(const struct glisting *l);

@@ -3,7 +3,6 @@
  * looked up. A listing is replaced, never changed, when its directory changes. */
 #include "platform/base/bytes.h"
 #include "platform/base/hash.h"
-#include "platform/base/random.h"
 #include "sentry/fs/gofer/internal.h"
 
 #define BATCHES_MAX 128 /* some 57,000 entries; a larger directory is read without keeping it */
@@ -15,7 +14,8 @@ struct glisting {
 	uint32_t count;	     /* [inode lock] batches */
 	uint64_t entries;    /* [inode lock] */
 	uint64_t bytes;	     /* [inode lock]; in the account with gofer_fs.lock */
-	struct gbatch *batches[BATCHES_MAX]; /* [inode lock] */
+	struct gbatch **batches; /* [inode lock] room for the next power of two, at most BATCHES_MAX */
+	struct gbatch *first;	 /* [inode lock] most have just one: then batches points here */
 	/* where names are: batch << 16 | offset, plus 1; built when the first name is looked up */
 	uint32_t *index;	/* [inode lock] */
 	uint64_t index_mask, indexed; /* [inode lock] batches that are in the index */
@@ -23,6 +23,9 @@ struct glisting {
 	uint64_t dev, ino;	/* [I] of the directory, when it was listed ahead */
 	uint32_t ahead_batch, ahead_off; /* [fs lock] directories before it were listed ahead */
 };
+
+/* What it takes in memory, roughly. */
+#define LISTING_COST(b) (sizeof(*(b)) + (b)->size + sizeof(struct glisting))
 
 bool glisting_complete(const struct glisting *l)
 {
@@ -45,6 +48,8 @@ void glisting_put(struct glisting *l)
 		return;
 	for (uint32_t i = 0; i < l->count; i++)
 		kfree(l->batches[i]);
+	if (l->batches != &l->first)
+		kfree(l->batches);
 	kfree(l->index);
 	kfree(l);
 }
@@ -93,15 +98,16 @@ struct glisting *glisting_get(struct inode *dir, bool fresh)
 	return NULL;
 }
 
-static struct glisting *alloc_listing(void)
+static struct glisting *alloc_listing(struct gofer_fs *fs)
 {
 	struct glisting *l = kmalloc(sizeof(*l));
 
 	if (!l)
 		return NULL;
 	refs_init(&l->refs);
+	l->batches = &l->first;
 	l->loaded_ns = clock_monotonic_ns();
-	l->key = random_u64();
+	l->key = fs->key;
 	return l;
 }
 
@@ -127,7 +133,7 @@ static struct glisting *new_listing(struct inode *dir)
 	struct glisting *l = gahead_get(dir);
 
 	if (!l)
-		l = alloc_listing();
+		l = alloc_listing(gofer_fs_of(dir));
 	if (l)
 		attach(dir, l);
 	return l;
@@ -209,6 +215,23 @@ int gbatch_fetch(struct inode *dir, uint64_t cookie, struct gbatch **out, bool *
 	return 0;
 }
 
+/* Room for one more. */
+static int make_room(struct glisting *l)
+{
+	struct gbatch **bigger;
+
+	if (!l->count || (l->count & (l->count - 1)))
+		return 0;
+	bigger = kmalloc(2UL * l->count * sizeof(*bigger));
+	if (!bigger)
+		return -ENOMEM;
+	memcpy(bigger, l->batches, l->count * sizeof(*bigger));
+	if (l->batches != &l->first)
+		kfree(l->batches);
+	l->batches = bigger;
+	return 0;
+}
+
 int glisting_load(struct inode *dir, struct glisting *l, uint32_t want)
 {
 	while (!l->complete && l->count < want) {
@@ -218,14 +241,16 @@ int glisting_load(struct inode *dir, struct glisting *l, uint32_t want)
 
 		if (l->count == BATCHES_MAX)
 			return -EFBIG;
-		ret = gbatch_fetch(dir, last ? last->cookie : 0, &b, &at_end);
+		ret = make_room(l);
+		if (ret == 0)
+			ret = gbatch_fetch(dir, last ? last->cookie : 0, &b, &at_end);
 		if (ret < 0)
 			return ret;
 		b->first = l->entries;
 		l->entries += b->count;
 		l->batches[l->count++] = b;
 		__atomic_store_n(&l->complete, at_end, __ATOMIC_RELEASE);
-		account(dir, l, sizeof(*b) + b->size);
+		account(dir, l, LISTING_COST(b));
 	}
 	return 0;
 }
@@ -297,9 +322,9 @@ int glisting_find(struct glisting *l, const char *name, size_t len, struct gofer
 
 /* ---- for ahead.c */
 
-struct glisting *glisting_from(const struct gofer_attr *dir, const void *entries, uint32_t size)
+struct glisting *glisting_from(struct gofer_fs *fs, const struct gofer_attr *dir, const void *entries, uint32_t size)
 {
-	struct glisting *l = alloc_listing();
+	struct glisting *l = alloc_listing(fs);
 	struct gbatch *b = kmalloc(sizeof(*b) + size);
 
 	if (!l || !b)
@@ -310,7 +335,7 @@ struct glisting *glisting_from(const struct gofer_attr *dir, const void *entries
 		goto fail;
 	l->batches[l->count++] = b;
 	l->entries = b->count;
-	l->bytes = sizeof(*b) + size;
+	l->bytes = LISTING_COST(b);
 	l->complete = true;
 	l->dev = dir->dev;
 	l->ino = dir->ino;

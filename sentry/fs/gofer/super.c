@@ -1,4 +1,5 @@
 /* super.c: mounting, attributes, extended attributes; the tables of operations. */
+#include "platform/base/random.h"
 #include "platform/host/hostcall.h"
 #include "sentry/fs/gofer/internal.h"
 
@@ -279,6 +280,7 @@ static struct gofer_fs *new_fs(struct gofer_client *client, const struct gofer_m
 	while (n && prefix[n - 1] == '/')
 		n--;
 	fs->client = client;
+	fs->key = random_u64();
 	fs->shared = m->shared;
 	fs->fd_max = m->max_fds ? m->max_fds : GOFER_FDS;
 	mutex_init(&fs->lock, RANK_GOFER_FS);
