@@ -146,11 +146,7 @@ static int open_existing(const struct path *p, uint32_t flags, const struct cred
 			return ret;
 	}
 	if (!created) {
-		uint32_t may = open_may(flags);
-
-		if (inode_is_special(i)) /* O_TRUNC means nothing there */
-			may = open_may(flags & ~(uint32_t)LINUX_O_TRUNC);
-		ret = may_open(p, may, flags, cred);
+		ret = may_open(p, open_may(flags), flags, cred);
 		if (ret < 0)
 			return ret;
 	}
@@ -238,9 +234,21 @@ static struct dentry *find_existing(const struct walk *w)
 	return d;
 }
 
+/* O_CREAT in a sticky directory that all may write doesn't open what others put there, unless it is an
+ * ordinary file or a FIFO (fs.protected_regular and protected_fifos are 0). */
+static int may_create_in_sticky(const struct inode *dir, const struct inode *i, const struct cred *cred)
+{
+	const uint32_t both = S_ISVTX | 0002;
+
+	if ((dir->mode & both) != both || inode_is_reg(i) || inode_is(i, LINUX_S_IFIFO))
+		return 0;
+	return i->uid == dir->uid || i->uid == cred->fsuid ? 0 : -EACCES;
+}
+
 /* The walk of O_CREAT: p gets the object with references. */
 static int walk_create(struct walk *w, uint32_t flags, uint32_t mode, struct path *p, bool *created)
 {
+	const struct inode *dir = NULL;
 	int ret = walk_do(w);
 
 	for (;;) {
@@ -253,6 +261,7 @@ static int walk_create(struct walk *w, uint32_t flags, uint32_t mode, struct pat
 			if (ret < 0)
 				return ret;
 		}
+		dir = w->path.dentry->inode;
 		if (w->last_type != LAST_NORM) {
 			walk_take_path(w, p);
 			break;
@@ -284,7 +293,7 @@ static int walk_create(struct walk *w, uint32_t flags, uint32_t mode, struct pat
 	else if (inode_is_dir(p->dentry->inode))
 		ret = -EISDIR;
 	else
-		ret = 0;
+		ret = may_create_in_sticky(dir, p->dentry->inode, w->at->cred);
 	if (ret < 0)
 		path_put(p);
 	return ret;

@@ -198,7 +198,9 @@ int tmpfs_set_size(struct inode *i, uint64_t size)
 	if (size < i->size && (n->file.seals & LINUX_F_SEAL_SHRINK))
 		return -EPERM;
 	ret = may_grow(i, size);
-	if (ret == 0 && n->file.data)
+	if (ret == 0 && n->file.data && size == i->size) /* what fallocate left behind the end goes */
+		ret = memfile_punch(n->file.data, ROUND_UP(size, PAGE_SIZE), INT64_MAX);
+	else if (ret == 0 && n->file.data)
 		ret = memfile_truncate(n->file.data, size);
 	if (ret < 0)
 		return ret;
@@ -234,8 +236,8 @@ static int punch(struct inode *i, uint64_t off, uint64_t len)
 
 	if (n->file.seals & SEAL_WRITES)
 		return -EPERM;
-	if (n->file.data && off < i->size)
-		ret = memfile_punch(n->file.data, off, MIN(len, i->size - off));
+	if (n->file.data)
+		ret = memfile_punch(n->file.data, off, len);
 	return ret;
 }
 
