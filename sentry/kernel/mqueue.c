@@ -193,7 +193,7 @@ static int create(struct task *t, struct ipc_state *s, const char *name, uint32_
 	q->max_messages = a.mq_maxmsg;
 	q->message_size = a.mq_msgsize;
 	q->reserved = (uint64_t)a.mq_maxmsg * ((uint64_t)a.mq_msgsize + sizeof(struct mq_message));
-	strcpy(q->name, name); /* the caller checked the length */
+	snprintf(q->name, sizeof(q->name), "%s", name);
 	q->ipc = s;
 	refs_get(&s->refs);
 	*out = q;
