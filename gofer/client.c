@@ -167,7 +167,7 @@ static void flush_forgets(struct gofer_client *c, struct gofer_channel *ch)
 
 	mutex_lock(&c->forget_lock);
 	req.id_count = MIN(c->forget_count, (uint32_t)GOFER_FORGET_MAX);
-	c->forget_count -= req.id_count;
+	__atomic_store_n(&c->forget_count, c->forget_count - req.id_count, __ATOMIC_RELAXED);
 	req.ids = c->forget + c->forget_count;
 	n = gofer_req_encode(&req, ch->buf, GOFER_MSG_MAX);
 	mutex_unlock(&c->forget_lock);
@@ -242,8 +242,10 @@ void gofer_forget(struct gofer_client *c, uint64_t id)
 		}
 	}
 	/* else the gofer keeps it: a leak there is better than waiting here */
-	if (c->forget_count < c->forget_cap)
-		c->forget[c->forget_count++] = id;
+	if (c->forget_count < c->forget_cap) {
+		c->forget[c->forget_count] = id;
+		__atomic_store_n(&c->forget_count, c->forget_count + 1, __ATOMIC_RELAXED); /* read without the lock */
+	}
 	mutex_unlock(&c->forget_lock);
 }
 

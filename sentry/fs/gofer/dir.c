@@ -183,9 +183,9 @@ static int dir_iterate(struct file *f, struct dir_context *ctx)
 	}
 	if (!d->l) {
 		forget_position(d);
-		d->l = dir->nlink ? glisting_get_or_create(dir) : NULL;
+		d->l = __atomic_load_n(&dir->nlink, __ATOMIC_RELAXED) ? glisting_get_or_create(dir) : NULL;
 		if (!d->l)
-			ret = dir->nlink ? -ENOMEM : -ENOENT;
+			ret = __atomic_load_n(&dir->nlink, __ATOMIC_RELAXED) ? -ENOMEM : -ENOENT;
 	}
 	if (ret == 0 && emit_dots(dir, ctx))
 		ret = emit_entries(dir, d, ctx);

@@ -196,7 +196,7 @@ void gfd_close_all(struct gnode *g)
 void *gbuf_get(struct gofer_fs *fs)
 {
 	for (int i = 0; i < GOFER_BUFS; i++) {
-		void *p = fs->bufs[i] ? __atomic_exchange_n(&fs->bufs[i], NULL, __ATOMIC_ACQ_REL) : NULL;
+		void *p = __atomic_load_n(&fs->bufs[i], __ATOMIC_RELAXED) ? __atomic_exchange_n(&fs->bufs[i], NULL, __ATOMIC_ACQ_REL) : NULL;
 
 		if (p)
 			return p;
@@ -209,7 +209,8 @@ void gbuf_put(struct gofer_fs *fs, void *buf)
 	for (int i = 0; i < GOFER_BUFS; i++) {
 		void *none = NULL;
 
-		if (!fs->bufs[i] && __atomic_compare_exchange_n(&fs->bufs[i], &none, buf, false, __ATOMIC_ACQ_REL,
+		if (!__atomic_load_n(&fs->bufs[i], __ATOMIC_RELAXED) &&
+		    __atomic_compare_exchange_n(&fs->bufs[i], &none, buf, false, __ATOMIC_ACQ_REL,
 								__ATOMIC_RELAXED))
 			return;
 	}

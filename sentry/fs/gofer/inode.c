@@ -68,7 +68,7 @@ static struct inode *find_locked(struct gofer_fs *fs, const struct gofer_attr *a
 
 	list_for_each(g, b, hash_node)
 		if (g->host_ino == a->ino && g->host_dev == a->dev && same_birth(&g->btime, &a->btime) &&
-		    ((g->inode->mode ^ a->mode) & LINUX_S_IFMT) == 0 && refs_get_unless_zero(&g->inode->refs))
+		    inode_is(g->inode, a->mode & LINUX_S_IFMT) && refs_get_unless_zero(&g->inode->refs))
 			return g->inode;
 	return NULL;
 }

@@ -117,7 +117,7 @@ int gofer_revalidate(struct inode *dir, const char *name, size_t len, struct ino
 		return 0;
 	if (ret < 0)
 		return ret;
-	if (a.ino != g->host_ino || a.dev != g->host_dev || ((a.mode ^ inode->mode) & LINUX_S_IFMT))
+	if (a.ino != g->host_ino || a.dev != g->host_dev || !inode_is(inode, a.mode & LINUX_S_IFMT))
 		return 0;
 	gnode_update(inode, &a);
 	return 1;
@@ -266,9 +266,9 @@ static void was_removed(struct inode *victim, uint64_t id)
 		glisting_drop(victim); /* its number may soon be another's */
 	mutex_lock_nested(&victim->lock);
 	if (inode_is(victim, LINUX_S_IFDIR))
-		victim->nlink = 0;
+		__atomic_store_n(&victim->nlink, 0, __ATOMIC_RELAXED);
 	else if (victim->nlink)
-		victim->nlink--;
+		__atomic_store_n(&victim->nlink, victim->nlink - 1, __ATOMIC_RELAXED);
 	victim->ctime = vfs_now();
 	mutex_unlock(&victim->lock);
 }

@@ -276,7 +276,7 @@ static int give_name(struct ovl_fs *fs, struct inode *i, struct inode *up)
 	}
 	if (ret == 0) {
 		ovl_set_upper_locked(i, up);
-		if (i->nlink)
+		if (__atomic_load_n(&i->nlink, __ATOMIC_RELAXED))
 			ovl_pin_locked(i);
 	}
 	mutex_unlock(&fs->lock);

@@ -189,15 +189,15 @@ void ovl_name_gone(struct inode *i, struct inode *dir, const char *name, size_t 
 
 	mutex_lock_nested(&i->lock);
 	if (ovl_is_dir(i))
-		i->nlink = 0;
+		__atomic_store_n(&i->nlink, 0, __ATOMIC_RELAXED);
 	else if (i->nlink)
-		i->nlink--;
+		__atomic_store_n(&i->nlink, i->nlink - 1, __ATOMIC_RELAXED);
 	i->ctime = vfs_now();
 	mutex_unlock(&i->lock);
 	mutex_lock(&fs->lock);
 	if (oi->parent == dir && oi->name_len == len && oi->name && memcmp(oi->name, name, len) == 0)
 		oi->nameless = true;
-	if (i->nlink == 0)
+	if (__atomic_load_n(&i->nlink, __ATOMIC_RELAXED) == 0)
 		put = ovl_unpin_locked(i);
 	else if (!oi->upper)
 		ovl_pin_locked(i); /* it knows how many names are left */

@@ -141,7 +141,7 @@ static int make(const struct maker *m, struct inode **out)
 	struct inode *u;
 	int ret, cleared;
 
-	if (m->dir->nlink == 0)
+	if (__atomic_load_n(&m->dir->nlink, __ATOMIC_RELAXED) == 0)
 		return -ENOENT; /* it has been removed */
 	ret = ovl_copy_up(m->dir, UINT64_MAX);
 	if (ret < 0)
@@ -216,7 +216,7 @@ int ovl_link(struct inode *dir, const char *name, size_t len, struct inode *targ
 		return ret;
 	}
 	mutex_lock_nested(&target->lock);
-	target->nlink++;
+	__atomic_store_n(&target->nlink, target->nlink + 1, __ATOMIC_RELAXED);
 	target->ctime = vfs_now();
 	mutex_unlock(&target->lock);
 	mutex_lock(&fs->lock);

@@ -271,7 +271,7 @@ static int begin(struct file *f, struct dirfile *d)
 
 	if (d->real || d->list)
 		return 0;
-	if (dir->nlink == 0)
+	if (__atomic_load_n(&dir->nlink, __ATOMIC_RELAXED) == 0)
 		return -ENOENT;
 	if (is_merged(dir))
 		return list_merged(dir, &d->list);

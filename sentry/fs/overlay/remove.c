@@ -140,7 +140,7 @@ int ovl_rmdir(struct inode *dir, const char *name, size_t len, struct inode *ino
 	if (ret == 0)
 		ret = remove_name(dir, name, len);
 	if (ret == 0)
-		inode->nlink = 0;
+		__atomic_store_n(&inode->nlink, 0, __ATOMIC_RELAXED);
 	mutex_unlock(&inode->lock);
 	if (ret < 0)
 		return ret;

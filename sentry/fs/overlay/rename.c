@@ -20,7 +20,7 @@ static int check(const struct rename *r)
 {
 	if (has_lower_part(r->inode) || (r->exchange && has_lower_part(r->victim)))
 		return -EXDEV;
-	if (r->new_dir->nlink == 0)
+	if (__atomic_load_n(&r->new_dir->nlink, __ATOMIC_RELAXED) == 0)
 		return -ENOENT;
 	if (!r->victim || r->exchange)
 		return 0;
@@ -187,7 +187,7 @@ static int rename_over(const struct rename *r)
 		ret = rename_both(r);
 	if (dir) {
 		if (ret == 0)
-			r->victim->nlink = 0;
+			__atomic_store_n(&r->victim->nlink, 0, __ATOMIC_RELAXED);
 		mutex_unlock(&r->victim->lock);
 	}
 	return ret;
