@@ -189,11 +189,11 @@ static void fp(void)
 
 	signal(SIGUSR1, fp_handler);
 	__asm__ volatile("movsd %3, %%xmm7\n movsd %3, %%xmm15\n"
-			 "mov $62, %%eax\n mov %4, %%rdi\n mov $10, %%esi\n syscall\n"
+			 "syscall\n"
 			 "movsd %%xmm7, %0\n movsd %%xmm15, %1\n"
-			 : "=m"(out7), "=m"(out15), "=&a"(r)
-			 : "m"(in), "r"(pid)
-			 : "rcx", "r11", "rdi", "rsi", "memory", "xmm7", "xmm15");
+			 : "=m"(out7), "=m"(out15), "=a"(r)
+			 : "m"(in), "2"((long)SYS_kill), "D"(pid), "S"((long)SIGUSR1)
+			 : "rcx", "r11", "memory", "xmm7", "xmm15");
 	printf("fp %g %g %ld\n", out7, out15, r);
 }
 
