@@ -96,6 +96,8 @@ out:
 
 int64_t sys_umask(struct task *t, const struct sysargs *a)
 {
+	/* the platform may know it too */
+	__atomic_fetch_or(&t->work, TASK_WORK_FACTS, __ATOMIC_SEQ_CST);
 	return __atomic_exchange_n(&t->fs->umask, arg_u32(a, 0) & 0777, __ATOMIC_RELAXED);
 }
 
@@ -156,7 +158,7 @@ static int64_t do_getdents(struct task *t, int fd, uaddr_t ubuf, uint32_t size, 
 		goto out;
 	mutex_lock(&f->pos_lock);
 	d.ctx.pos = f->pos;
-	ret = f->ops->iterate(f, &d.ctx);
+	ret = vfs_iterate(f, &d.ctx);
 	if (d.used) {
 		ret = copy_to_user(t, ubuf, d.buf, d.used);
 		if (ret == 0) {

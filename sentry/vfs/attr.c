@@ -171,19 +171,23 @@ int file_remove_privs(struct file *f, const struct cred *cred)
 	if (a.valid & ATTR_MODE)
 		ret = setattr_locked(i, &a, cred);
 	mutex_unlock(&i->lock);
+	if (ret == 0 && (a.valid & ATTR_MODE))
+		fsnotify(f->path.dentry, i, LINUX_IN_ATTRIB);
 	return ret;
 }
 
-int truncate_inode(struct inode *i, uint64_t size, const struct cred *cred, bool remove_privs)
+int truncate_inode(struct dentry *d, struct inode *i, uint64_t size, const struct cred *cred)
 {
 	struct iattr a = {.valid = ATTR_SIZE | ATTR_FORCE, .size = size};
 	int ret;
 
 	mutex_lock(&i->lock);
-	if (remove_privs && write_strips(i, cred))
+	if (write_strips(i, cred))
 		drop_privileged_bits(i, &a, cred);
 	ret = setattr_locked(i, &a, cred);
 	mutex_unlock(&i->lock);
+	if (ret == 0)
+		fsnotify(d, i, LINUX_IN_MODIFY | (a.valid & ATTR_MODE ? LINUX_IN_ATTRIB : 0));
 	return ret;
 }
 
@@ -268,10 +272,8 @@ static int truncate_path(const struct path *p, const struct cred *cred, uint64_t
 		ret = inode_get_write(i);
 	if (ret < 0)
 		return ret;
-	ret = truncate_inode(i, size, cred, true);
+	ret = truncate_inode(p->dentry, i, size, cred);
 	inode_put_write(i);
-	if (ret == 0)
-		fsnotify(p->dentry, i, LINUX_IN_MODIFY);
 	return ret;
 }
 

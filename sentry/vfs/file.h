@@ -121,6 +121,8 @@ MUST_CHECK int file_truncate(struct file *f, uint64_t size);
 MUST_CHECK int file_truncate_as(struct file *f, uint64_t size, const struct cred *cred);
 /* The operation and what it entails; access and arguments were checked. */
 MUST_CHECK int vfs_fallocate(struct file *f, int mode, uint64_t off, uint64_t len, const struct cred *cred);
+/* ops->iterate of a directory, with the marks that reading it leaves. */
+MUST_CHECK int vfs_iterate(struct file *f, struct dir_context *ctx);
 /* The limit RLIMIT_FSIZE is the caller's business. Bytes copied, or -errno. */
 ssize_t file_copy_range(struct file *in, uint64_t *in_off, struct file *out, uint64_t *out_off, uint64_t n);
 

@@ -199,7 +199,7 @@ void fsnotify_move(struct inode *old_dir, const char *old_name, size_t old_len, 
 	cookie = __atomic_add_fetch(&old_dir->super->vfs->next_cookie, 1, __ATOMIC_RELAXED);
 	deliver(old_dir, LINUX_IN_MOVED_FROM | dir, cookie, old_name, old_len, false);
 	deliver(new_dir, LINUX_IN_MOVED_TO | dir, cookie, new_name, new_len, false);
-	deliver(moved, LINUX_IN_MOVE_SELF | dir, 0, NULL, 0, false);
+	deliver(moved, LINUX_IN_MOVE_SELF, 0, NULL, 0, false);
 }
 
 static void end_marks(struct inode *i, uint32_t last)

@@ -120,6 +120,10 @@ MUST_CHECK int lock_child(struct dentry *dir, const char *name, size_t len, stru
 /* Moves p (references held) on to what is mounted on top. */
 void path_cross_mounts(struct vfs *v, struct path *p);
 
+/* ---- path.c ---- */
+/* vfs_path_name of a mount, without "(deleted)". */
+char *path_name_unmarked(const struct path *p, const struct path *root, char *buf, size_t size);
+
 /* ---- perm.c ---- */
 /* The mount and the super allow changes: 0 or -EROFS. */
 MUST_CHECK int mount_want_write(const struct mount *m);
@@ -153,7 +157,7 @@ uint32_t apply_umask(const struct vfs_at *at, uint32_t mode);
 MUST_CHECK int setattr_locked(struct inode *i, const struct iattr *a, const struct cred *cred);
 /* write and truncate by the unprivileged take the set-id bits away */
 MUST_CHECK int file_remove_privs(struct file *f, const struct cred *cred);
-MUST_CHECK int truncate_inode(struct inode *i, uint64_t size, const struct cred *cred, bool remove_privs);
+MUST_CHECK int truncate_inode(struct dentry *d, struct inode *i, uint64_t size, const struct cred *cred);
 void touch_atime(const struct path *p, struct inode *i, uint32_t file_flags);
 
 /* ---- mount.c ---- */
@@ -174,6 +178,7 @@ void mount_unlink_locked(struct mount *m); /* off its place only (it moves) */
 /* All of m's subtree out; the references go to the list (through ns_node), to be put after unlocking. */
 void mount_detach_tree_locked(struct mount *m, struct list *gone);
 void mount_put_list(struct list *gone);
+void mount_drop(struct mount *m); /* mount_put of one who only looked */
 /* The next mount of a subtree in pre-order, or NULL. */
 struct mount *mount_next(struct mount *m, const struct mount *top);
 bool mount_is_below(const struct mount *m, const struct mount *ancestor);

@@ -77,6 +77,14 @@ void mount_get(struct mount *m)
 
 void mount_put(struct mount *m)
 {
+	/* whoever used a mount makes MNT_EXPIRE start again */
+	if (UNLIKELY(__atomic_load_n(&m->expiring, __ATOMIC_RELAXED)))
+		__atomic_store_n(&m->expiring, false, __ATOMIC_RELAXED);
+	mount_drop(m);
+}
+
+void mount_drop(struct mount *m)
+{
 	struct super *s = m->super;
 
 	if (!refs_put(&m->refs))

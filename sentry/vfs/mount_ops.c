@@ -84,7 +84,7 @@ int vfs_mount_super(const struct path *p, struct super *s, struct dentry *sub, u
 
 static uint32_t kept_flags(uint64_t flags)
 {
-	uint32_t f = (uint32_t)flags & MOUNT_FLAGS;
+	uint32_t f = (uint32_t)flags & (MOUNT_FLAGS & ~LINUX_MS_RELATIME); /* which is the default, not asked for */
 
 	if (flags & LINUX_MS_STRICTATIME)
 		f &= ~(uint32_t)(LINUX_MS_RELATIME | LINUX_MS_NOATIME);
@@ -199,8 +199,10 @@ static int may_move(const struct path *from, const struct path *to, const struct
 {
 	struct mount *m = from->mnt;
 
-	if (!is_mount_root(from) || m->ns != ns || !to->mnt || to->mnt->ns != ns || !m->parent || m->locked ||
-	    m->parent->peer_group)
+	if (to->dentry->unhashed)
+		return -ENOENT;
+	if (!is_mount_root(from) || m->ns != ns || !to->mnt || to->mnt->ns != ns || m->locked ||
+	    (m->parent && m->parent->peer_group))
 		return -EINVAL;
 	if (inode_is_dir(to->dentry->inode) != inode_is_dir(from->dentry->inode))
 		return -EINVAL;
@@ -378,7 +380,8 @@ int vfs_umount(const struct vfs_at *at, const char *target, uint32_t flags)
 		ret = umount_locked(p.mnt, at->ns, flags, &gone);
 		rwlock_write_unlock(&v->mount_lock);
 	}
-	path_put(&p);
+	dentry_put(p.dentry);
+	mount_drop(p.mnt); /* our own use is none for MNT_EXPIRE */
 	mount_put_list(&gone);
 	if (ret == 0)
 		tell_watchers(at->ns);
@@ -406,20 +409,18 @@ static int may_pivot(const struct path *root, const struct path *new, const stru
 	return 0;
 }
 
-static void pivot_locked(struct vfs *v, struct mount_ns *ns, const struct path *root, const struct path *new,
+static void pivot_locked(struct mount_ns *ns, const struct path *root, const struct path *new,
 			 const struct path *old)
 {
 	struct mount *r = root->mnt, *n = new->mnt, *parent = r->parent;
 	struct dentry *at = r->mountpoint;
 	bool locked = r->locked;
-	struct path put;
 
 	if (parent)
 		dentry_get(at);
 	mount_unlink_locked(n);
 	mount_unlink_locked(r);
-	put = topmost(v, old);
-	mount_link_locked(r, put.mnt, put.dentry);
+	mount_link_locked(r, old->mnt, old->dentry);
 	if (parent) {
 		mount_link_locked(n, parent, at);
 		dentry_put(at);
@@ -461,7 +462,7 @@ static void move_contexts(struct vfs *v, const struct path *from, const struct p
 int vfs_pivot_root(const struct vfs_at *at, const char *new_root, const char *put_old)
 {
 	struct vfs *v = at->ns->vfs;
-	struct path new, old, root;
+	struct path new, old, root, top;
 	int ret;
 
 	if (!may_mount(at))
@@ -476,9 +477,10 @@ int vfs_pivot_root(const struct vfs_at *at, const char *new_root, const char *pu
 	}
 	fs_context_root(at->fs, &root);
 	rwlock_write(&v->mount_lock);
-	ret = may_pivot(&root, &new, &old, at->ns);
+	top = topmost(v, &old);
+	ret = may_pivot(&root, &new, &top, at->ns);
 	if (ret == 0)
-		pivot_locked(v, at->ns, &root, &new, &old);
+		pivot_locked(at->ns, &root, &new, &top);
 	rwlock_write_unlock(&v->mount_lock);
 	if (ret == 0) {
 		move_contexts(v, &root, &new);

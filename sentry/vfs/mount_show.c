@@ -131,7 +131,7 @@ void mount_ns_show(struct mount_ns *ns, const struct path *root, enum mounts_for
 
 		if (root && !vfs_path_reachable(&p, root))
 			continue;
-		name = vfs_path_name(&p, root, bufs, VFS_PATH_MAX);
+		name = path_name_unmarked(&p, root, bufs, VFS_PATH_MAX);
 		inner = inner_name(v, m->root, bufs + VFS_PATH_MAX, VFS_PATH_MAX);
 		if (!name || !inner)
 			continue;

@@ -156,7 +156,7 @@ static int open_existing(const struct path *p, uint32_t flags, const struct cred
 	if (truncate) {
 		ret = FILE_CAN_WRITE(*out) ? 0 : inode_get_write(i);
 		if (ret == 0) {
-			ret = truncate_inode(i, 0, cred, true);
+			ret = truncate_inode(p->dentry, i, 0, cred);
 			if (!FILE_CAN_WRITE(*out))
 				inode_put_write(i);
 		}
@@ -164,7 +164,6 @@ static int open_existing(const struct path *p, uint32_t flags, const struct cred
 			file_put(*out);
 			return ret;
 		}
-		fsnotify(p->dentry, i, LINUX_IN_MODIFY);
 	}
 	fsnotify(p->dentry, i, LINUX_IN_OPEN | (inode_is_dir(i) ? LINUX_IN_ISDIR : 0));
 	return 0;

@@ -169,14 +169,14 @@ static char *anon_name(const struct path *p, char *buf, size_t size)
 	return ok ? at : NULL;
 }
 
-/* dentry_lock held. */
-static char *path_name_locked(const struct path *p, const struct path *root, char *buf, size_t size)
+/* dentry_lock held. mark: say so when the place was removed. */
+static char *path_name_locked(const struct path *p, const struct path *root, bool mark, char *buf, size_t size)
 {
 	struct path cur = *p;
 	char *at = buf + size, *end;
 	bool ok = prepend(buf, &at, "", 1);
 
-	if (ok && cur.dentry->unhashed)
+	if (ok && mark && cur.dentry->unhashed)
 		ok = prepend(buf, &at, deleted, sizeof(deleted) - 1);
 	if (!p->mnt) { /* a file of its own (memfd) */
 		ok = ok && prepend(buf, &at, cur.dentry->name, cur.dentry->name_len) && prepend(buf, &at, "/", 1);
@@ -211,7 +211,18 @@ char *vfs_path_name(const struct path *p, const struct path *root, char *buf, si
 	if (p->dentry->super == v->anon)
 		return anon_name(p, buf, size);
 	rwlock_read(&v->dentry_lock);
-	name = path_name_locked(p, root, buf, size);
+	name = path_name_locked(p, root, true, buf, size);
+	rwlock_read_unlock(&v->dentry_lock);
+	return name;
+}
+
+char *path_name_unmarked(const struct path *p, const struct path *root, char *buf, size_t size)
+{
+	struct vfs *v = p->dentry->super->vfs;
+	char *name;
+
+	rwlock_read(&v->dentry_lock);
+	name = path_name_locked(p, root, false, buf, size);
 	rwlock_read_unlock(&v->dentry_lock);
 	return name;
 }
@@ -241,7 +252,7 @@ void vfs_inode_name(struct inode *i, char *buf, size_t size)
 		}
 	}
 	if (p.dentry)
-		name = path_name_locked(&p, NULL, buf, size);
+		name = path_name_locked(&p, NULL, true, buf, size);
 	rwlock_read_unlock(&v->dentry_lock);
 	if (name)
 		memmove(buf, name, strlen(name) + 1);

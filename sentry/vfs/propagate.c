@@ -58,7 +58,7 @@ void mount_set_type_locked(struct mount *m, uint32_t type)
 			m->master_group = master;
 		}
 		if (!m->master_group)
-			type = LINUX_MS_PRIVATE;
+			type = m->propagation == LINUX_MS_UNBINDABLE ? LINUX_MS_UNBINDABLE : LINUX_MS_PRIVATE;
 	} else {
 		mount_leave_groups_locked(m);
 	}

@@ -49,12 +49,13 @@ int vfs_unlink(const struct vfs_at *at, const char *name)
 		dentry_delete(d);
 	}
 	mutex_unlock(&di->lock);
-	if (ret == 0)
-		fsnotify_dir(di, LINUX_IN_DELETE, w.last, w.last_len, 0);
 	if (d)
 		dentry_put(d);
 	if (i)
 		inode_put(i);
+	/* after IN_DELETE_SELF, which comes with the last reference */
+	if (ret == 0)
+		fsnotify_dir(di, LINUX_IN_DELETE, w.last, w.last_len, 0);
 out:
 	walk_end(&w);
 	return ret;
@@ -112,10 +113,10 @@ int vfs_rmdir(const struct vfs_at *at, const char *name)
 	if (ret == 0)
 		dentry_delete(d);
 	mutex_unlock(&di->lock);
-	if (ret == 0)
-		fsnotify_dir(di, LINUX_IN_DELETE | LINUX_IN_ISDIR, w.last, w.last_len, 0);
 	if (d)
 		dentry_put(d);
+	if (ret == 0)
+		fsnotify_dir(di, LINUX_IN_DELETE | LINUX_IN_ISDIR, w.last, w.last_len, 0);
 out:
 	walk_end(&w);
 	return ret;

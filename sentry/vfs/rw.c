@@ -13,6 +13,17 @@ static void accessed(struct file *f)
 	fsnotify(f->path.dentry, i, LINUX_IN_ACCESS);
 }
 
+int vfs_iterate(struct file *f, struct dir_context *ctx)
+{
+	int ret = f->ops->iterate ? f->ops->iterate(f, ctx) : -ENOTDIR;
+
+	if (ret == 0) {
+		touch_atime(&f->path, f->inode, f->flags);
+		fsnotify(f->path.dentry, f->inode, LINUX_IN_ACCESS | LINUX_IN_ISDIR);
+	}
+	return ret;
+}
+
 static ssize_t may_read(const struct file *f)
 {
 	if (!FILE_CAN_READ(f))
@@ -164,10 +175,7 @@ int file_truncate_as(struct file *f, uint64_t size, const struct cred *cred)
 		return -EBADF;
 	if (!FILE_CAN_WRITE(f) || !inode_is_reg(f->inode) || size > OFF_MAX)
 		return -EINVAL;
-	ret = truncate_inode(f->inode, size, cred, true);
-	if (ret == 0)
-		fsnotify(f->path.dentry, f->inode, LINUX_IN_MODIFY);
-	return ret;
+	return truncate_inode(f->path.dentry, f->inode, size, cred);
 }
 
 static ssize_t copy_checks(const struct file *in, uint64_t in_off, const struct file *out, uint64_t out_off, uint64_t n)
