@@ -106,15 +106,21 @@ static void unuse_locked(struct server *s, struct node *n)
 	}
 }
 
-static void evict_locked(struct server *s)
+/* keep: in use though not pinned. */
+static void evict_locked(struct server *s, struct node *keep)
 {
+	bool listed = !list_empty(&keep->lru);
+
+	list_del(&keep->lru);
 	while (s->open_count >= s->open_max) {
 		struct node *n = list_first(&s->lru, struct node, lru);
 
 		if (!n)
-			return;
+			break;
 		close_fd_locked(s, n);
 	}
+	if (listed)
+		list_add_tail(&s->lru, &keep->lru);
 }
 
 /* May its descriptor be closed when it isn't pinned? */
@@ -133,7 +139,7 @@ static int open_one_locked(struct server *s, struct node *n)
 	ret = host_check_dir(dir, false);
 	if (ret < 0)
 		return ret;
-	evict_locked(s);
+	evict_locked(s, dir);
 	fd = hc_openat2(dir->fd, n->name, O_PATH | O_NOFOLLOW, 0,
 			RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS);
 	if (fd < 0)

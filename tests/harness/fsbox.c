@@ -187,10 +187,12 @@ static void compare_trees(struct fsbox *a, struct fsbox *b, const char *dir, int
 	cr_assert_str_eq(la[depth], lb[depth], "in %s", dir);
 	for (n = strtok_r(la[depth], " ", &save); n; n = strtok_r(NULL, " ", &save)) {
 		struct kstat sa, sb;
+		int ra, rb;
 
 		snprintf(path, sizeof(path), "%s%s%s", dir, dir[1] ? "/" : "", n);
-		cr_assert_eq(fsbox_stat(a, path, &sa), 0, "%s", path);
-		cr_assert_eq(fsbox_stat(b, path, &sb), 0, "%s", path);
+		ra = fsbox_stat(a, path, &sa);
+		rb = fsbox_stat(b, path, &sb);
+		cr_assert(ra == 0 && rb == 0, "%s: %d %d", path, ra, rb);
 		cr_assert_eq(sa.mode, sb.mode, "%s: %o %o", path, sa.mode, sb.mode);
 		if ((sa.mode & LINUX_S_IFMT) == LINUX_S_IFDIR) {
 			compare_trees(a, b, path, depth + 1);

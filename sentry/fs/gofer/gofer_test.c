@@ -62,9 +62,11 @@ static const char *host_path(const char *name)
 	return path[turn];
 }
 
+static uint32_t few; /* descriptors that each side keeps; 0: the usual number */
+
 static void start(uint32_t flags, bool shared)
 {
-	struct gofer_mount m = {.shared = shared, .source = "test", .prefix = "/mnt"};
+	struct gofer_mount m = {.shared = shared, .source = "test", .prefix = "/mnt", .max_fds = few};
 	struct super *s;
 	pthread_t t;
 	int fds[2];
@@ -83,6 +85,8 @@ static void start(uint32_t flags, bool shared)
 	fsbox_init(&box);
 	roots[0] = (struct gofer_root){open(dir, O_PATH | O_DIRECTORY), flags};
 	cr_assert_eq(server_init(&server, roots, 1), 0);
+	if (few)
+		server.open_max = few;
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
 	cr_assert_eq(pthread_create(&t, NULL, serve, (void *)(intptr_t)fds[1]), 0);
 	cr_assert_eq(gofer_client_create(fds[0], died, NULL, &client), 0);
@@ -411,4 +415,49 @@ Test(hostfs, behaves_as_a_plain_file_system_exclusive, .timeout = 120)
 Test(hostfs, behaves_as_a_plain_file_system_shared, .timeout = 120)
 {
 	model(true);
+}
+
+Test(hostfs, works_with_few_descriptors, .timeout = 120)
+{
+	few = 3;
+	model(false);
+}
+
+Test(hostfs, files_far_below_what_the_server_knows_are_found)
+{
+	char path[512] = "";
+	struct kstat st;
+
+	start(0, false);
+	/* three of a kind at each level, so that the tree is seen to be walked and listed ahead */
+	for (int i = 0; i < 9; i++) {
+		char dirs[3][600];
+
+		for (int j = 0; j < 3; j++) {
+			snprintf(dirs[j], sizeof(dirs[j]), "%s/x%d", path, j);
+			cr_assert_eq(mkdir(host_path(dirs[j]), 0755), 0);
+		}
+		strcpy(path, dirs[2]);
+	}
+	strcat(path, "/file");
+	host_write(path, "deep");
+	path[0] = 0;
+	for (int i = 0; i < 9; i++) {
+		cr_assert_eq(fsbox_list(&box, path[0] ? path : "/", buf, sizeof(buf)), 0);
+		for (int j = 0; j < 3; j++) {
+			char sub[600];
+
+			snprintf(sub, sizeof(sub), "%s/x%d", path, j);
+			cr_assert_eq(fsbox_list(&box, sub, buf, sizeof(buf)), 0);
+		}
+		strcat(path, "/x2");
+	}
+	strcat(path, "/file");
+	cr_assert_eq(fsbox_stat(&box, path, &st), 0);
+	cr_assert_str_eq(text_of(path), "deep");
+	cr_assert_eq(vfs_rename(&box.at, "/x2/x2", &box.at, "/d/moved", 0), 0);
+	cr_assert_str_eq(text_of("/d/moved/x2/x2/x2/x2/x2/x2/x2/file"), "deep");
+	vfs_shrink(box.v, 0);
+	cr_assert_str_eq(text_of("/d/moved/x2/x2/x2/x2/x2/x2/x2/file"), "deep");
+	finish();
 }
