@@ -62,6 +62,8 @@ struct run_event {
 	int signo, code;  /* RUN_FAULT: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP */
 	uaddr_t addr;	  /* RUN_FAULT: si_addr */
 	uint64_t trapno, err; /* RUN_FAULT: for the signal frame; zero when unknown */
+	bool umask_changed;   /* any: the guest set its umask since the last event (context_facts.umask_own) */
+	uint32_t umask;
 };
 
 /* How a mapping is backed. */
@@ -80,6 +82,8 @@ struct context_facts {
 	int32_t pid, tid, ppid, pgid, sid;
 	uint32_t uid, euid, gid, egid;
 	uint64_t sigmask; /* blocked signals when published; a change of the mask alone isn't published */
+	bool umask_own;	  /* nobody shares the umask: the platform may change it, and says so in run_event */
+	uint32_t umask;
 	bool no_fast;	  /* answer nothing (the task is traced, filtered or logged) */
 };
 

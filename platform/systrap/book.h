@@ -23,8 +23,7 @@ struct site {
 
 struct pool {
 	uaddr_t at;
-	uint16_t
-		site_of[POOL_SLOTS]; /* index + 1; 0: free. Never reused: a thread may still be in there. */
+	uint16_t site_of[POOL_SLOTS]; /* index + 1; 0: free. Never reused: a thread may still be in there. */
 };
 
 struct text {

@@ -306,6 +306,7 @@ int systrap_run(struct context *ctx, struct run_event *ev)
 		return exited(c, ev);
 	c->fresh = false;
 	c->page_size = 0;
+	ev->umask_changed = false;
 	do {
 		if (c->regs_dirty && c->regs.rip >> 47)
 			return wild_ip(c, ev);
@@ -321,6 +322,7 @@ int systrap_run(struct context *ctx, struct run_event *ev)
 			return exited(c, ev);
 	} while (!parse(c, ev));
 	__atomic_store_n(&c->running, 0, __ATOMIC_SEQ_CST);
+	facts_sync(c, ev);
 	return 0;
 }
 

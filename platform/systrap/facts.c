@@ -16,6 +16,7 @@ void systrap_publish(struct context *ctx, const struct context_facts *f)
 {
 	struct stub_slot *s = sys_context(ctx)->slot;
 
+	sys_context(ctx)->facts = *f;
 	if (f->no_fast) {
 		s->fast = 0;
 		memset(s->quick, 0, sizeof(s->quick));
@@ -28,7 +29,22 @@ void systrap_publish(struct context *ctx, const struct context_facts *f)
 	quick(s, SYS_geteuid, f->euid);
 	quick(s, SYS_getgid, f->gid);
 	quick(s, SYS_getegid, f->egid);
-	s->fast = FAST_TIME | FAST_SELF;
+	s->umask = f->umask;
+	s->umask_changed = 0;
+	s->fast = FAST_TIME | FAST_SELF | (f->umask_own ? FAST_UMASK : 0);
+}
+
+/* What the guest changed in our absence. */
+void facts_sync(struct sys_context *c, struct run_event *ev)
+{
+	ev->umask_changed = false;
+	if (LIKELY(!__atomic_load_n(&c->slot->umask_changed, __ATOMIC_RELAXED)))
+		return;
+	c->slot->umask_changed = 0;
+	if (!c->facts.umask_own)
+		return;
+	ev->umask_changed = true;
+	ev->umask = c->facts.umask = __atomic_load_n(&c->slot->umask, __ATOMIC_RELAXED) & 0777;
 }
 
 /* An image of size bytes at base, which is the host kernel's own: offset of a symbol, or 0. */

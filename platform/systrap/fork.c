@@ -328,6 +328,8 @@ int systrap_context_new_aspace(struct context *ctx)
 	c->fresh = true;
 	memset(&c->regs, 0, sizeof(c->regs));
 	c->regs_valid = c->regs_dirty = true;
+	if (c->facts.tid)
+		systrap_publish(ctx, &c->facts);
 	kfree(fresh);
 	return 0;
 }

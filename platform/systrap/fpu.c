@@ -146,7 +146,6 @@ void fpu_copy_frame(struct sys_context *c, struct sys_context *child)
 	/* The stub loads it without a check: it must not fault on what the guest may have written. */
 	put_le64(to + LEGACY_SIZE, get_le64(to + LEGACY_SIZE) & sys_platform(c->base.platform)->xfeatures);
 	memset(to + LEGACY_SIZE + 8, 0, HEADER_SIZE - 8);
-	put_le32(to + MXCSR_OFFSET,
-		 get_le32(to + MXCSR_OFFSET) & sys_platform(c->base.platform)->mxcsr_mask);
+	put_le32(to + MXCSR_OFFSET, get_le32(to + MXCSR_OFFSET) & sys_platform(c->base.platform)->mxcsr_mask);
 	child->slot->restore_fp = 1;
 }

@@ -15,16 +15,17 @@
 #include "platform/base/arena.h"
 #include "platform/host/hostcall.h"
 #include "platform/host/memfd.h"
+#include "platform/host/proc.h"
 
 #define CODE  0x400000UL
 #define DATA  0x500000UL
 #define STACK 0x600000UL
 #define POOLS 0x700000UL
 
-#define GUEST(name, text)                                                                                  \
-	extern const char text_guest_##name[], text_guest_##name##_end[];                                  \
-	__asm__(".pushsection .rodata\n.balign 16\n.globl text_guest_" #name "\ntext_guest_" #name         \
-		":\n" text "\n.globl text_guest_" #name "_end\ntext_guest_" #name "_end:\n.popsection")
+#define GUEST(name, text)                                                                                      \
+	extern const char text_guest_##name[], text_guest_##name##_end[];                                      \
+	__asm__(".pushsection .rodata\n.balign 16\n.globl text_guest_" #name "\ntext_guest_" #name ":\n" text  \
+		"\n.globl text_guest_" #name "_end\ntext_guest_" #name "_end:\n.popsection")
 
 static struct platform *plat;
 #define OPS (plat->ops)
@@ -41,6 +42,7 @@ static void guest_setup(void)
 	const struct platform_ops *ops;
 
 	cr_assert_eq(arena_init(), 0);
+	proc_setup();
 	ops = platform_select("systrap");
 	cr_assert_not_null(ops);
 	cr_assert_eq(ops->create(&plat), 0);

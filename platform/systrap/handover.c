@@ -75,39 +75,43 @@ static bool take_place(struct sys_platform *p)
 	return false;
 }
 
-static bool spin_for(struct sys_context *c, uint32_t limit)
+/* On one processor: lets the guest run. */
+static bool yield_for(struct sys_context *c)
 {
-	struct stub_slot *s = c->slot;
-	uint32_t other = s->stub_cpu, here = s->sentry_cpu;
-
-	for (uint32_t i = 0; i < limit; i++) {
+	for (int i = 0; i < YIELDS; i++) {
+		hc_sched_yield();
+		c->slot->sentry_cpu = this_cpu();
 		if (is_ours(c))
 			return true;
-		if (i == 8 && other == here)
-			return false;
-		__builtin_ia32_pause();
 	}
 	return false;
 }
 
-/* Looks for a while before sleeping: worth it while waits used to be short (lost ones make us skip more and
- * more), the guest runs on another processor, and one is to spare. */
-static bool spin(struct sys_context *c)
+static bool look_for(struct sys_context *c)
 {
 	struct sys_platform *p = c->proc->platform;
-	bool won;
+	bool won = false;
 
-	if (!p->spin_limit)
-		return false;
+	if (c->slot->stub_cpu != c->slot->sentry_cpu && p->spin_limit && take_place(p)) {
+		for (uint32_t i = 0; i < p->spin_limit && !won; i++) {
+			won = is_ours(c);
+			__builtin_ia32_pause();
+		}
+		__atomic_fetch_sub(&p->spinners, 1, __ATOMIC_RELAXED);
+		return won;
+	}
+	return is_ours(c) || (c->slot->stub_cpu == c->slot->sentry_cpu && yield_for(c));
+}
+
+/* Waits awake for a while, unless that was in vain lately: lost waits make us skip more and more. On another
+ * processor than the guest's it looks, when a processor is to spare; on the same it yields. */
+static bool spin(struct sys_context *c)
+{
 	if (c->skip) {
 		c->skip--;
 		return false;
 	}
-	if (!take_place(p))
-		return false;
-	won = spin_for(c, p->spin_limit);
-	__atomic_fetch_sub(&p->spinners, 1, __ATOMIC_RELAXED);
-	if (won) {
+	if (look_for(c)) {
 		c->penalty /= 2;
 		STAT_INC(c, spins_won);
 		return true;

@@ -96,19 +96,19 @@ struct trap_count {
 
 struct sys_context {
 	struct context base;
-	struct sys_proc *proc;	 /* [T] */
-	struct stub_slot *slot;	 /* [T] our view of it */
-	uint32_t index;		 /* [T] slot number */
-	struct mutex where_lock; /* proc and tid against kick and cpu_time from other threads */
-	int tid;		 /* [where_lock] */
-	uint32_t running;	 /* [a] inside run, the guest may be at work */
-	uint32_t kicked;	 /* [a] */
-	bool gone;		 /* [T] RUN_EXITED was seen */
-	bool fresh;		 /* [T] nothing was done in its space yet */
-	char *page;		 /* [T] exec reads strings by the page: a copy of page_at, NULL before */
-	uaddr_t page_at;	 /* [T] */
-	uint32_t page_size;	 /* [T] bytes of it that could be read; 0: none kept */
-	bool has_result;	 /* [T] result is to be loaded */
+	struct sys_proc *proc;	     /* [T] */
+	struct stub_slot *slot;	     /* [T] our view of it */
+	uint32_t index;		     /* [T] slot number */
+	struct mutex where_lock;     /* proc and tid against kick and cpu_time from other threads */
+	int tid;		     /* [where_lock] */
+	uint32_t running;	     /* [a] inside run, the guest may be at work */
+	uint32_t kicked;	     /* [a] */
+	bool gone;		     /* [T] RUN_EXITED was seen */
+	bool fresh;		     /* [T] nothing was done in its space yet */
+	char *page;		     /* [T] exec reads strings by the page: a copy of page_at, NULL before */
+	uaddr_t page_at;	     /* [T] */
+	uint32_t page_size;	     /* [T] bytes of it that could be read; 0: none kept */
+	bool has_result;	     /* [T] result is to be loaded */
 	bool regs_valid, regs_dirty; /* [T] */
 	int64_t result;		     /* [T] */
 	int64_t nr;		     /* [T] of the last call, -1 outside one */
@@ -116,6 +116,7 @@ struct sys_context {
 	uint64_t fs_base, gs_base;	      /* [T] what the guest has or wants */
 	uint64_t host_fs, host_gs;	      /* [T] what its thread has loaded; host_gs 0: the stub's */
 	struct guest_regs regs;		      /* [T] */
+	struct context_facts facts;	      /* [T] as published last */
 	struct call_copies copies;	      /* [T] */
 	struct systrap_stats stats;	      /* [T] */
 	uint32_t penalty, skip;		      /* [T] of spinning for the guest */
@@ -255,6 +256,7 @@ void fpu_copy_frame(struct sys_context *c, struct sys_context *child);
 
 /* facts.c */
 void systrap_publish(struct context *c, const struct context_facts *f);
+void facts_sync(struct sys_context *c, struct run_event *ev);
 uint64_t vdso_symbol(uint64_t base, uint64_t size, const char *name);
 
 /* systrap.c */

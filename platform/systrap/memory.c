@@ -15,8 +15,7 @@ static int check_range(uaddr_t addr, uint64_t size)
 {
 	uaddr_t end = addr + size;
 
-	if (!size || ((addr | size) & ~PAGE_MASK) || end < addr || addr < GUEST_VA_MIN ||
-	    end > GUEST_VA_END)
+	if (!size || ((addr | size) & ~PAGE_MASK) || end < addr || addr < GUEST_VA_MIN || end > GUEST_VA_END)
 		return -EINVAL;
 	return addr < SBX_HOLE_END && end > SBX_HOLE_START ? -EINVAL : 0;
 }
@@ -134,9 +133,8 @@ int systrap_remap(struct context *ctx, uaddr_t old, uint64_t old_size, uaddr_t n
 	patch_forget(c, new_addr, new_size);
 	if (old == new_addr) /* in place: the host moves nothing, and the target isn't looked at */
 		host_flags = 0;
-	ret = at_result(
-		stub_command(c, CMD_CALL, SYS_mremap, old, old_size, new_size, host_flags, new_addr, 0),
-		new_addr);
+	ret = at_result(stub_command(c, CMD_CALL, SYS_mremap, old, old_size, new_size, host_flags, new_addr, 0),
+			new_addr);
 	patch_unlock_text(c);
 	return ret;
 }
@@ -147,8 +145,7 @@ int systrap_advise(struct context *ctx, uaddr_t addr, uint64_t size, int advice)
 
 	if (ret < 0)
 		return ret;
-	if (advice == LINUX_MADV_DONTNEED || advice == LINUX_MADV_DONTNEED_LOCKED ||
-	    advice == LINUX_MADV_FREE)
+	if (advice == LINUX_MADV_DONTNEED || advice == LINUX_MADV_DONTNEED_LOCKED || advice == LINUX_MADV_FREE)
 		patch_forget(sys_context(ctx), addr, size); /* the text is the file's again */
 	switch (advice) {
 	case LINUX_MADV_NORMAL:

@@ -75,8 +75,7 @@ static int add_pool(struct sys_context *c, uaddr_t near)
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, (uint64_t)-1, 0) != (int64_t)pool->at)
 		goto fail;
 	if (systrap_copy_out(as, &c->base, pool->at, &entry, sizeof(entry)) != sizeof(entry) ||
-	    stub_command(c, CMD_CALL, SYS_mprotect, pool->at, POOL_SIZE, PROT_READ | PROT_EXEC, 0, 0, 0) !=
-		    0)
+	    stub_command(c, CMD_CALL, SYS_mprotect, pool->at, POOL_SIZE, PROT_READ | PROT_EXEC, 0, 0, 0) != 0)
 		goto fail;
 	LOCK(&c->proc->lock);
 	b = book_own(c->proc);
@@ -93,8 +92,7 @@ fail:
 }
 
 /* A site that was patched before, and whose text came back from the file: the same again, or never. */
-static int revive(struct patch_book *b, struct site *s, const uint8_t *window, struct site *out,
-		  struct text *t)
+static int revive(struct patch_book *b, struct site *s, const uint8_t *window, struct site *out, struct text *t)
 {
 	const struct text *text = book_text(b, s->start, MAX(s->start + PATCH_JUMP_SIZE, s->call + 2));
 
@@ -111,8 +109,7 @@ static int revive(struct patch_book *b, struct site *s, const uint8_t *window, s
 /* Enters the site into the book. Called with proc->lock. *t: the text it lies in. 1: nothing to do;
  * -ENOSPC: no pool has a place. An entry, once made, names its trampoline for good: a thread may be in
  * there. */
-static int reserve(struct sys_context *c, uaddr_t call, const uint8_t *window, struct site *out,
-		   struct text *t)
+static int reserve(struct sys_context *c, uaddr_t call, const uint8_t *window, struct site *out, struct text *t)
 {
 	struct patch_book *b = book_own(c->proc);
 	struct site *s = book_find(b, call);
@@ -146,8 +143,7 @@ static int reserve(struct sys_context *c, uaddr_t call, const uint8_t *window, s
 /* The text around a call; zeros where there is none. */
 static int read_window(struct sys_context *c, uaddr_t call, uint8_t *window)
 {
-	size_t head = MIN(call & ~PAGE_MASK, (uaddr_t)PATCH_WINDOW_HEAD),
-	       need = head + REGS_SYSCALL_INSN_SIZE;
+	size_t head = MIN(call & ~PAGE_MASK, (uaddr_t)PATCH_WINDOW_HEAD), need = head + REGS_SYSCALL_INSN_SIZE;
 	ssize_t n = 0;
 
 	if (head < PATCH_WINDOW_HEAD) /* the page before may not be mapped */

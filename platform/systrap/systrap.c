@@ -86,8 +86,8 @@ static void systrap_destroy(struct platform *base)
 	kfree(p);
 }
 
-static void emit_all(const struct systrap_stats *s,
-		     void (*emit)(void *arg, const char *name, uint64_t value), void *arg)
+static void emit_all(const struct systrap_stats *s, void (*emit)(void *arg, const char *name, uint64_t value),
+		     void *arg)
 {
 	static const char *const names[] = {
 #define STAT(name) #name,
@@ -115,8 +115,8 @@ void systrap_add_stats(struct systrap_stats *to, struct sys_context *c)
 	to->stub_spins_won += c->slot->spins_won;
 }
 
-static void systrap_stats_op(struct platform *base,
-			     void (*emit)(void *arg, const char *name, uint64_t value), void *arg)
+static void systrap_stats_op(struct platform *base, void (*emit)(void *arg, const char *name, uint64_t value),
+			     void *arg)
 {
 	struct sys_platform *p = sys_platform(base);
 	struct systrap_stats sum;

@@ -18,6 +18,7 @@
 #include "platform/base/clock.h"
 #include "platform/host/hostcall.h"
 #include "platform/host/memfd.h"
+#include "platform/host/proc.h"
 
 #define CODE  0x400000UL
 #define DATA  0x500000UL
@@ -25,9 +26,9 @@
 
 /* ---- guest code: position independent, no stack -------------------------------------------------------
  */
-#define GUEST(name, text)                                                                                  \
-	extern const char systrap_guest_##name[], systrap_guest_##name##_end[];                            \
-	__asm__(".pushsection .rodata\n.globl systrap_guest_" #name "\nsystrap_guest_" #name ":\n" text    \
+#define GUEST(name, text)                                                                                      \
+	extern const char systrap_guest_##name[], systrap_guest_##name##_end[];                                \
+	__asm__(".pushsection .rodata\n.globl systrap_guest_" #name "\nsystrap_guest_" #name ":\n" text        \
 		"\n.globl systrap_guest_" #name "_end\nsystrap_guest_" #name "_end:\n.popsection")
 
 GUEST(calls, "mov $39,%eax; mov $1,%edi; mov $2,%esi; mov $3,%edx; mov $4,%r10d; mov $5,%r8d; mov $6,%r9d\n"
@@ -47,8 +48,7 @@ GUEST(spin, "1: lock incq (%rdi); jmp 1b");
 GUEST(jump, "jmp *%rdi");
 GUEST(xmm, "movq %rdi,%xmm5; mov $3,%eax; syscall; movq %xmm5,%rdi; mov $4,%eax; syscall; jmp "
 	   "systrap_guest_xmm");
-GUEST(vsyscall,
-      "mov $0xffffffffff600400,%rax; xor %edi,%edi; call *%rax; mov %rax,%rdi; mov $9,%eax; syscall");
+GUEST(vsyscall, "mov $0xffffffffff600400,%rax; xor %edi,%edi; call *%rax; mov %rax,%rdi; mov $9,%eax; syscall");
 
 extern const char systrap_stub_start[], systrap_stub_end[];
 static struct platform *plat;
@@ -59,6 +59,7 @@ static void setup(void)
 	const struct platform_ops *ops;
 
 	cr_assert_eq(arena_init(), 0);
+	proc_setup();
 	ops = platform_select("systrap");
 	cr_assert_not_null(ops);
 	cr_assert_eq(ops->create(&plat), 0);
@@ -537,8 +538,7 @@ Test(systrap, kick_ends_an_endless_loop_and_is_reported_once)
  * on the list: nothing but an error or the guest's own end may come of it. */
 Test(systrap, stub_text_gives_a_guest_nothing)
 {
-	static const int forbidden[] = {SYS_getppid, SYS_openat, SYS_socket,
-					SYS_kill,    SYS_execve, SYS_ptrace};
+	static const int forbidden[] = {SYS_getppid, SYS_openat, SYS_socket, SYS_kill, SYS_execve, SYS_ptrace};
 	const uint8_t *text = (const uint8_t *)systrap_stub_start;
 	size_t n = (size_t)(systrap_stub_end - systrap_stub_start), found = 0;
 	struct run_event ev;

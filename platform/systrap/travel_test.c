@@ -23,8 +23,7 @@ static void next_call(struct context *c, int64_t nr, struct run_event *ev)
 		memset(ev, 0, sizeof(*ev));
 		cr_assert_eq(OPS->run(c, ev), 0);
 	} while (ev->reason == RUN_KICKED);
-	cr_assert_eq(ev->reason, RUN_SYSCALL, "reason %d signo %d addr %lx", ev->reason, ev->signo,
-		     ev->addr);
+	cr_assert_eq(ev->reason, RUN_SYSCALL, "reason %d signo %d addr %lx", ev->reason, ev->signo, ev->addr);
 	cr_assert_eq(ev->nr, nr, "nr %ld", ev->nr);
 }
 
@@ -277,8 +276,7 @@ Test(systrap_travel, kicks_reach_a_guest_that_never_leaves)
 	for (int i = 0; i < 2000; i++) {
 		memset(&ev, 0, sizeof(ev));
 		cr_assert_eq(OPS->run(c, &ev), 0);
-		if (ev.reason ==
-		    RUN_SYSCALL) { /* seen while it stood in the trampoline: made the long way */
+		if (ev.reason == RUN_SYSCALL) { /* seen while it stood in the trampoline: made the long way */
 			OPS->set_result(c, 3);
 			continue;
 		}

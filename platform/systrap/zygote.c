@@ -92,13 +92,13 @@ static void build_region(const struct zygote_setup *z)
 
 	if (hc_munmap(CLEAR_END, STUB_TEXT_ADDR - CLEAR_END) < 0)
 		die(14);
-	must_at(hc_mmap(STUB_TEXT_ADDR, STUB_TEXT_SIZE, PROT_READ | PROT_WRITE, flags, -1, 0),
-		STUB_TEXT_ADDR, 1);
+	must_at(hc_mmap(STUB_TEXT_ADDR, STUB_TEXT_SIZE, PROT_READ | PROT_WRITE, flags, -1, 0), STUB_TEXT_ADDR,
+		1);
 	memcpy((void *)STUB_TEXT_ADDR, systrap_stub_start, n);
 	if (hc_mprotect(STUB_TEXT_ADDR, STUB_TEXT_SIZE, PROT_READ | PROT_EXEC) < 0)
 		die(2);
-	must_at(hc_mmap(STUB_SLOTS_ADDR, SLOTS_SIZE, PROT_READ | PROT_WRITE,
-			MAP_SHARED | MAP_FIXED_NOREPLACE, z->memfd, 0),
+	must_at(hc_mmap(STUB_SLOTS_ADDR, SLOTS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
+			z->memfd, 0),
 		STUB_SLOTS_ADDR, 5);
 }
 
@@ -107,8 +107,7 @@ static void find_gaps(struct stub_config *config, uint64_t vdso, uint64_t vdso_e
 {
 	/* The filter is coarse: the stub can't reach the last 4 GiB before its own region. Nothing is
 	 * there. */
-	uint64_t keep[3][2] = {
-		{CLEAR_END, STUB_REGION_END}, {vdso, vdso_end}, {GUEST_VA_END, GUEST_VA_END}};
+	uint64_t keep[3][2] = {{CLEAR_END, STUB_REGION_END}, {vdso, vdso_end}, {GUEST_VA_END, GUEST_VA_END}};
 	uint64_t at = 0;
 
 	if (vdso && vdso < STUB_TEXT_ADDR) {
@@ -197,8 +196,7 @@ static void leave_rseq(void)
 NORETURN static void zygote_child(const struct zygote_setup *z)
 {
 	const struct stub_header *stub = z->platform->stub;
-	struct sock_fprog prog = {.len = (unsigned short)z->prog_len,
-				  .filter = (struct sock_filter *)z->prog};
+	struct sock_fprog prog = {.len = (unsigned short)z->prog_len, .filter = (struct sock_filter *)z->prog};
 	uint64_t none = 0;
 
 	if (hc_setpgid(0, 0) < 0)
@@ -266,8 +264,8 @@ int zygote_start(struct sys_platform *p)
 	z->memfd = proc->memfd;
 	z->slot = slot_address(c->index);
 	z->prog_len = filter_build(z->prog);
-	z->clock_gettime = vdso_symbol(p->base.vdso_start, p->base.vdso_end - p->base.vdso_start,
-				       "__vdso_clock_gettime");
+	z->clock_gettime =
+		vdso_symbol(p->base.vdso_start, p->base.vdso_end - p->base.vdso_start, "__vdso_clock_gettime");
 	z->vdso_to = SBX_HOLE_END + (random_u64() % (1UL << 26)) * PAGE_SIZE;
 	pid = hc_fork(0);
 	if (pid == 0)

@@ -81,10 +81,13 @@ static int copy_files(struct task *t, struct task *c, uint64_t flags)
 		ret = fdtable_copy(t->fds, &c->fds);
 	if (ret < 0)
 		return ret;
-	if (flags & LINUX_CLONE_FS)
+	if (flags & LINUX_CLONE_FS) {
 		c->fs = fs_context_get(t->fs);
-	else
+		/* the umask isn't ours alone any more */
+		__atomic_fetch_or(&t->work, TASK_WORK_FACTS, __ATOMIC_SEQ_CST);
+	} else {
 		ret = fs_context_copy(t->fs, &c->fs);
+	}
 	return ret;
 }
 

@@ -85,6 +85,8 @@ static void loop(struct task *t)
 		}
 		ret = ops->run(t->ctx, &t->event);
 		__atomic_store_n(&t->p->in_guest, 0, __ATOMIC_RELAXED);
+		if (UNLIKELY(t->event.umask_changed))
+			__atomic_store_n(&t->fs->umask, t->event.umask, __ATOMIC_RELAXED);
 		if (UNLIKELY(ret < 0)) {
 			host_lost(t, "run", ret);
 			continue;

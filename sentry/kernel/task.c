@@ -269,6 +269,8 @@ void task_publish(struct task *t)
 	f.gid = user_ns_from_kgid(t->cred->user_ns, t->cred->gid);
 	f.egid = user_ns_from_kgid(t->cred->user_ns, t->cred->egid);
 	f.sigmask = t->p->blocked;
+	f.umask_own = refs_read(&t->fs->refs) == 1;
+	f.umask = __atomic_load_n(&t->fs->umask, __ATOMIC_RELAXED);
 	ops->publish(t->ctx, &f);
 }
 

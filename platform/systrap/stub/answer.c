@@ -5,6 +5,7 @@
 #define CONF ((const struct stub_config *)STUB_CONF_ADDR)
 
 #define NR_sched_yield	 24
+#define NR_umask	 95
 #define NR_gettimeofday	 96
 #define NR_time		 201
 #define NR_clock_gettime 228
@@ -82,6 +83,13 @@ int stub_answer(struct stub_slot *s, int64_t nr, uint64_t a0, uint64_t a1, int64
 		if (!(s->fast & FAST_SELF))
 			return 0;
 		*result = cpu(a0, a1);
+		break;
+	case NR_umask:
+		if (!(s->fast & FAST_UMASK))
+			return 0;
+		*result = s->umask;
+		s->umask = a0 & 0777;
+		s->umask_changed = 1;
 		break;
 	case NR_sched_yield:
 		if (!(s->fast & FAST_SELF))

@@ -20,25 +20,25 @@ struct call_shape {
 	struct call_piece in[2], out;
 };
 
-#define NONE                                                                                               \
-	{                                                                                                  \
-		NO_ARG, NO_ARG, 0, 0                                                                       \
+#define NONE                                                                                                   \
+	{                                                                                                      \
+		NO_ARG, NO_ARG, 0, 0                                                                           \
 	}
-#define PATH(i)                                                                                            \
-	{                                                                                                  \
-		i, NO_ARG, 1, 0                                                                            \
+#define PATH(i)                                                                                                \
+	{                                                                                                      \
+		i, NO_ARG, 1, 0                                                                                \
 	}
-#define BYTES(i, size)                                                                                     \
-	{                                                                                                  \
-		i, NO_ARG, 0, size                                                                         \
+#define BYTES(i, size)                                                                                         \
+	{                                                                                                      \
+		i, NO_ARG, 0, size                                                                             \
 	}
-#define SIZED(i, count)                                                                                    \
-	{                                                                                                  \
-		i, count, 0, 1                                                                             \
+#define SIZED(i, count)                                                                                        \
+	{                                                                                                      \
+		i, count, 0, 1                                                                                 \
 	}
-#define ITEMS(i, count, size)                                                                              \
-	{                                                                                                  \
-		i, count, 0, size                                                                          \
+#define ITEMS(i, count, size)                                                                                  \
+	{                                                                                                      \
+		i, count, 0, size                                                                              \
 	}
 
 /* Sorted by number. */

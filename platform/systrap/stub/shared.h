@@ -39,6 +39,7 @@
 #define TURN_SLEEPS	 2 /* the one who waits is (about to be) in futex_wait */
 #define SPIN_CLASSES	 64
 #define SPIN_PENALTY_MAX 127
+#define YIELDS		 3
 #define HOPELESS	 32
 
 #define TURN_DEAD 4 /* set by the sentry's reaper: the process is gone */
@@ -74,7 +75,7 @@
 #define SLOT_BUSY   0x5c
 #define SLOT_FAR    0x70
 #define SLOT_REGS   0x80
-#define SLOT_TIER0  0x260 /* count */
+#define SLOT_TIER0  0x268 /* count */
 #define SLOT_QUICK  0x280 /* uint32_t[QUICK_CALLS]: constant answers + 1 by number, 0: ask */
 #define QUICK_CALLS 336
 #define R_R15	    (SLOT_REGS + 0)
@@ -144,12 +145,11 @@ struct stub_slot {
 	uint8_t penalty[SPIN_CLASSES], skip[SPIN_CLASSES];
 	/* counts, for --stats only */
 	uint64_t spins_won, sleeps;
-	uint32_t fast; /* FAST_*: what else the stub may answer */
-	uint32_t pad2;
-	uint32_t
-		hopeless[HOPELESS]; /* places that calls come from by signal for good, see HOPELESS_INDEX */
-	uint64_t tier0;		    /* at SLOT_TIER0: answers given without the sentry */
-	uint64_t pad4[3];
+	uint32_t fast;			     /* FAST_*: what else the stub may answer */
+	uint32_t umask, umask_changed, pad2; /* FAST_UMASK */
+	uint32_t hopeless[HOPELESS]; /* places that calls come from by signal for good, see HOPELESS_INDEX */
+	uint64_t tier0;		     /* at SLOT_TIER0: answers given without the sentry */
+	uint64_t pad4[2];
 	uint32_t quick[QUICK_CALLS];
 	/* outputs, left by the sentry */
 	uint32_t out_count, pad5;
@@ -162,6 +162,7 @@ struct stub_slot {
 #define HOPELESS_INDEX(ip) (((ip) >> 2 ^ (ip) >> 8) % HOPELESS)
 #define FAST_TIME	   1u /* clock_gettime and its like through the host's vDSO */
 #define FAST_SELF	   2u /* sched_yield, getcpu */
+#define FAST_UMASK	   4u
 
 /* Read-only for the guest, sealed. */
 struct stub_config {

@@ -11,6 +11,7 @@
 #define SYS_munmap	11
 #define SYS_mprotect	10
 #define SYS_sigprocmask 14
+#define SYS_sched_yield 24
 #define SYS_recvmsg	47
 #define SYS_exit	60
 #define SYS_sigaltstack 131
@@ -57,30 +58,45 @@ static int is_ours(struct stub_slot *s)
 	return !(__atomic_load_n(&s->turn, __ATOMIC_ACQUIRE) & TURN_SENTRY);
 }
 
-/* Looks for a while: worth it when the sentry runs on another processor and calls of this kind used to be
- * answered soon. */
-static int spin(struct stub_slot *s, unsigned class)
+/* On one processor: lets the other run. */
+static int yield_for(struct stub_slot *s)
+{
+	for (int i = 0; i < YIELDS; i++) {
+		stub_sys(SYS_sched_yield, 0, 0, 0, 0);
+		s->stub_cpu = this_cpu();
+		if (is_ours(s))
+			return 1;
+	}
+	return 0;
+}
+
+static int look_for(struct stub_slot *s)
 {
 	uint64_t n = s->spin;
 
-	if (!n)
-		return 0;
+	for (uint64_t i = 0; i < n; i++) {
+		if (is_ours(s))
+			return 1;
+		if (i == 8 && s->sentry_cpu == s->stub_cpu)
+			break;
+		__builtin_ia32_pause();
+	}
+	return s->sentry_cpu == s->stub_cpu && yield_for(s);
+}
+
+/* Waits awake for a while, if calls of this kind used to be answered soon. */
+static int spin(struct stub_slot *s, unsigned class)
+{
 	if (s->skip[class]) {
 		s->skip[class]--;
 		return 0;
 	}
-	for (uint64_t i = 0; i < n; i++) {
-		if (is_ours(s)) {
-			s->penalty[class] /= 2;
-			s->spins_won++;
-			return 1;
-		}
-		if (i == 8 && s->sentry_cpu == s->stub_cpu)
-			return 0;
-		__builtin_ia32_pause();
+	if (look_for(s)) {
+		s->penalty[class] /= 2;
+		s->spins_won++;
+		return 1;
 	}
-	s->penalty[class] =
-		s->penalty[class] < SPIN_PENALTY_MAX ? s->penalty[class] * 2 + 1 : SPIN_PENALTY_MAX;
+	s->penalty[class] = s->penalty[class] < SPIN_PENALTY_MAX ? s->penalty[class] * 2 + 1 : SPIN_PENALTY_MAX;
 	s->skip[class] = s->penalty[class];
 	return 0;
 }
@@ -177,8 +193,8 @@ static long do_fork(struct stub_slot *s)
 void stub_clear(void)
 {
 	for (uint64_t i = 0; i < CONF->gap_count; i++)
-		stub_sys(SYS_munmap, (long)CONF->gap[i].start,
-			 (long)(CONF->gap[i].end - CONF->gap[i].start), 0, 0);
+		stub_sys(SYS_munmap, (long)CONF->gap[i].start, (long)(CONF->gap[i].end - CONF->gap[i].start), 0,
+			 0);
 }
 
 static void fp(struct stub_slot *s, int load)
@@ -289,8 +305,7 @@ static void command(struct stub_slot *s, uint32_t kind)
 		break;
 	case CMD_CMPXCHG:
 		found = (uint32_t)s->arg[1];
-		s->arg[0] =
-			(uint64_t)(long)stub_cmpxchg((uint32_t *)s->arg[0], &found, (uint32_t)s->arg[2]);
+		s->arg[0] = (uint64_t)(long)stub_cmpxchg((uint32_t *)s->arg[0], &found, (uint32_t)s->arg[2]);
 		s->arg[1] = found;
 		break;
 	case CMD_PATCH:

@@ -42,9 +42,9 @@ int stub_deliver(struct stub_slot *s);
 int stub_answer(struct stub_slot *s, int64_t nr, uint64_t a0, uint64_t a1, int64_t *result);
 
 /* entry.S */
-extern const char stub_syscall_entry[], stub_quick_flags[], stub_quick_number[], stub_quick_end[],
-	stub_leave[], stub_leave_jump[], stub_leave_far_end[], stub_copy_insn[], stub_copy_fixup[],
-	stub_touch_insn[], stub_cmpxchg_insn[], stub_cmpxchg_fixup[];
+extern const char stub_syscall_entry[], stub_quick_flags[], stub_quick_number[], stub_quick_end[], stub_leave[],
+	stub_leave_jump[], stub_leave_far_end[], stub_copy_insn[], stub_copy_fixup[], stub_touch_insn[],
+	stub_cmpxchg_insn[], stub_cmpxchg_fixup[];
 uint64_t stub_copy(void *dst, const void *src, uint64_t n);
 int stub_touch(void *p);
 int stub_cmpxchg(uint32_t *p, uint32_t *expected, uint32_t desired);
