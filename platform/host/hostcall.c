@@ -628,6 +628,21 @@ int hc_setns(int fd, int type)
 	return (int)raw_syscall3(SYS_setns, fd, type, 0);
 }
 
+int hc_fsopen(const char *type)
+{
+	return (int)raw_syscall3(SYS_fsopen, (long)type, 1, 0); /* FSOPEN_CLOEXEC */
+}
+
+int hc_fsconfig_create(int fs)
+{
+	return (int)raw_syscall6(SYS_fsconfig, fs, 6, 0, 0, 0, 0); /* FSCONFIG_CMD_CREATE */
+}
+
+int hc_fsmount(int fs, unsigned attributes)
+{
+	return (int)raw_syscall3(SYS_fsmount, fs, 1, attributes); /* FSMOUNT_CLOEXEC */
+}
+
 ssize_t hc_getrandom(void *buf, size_t n, unsigned flags)
 {
 	return raw_syscall3(SYS_getrandom, (long)buf, (long)n, flags);

@@ -122,16 +122,68 @@ int proc_find_vdso(uaddr_t *vvar_start, uaddr_t *vdso_start, uaddr_t *vdso_end)
 	return 0;
 }
 
+/* Which /proc to ask: the process's, set once before other threads exist. */
+static int proc_dir = -1;
+
+/* A process in a pid namespace of its own may still see the /proc of the one outside, where its numbers name
+ * other processes: those must never be touched. */
+static bool proc_is_ours(int dir)
+{
+	char buf[16];
+	ssize_t n = hc_readlinkat(dir, "self", buf, sizeof(buf) - 1);
+	int pid = 0;
+
+	for (ssize_t i = 0; i < n && buf[i] >= '0' && buf[i] <= '9'; i++)
+		pid = pid * 10 + (buf[i] - '0');
+	return pid == hc_getpid();
+}
+
+static int proc_mount_own(void)
+{
+	int fs = hc_fsopen("proc"), dir;
+
+	if (fs < 0)
+		return fs;
+	dir = hc_fsconfig_create(fs);
+	if (dir == 0)
+		dir = hc_fsmount(fs, 0xe); /* nosuid, nodev, noexec */
+	hc_close(fs);
+	return dir;
+}
+
+void proc_setup(void)
+{
+	int dir = hc_openat(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY, 0);
+
+	if (dir >= 0 && !proc_is_ours(dir)) {
+		hc_close(dir);
+		dir = proc_mount_own();
+	}
+	if (dir >= 0 && !proc_is_ours(dir)) {
+		hc_close(dir);
+		dir = -1;
+	}
+	proc_dir = dir;
+}
+
+static int proc_open(int pid, const char *file, int flags)
+{
+	char path[32];
+
+	if (proc_dir < 0)
+		return -ENOENT;
+	snprintf(path, sizeof(path), "%d/%s", pid, file);
+	return hc_openat(proc_dir, path, flags, 0);
+}
+
 uint64_t proc_resident(int pid)
 {
-	char path[32], buf[128];
+	int fd = proc_open(pid, "statm", O_RDONLY);
 	uint64_t pages = 0;
+	char buf[128];
 	char *p;
 	ssize_t n;
-	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
-	fd = hc_openat(AT_FDCWD, path, O_RDONLY, 0);
 	if (fd < 0)
 		return 0;
 	n = hc_read(fd, buf, sizeof(buf) - 1);
@@ -147,12 +199,9 @@ uint64_t proc_resident(int pid)
 
 ssize_t proc_poke(int pid, uaddr_t dst, const void *src, size_t size)
 {
-	char path[32];
+	int fd = proc_open(pid, "mem", O_RDWR);
 	ssize_t n;
-	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
-	fd = hc_openat(AT_FDCWD, path, O_RDWR, 0);
 	if (fd < 0)
 		return 0;
 	n = hc_pwrite(fd, src, size, dst);

@@ -1,6 +1,8 @@
 /* process.c: see process.h. */
 #include "sentry/boot/process.h"
 
+#include "platform/host/proc.h" /* before <signal.h>, whose macros are names of members there */
+
 #include <signal.h>
 #include <stddef.h>
 #include <sys/prctl.h>
@@ -13,4 +15,5 @@ void process_setup(void)
 	sigaction(SIGPIPE, &ignore, NULL);
 	/* output files beyond RLIMIT_FSIZE are the guest's business: an errno, not our death */
 	sigaction(SIGXFSZ, &ignore, NULL);
+	proc_setup();
 }

@@ -9,6 +9,8 @@ struct posix_timer {
 	struct process *process; /* [I] borrowed: a process outlives its timers */
 	int32_t id;		 /* [I] */
 	int32_t clock;		 /* [I] */
+	int cpu_kind;		 /* [I] CPU clocks: 1 counts the guest's own time only */
+	struct task *cpu_task;	 /* [I] reference; CPU clocks: NULL counts the whole process */
 	struct timer timer;	 /* for clocks that advance by themselves */
 	uint64_t expires;	 /* [process lock] ns of clock (CPU clocks) or monotonic; 0: off */
 	uint64_t interval;	 /* [process lock] */
@@ -70,17 +72,22 @@ static void expired(struct timer *timer)
 	mutex_unlock(&p->lock);
 }
 
+static uint64_t cpu_of(struct task *t, int kind)
+{
+	return task_cpu_user(t) + (kind == 1 ? 0 : task_cpu_system(t));
+}
+
 static uint64_t cpu_now_locked(struct posix_timer *pt)
 {
 	struct process *p = pt->process;
 	struct task_private *tp;
 	uint64_t v;
 
-	if (pt->clock == LINUX_CLOCK_THREAD_CPUTIME_ID)
-		return pt->target ? task_cpu_user(pt->target) + task_cpu_system(pt->target) : 0;
-	v = p->p->dead_utime + p->p->dead_stime;
+	if (pt->cpu_task)
+		return cpu_of(pt->cpu_task, pt->cpu_kind);
+	v = p->p->dead_utime + (pt->cpu_kind == 1 ? 0 : p->p->dead_stime);
 	process_for_each (tp, p)
-		v += task_cpu_user(tp->self) + task_cpu_system(tp->self);
+		v += cpu_of(tp->self, pt->cpu_kind);
 	return v;
 }
 
@@ -143,15 +150,31 @@ static int set_notification(struct task *t, struct posix_timer *pt, const struct
 	return signal_valid(info->si_signo) ? 0 : -EINVAL;
 }
 
-static int check_clock(struct task *t, int32_t clock)
+/* The CPU clock of the process or of one of its threads; other processes' aren't offered. */
+static int set_cpu_clock(struct task *t, struct posix_timer *pt, int32_t clock)
 {
+	int32_t nr = clock < 0 ? ~(clock >> 3) : 0;
+	bool thread = clock < 0 ? (clock & 4) != 0 : clock == LINUX_CLOCK_THREAD_CPUTIME_ID;
+
+	pt->cpu_kind = clock < 0 ? clock & 3 : 2;
+	if (pt->cpu_kind == 3)
+		return -EINVAL;
+	if (!thread)
+		return nr == 0 || nr == task_tgid_in(t, t) ? 0 : -EINVAL;
+	pt->cpu_task = nr ? task_find(t, nr) : task_get(t);
+	return pt->cpu_task && pt->cpu_task->process == t->process ? 0 : -EINVAL;
+}
+
+static int set_clock(struct task *t, struct posix_timer *pt, int32_t clock)
+{
+	pt->clock = clock;
+	if (clock_is_cpu(clock))
+		return set_cpu_clock(t, pt, clock);
 	switch (clock) {
 	case LINUX_CLOCK_REALTIME:
 	case LINUX_CLOCK_MONOTONIC:
 	case LINUX_CLOCK_BOOTTIME:
 	case LINUX_CLOCK_TAI:
-	case LINUX_CLOCK_PROCESS_CPUTIME_ID:
-	case LINUX_CLOCK_THREAD_CPUTIME_ID:
 		return 0;
 	case LINUX_CLOCK_REALTIME_ALARM:
 	case LINUX_CLOCK_BOOTTIME_ALARM:
@@ -161,7 +184,6 @@ static int check_clock(struct task *t, int32_t clock)
 	case LINUX_CLOCK_MONOTONIC_COARSE:
 		return -EOPNOTSUPP;
 	default:
-		/* other processes' CPU clocks aren't offered */
 		return -EINVAL;
 	}
 }
@@ -171,23 +193,20 @@ static void timer_put(struct posix_timer *pt)
 	if (!refs_put(&pt->refs))
 		return;
 	task_put(pt->target);
+	task_put(pt->cpu_task);
 	kfree(pt);
 }
 
 int posix_timer_create(struct task *t, int32_t clock, const struct linux_sigevent *ev, int32_t *id)
 {
 	struct process *p = t->process;
-	struct posix_timer *pt;
-	int ret = check_clock(t, clock);
+	struct posix_timer *pt = kmalloc(sizeof(*pt));
+	int ret = 0;
 
-	if (ret < 0)
-		return ret;
-	pt = kmalloc(sizeof(*pt));
 	if (!pt)
 		return -ENOMEM;
 	refs_init(&pt->refs);
 	pt->process = p;
-	pt->clock = clock;
 	pt->sig.timer = pt;
 	list_init(&pt->sig.node);
 	timer_init(&pt->timer, t->kernel->timers, expired);
@@ -199,13 +218,13 @@ int posix_timer_create(struct task *t, int32_t clock, const struct linux_sigeven
 	while (find_locked(p, pt->id));
 	mutex_unlock(&p->lock);
 	if (ret == 0)
+		ret = set_clock(t, pt, clock);
+	if (ret == 0)
 		ret = set_notification(t, pt, ev);
 	if (ret < 0) {
 		timer_put(pt);
 		return ret;
 	}
-	if (clock == LINUX_CLOCK_THREAD_CPUTIME_ID && !pt->target && pt->notify == LINUX_SIGEV_NONE)
-		pt->target = task_get(t);
 	mutex_lock(&p->lock);
 	list_add_tail(&p->p->posix_timers, &pt->node);
 	p->p->posix_timer_count++;

@@ -9,7 +9,7 @@ static void attach_locked(struct task *tracer, struct task *t, bool seized, uint
 
 	tr->seized = seized;
 	tr->options = options;
-	tr->in_syscall = false;
+	tr->in_syscall = tr->stopped = false;
 	tr->interrupt = tr->notify = false;
 	tr->listening = false;
 	__atomic_store_n(&tr->tracer, tracer, __ATOMIC_RELEASE);
@@ -24,6 +24,7 @@ static void detach_locked(struct task *t, int sig)
 	list_del(&tr->node);
 	__atomic_store_n(&tr->tracer, NULL, __ATOMIC_RELEASE);
 	tr->options = 0;
+	tr->stopped = false;
 	tr->inject = sig;
 	tr->resume = TRACE_RESUME_CONT;
 	__atomic_fetch_and(&t->syscall_work, ~SYSCALL_WORK_TRACE, __ATOMIC_SEQ_CST);

@@ -129,6 +129,21 @@ struct rlimits *task_rlimits(struct task *t)
 	return &t->process->limits;
 }
 
+/* Does c reach anything that old didn't? Then others who could look at the process before may see too much.
+ * All capabilities in a namespace that old owns are nothing new. */
+static bool gains(const struct cred *old, const struct cred *c)
+{
+	if (old->euid != c->euid || old->egid != c->egid || old->fsuid != c->fsuid ||
+	    old->fsgid != c->fsgid)
+		return true;
+	if (old->user_ns == c->user_ns)
+		return (c->permitted & ~old->permitted) != 0;
+	for (const struct user_ns *ns = c->user_ns; ns->parent; ns = ns->parent)
+		if (ns->parent == old->user_ns && ns->owner_uid == old->euid)
+			return false;
+	return true;
+}
+
 void task_set_cred(struct task *t, struct cred *c)
 {
 	struct cred *old = t->cred;
@@ -138,9 +153,7 @@ void task_set_cred(struct task *t, struct cred *c)
 		__atomic_add_fetch(&user->tasks, 1, __ATOMIC_RELAXED);
 		old_user = t->p->user;
 	}
-	if (old && t->mm &&
-	    (old->euid != c->euid || old->egid != c->egid || old->fsuid != c->fsuid ||
-	     old->fsgid != c->fsgid || (c->permitted & ~old->permitted))) {
+	if (old && t->mm && gains(old, c)) {
 		__atomic_store_n(&t->mm->dumpable, 0, __ATOMIC_RELAXED);
 		t->p->pdeath_signal = 0;
 	}
