@@ -153,6 +153,7 @@ static int open_existing(const struct path *p, uint32_t flags, const struct cred
 	ret = open_file(p, flags, cred, out);
 	if (ret < 0)
 		return ret;
+	fsnotify(p->dentry, i, LINUX_IN_OPEN | (inode_is_dir(i) ? LINUX_IN_ISDIR : 0));
 	if (truncate) {
 		ret = FILE_CAN_WRITE(*out) ? 0 : inode_get_write(i);
 		if (ret == 0) {
@@ -165,7 +166,6 @@ static int open_existing(const struct path *p, uint32_t flags, const struct cred
 			return ret;
 		}
 	}
-	fsnotify(p->dentry, i, LINUX_IN_OPEN | (inode_is_dir(i) ? LINUX_IN_ISDIR : 0));
 	return 0;
 }
 

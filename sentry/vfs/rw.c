@@ -169,8 +169,6 @@ int vfs_fallocate(struct file *f, int mode, uint64_t off, uint64_t len, const st
 
 int file_truncate_as(struct file *f, uint64_t size, const struct cred *cred)
 {
-	int ret;
-
 	if (f->flags & LINUX_O_PATH)
 		return -EBADF;
 	if (!FILE_CAN_WRITE(f) || !inode_is_reg(f->inode) || size > OFF_MAX)
