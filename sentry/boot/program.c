@@ -141,7 +141,7 @@ void boot_program(struct boot *b)
 		.envp = envp,
 		.terminal = b->terminal,
 	};
-	fs_context_get(b->fs);
+	b->fs = NULL; /* the task's alone: it may answer umask by itself */
 	mount_ns_get(b->mount_ns);
 	ret = kernel_start_init(b->kernel, &a);
 	if (ret < 0)
