@@ -11,47 +11,48 @@
 #include "platform/abi/types.h"
 #include "platform/base/attr.h"
 
-#define GOFER_VERSION	 1
-#define GOFER_MSG_MAX	 (64 * 1024UL)
-#define GOFER_NAME_MAX	 255
-#define GOFER_DATA_MAX	 (60 * 1024UL) /* READDIR and extended attributes */
-#define GOFER_TARGET_MAX 4096
-#define GOFER_WALK_MAX	 16
-#define GOFER_BIND_MAX	 4
-#define GOFER_FORGET_MAX 256
+#define GOFER_VERSION	  1
+#define GOFER_MSG_MAX	  (64 * 1024UL)
+#define GOFER_NAME_MAX	  255
+#define GOFER_DATA_MAX	  (60 * 1024UL) /* READDIR and extended attributes */
+#define GOFER_TARGET_MAX  4096
+#define GOFER_WALK_MAX	  16
+#define GOFER_BIND_MAX	  4
+#define GOFER_FORGET_MAX  256
 #define GOFER_CHANNEL_MAX 8 /* connections of one client */
 
 enum gofer_op {
 	GOFER_HELLO = 1, /* flags: version -> flags: version, size: count of roots */
 	GOFER_ATTACH,	 /* size: root index, node: the new id -> attr, flags: GOFER_ROOT_* */
-	GOFER_WALK,	 /* node, walk -> attrs; stops at a symbolic link (its target in data) or where error says */
-	GOFER_GETATTR,	 /* node -> attr */
-	GOFER_SETATTR,	 /* node, set -> attr */
-	GOFER_OPEN,	 /* node, flags: GOFER_OPEN_* -> attr, a descriptor */
-	GOFER_CREATE,	 /* node: directory, name, node2: the new id, flags, mode, uid, gid -> attr, a descriptor */
-	GOFER_MKDIR,	 /* node, name, node2, mode, uid, gid -> attr */
-	GOFER_MKNOD,	 /* the same, rdev */
-	GOFER_SYMLINK,	 /* node, name, node2, data: target, uid, gid -> attr */
-	GOFER_LINK,	 /* node: the file, node2: directory, name -> attr */
-	GOFER_UNLINK,	 /* node, name, node2: the victim's id or 0 */
-	GOFER_RMDIR,	 /* the same */
-	GOFER_RENAME,	 /* node, name -> node2, name2; node3: the file's id, node4: the victim's, or 0; flags */
-	GOFER_READLINK,	 /* node -> data */
-	GOFER_READDIR,	 /* node, offset: cookie -> data: entries, offset: the next cookie, flags 1: at the end */
-	GOFER_READDIRS,	 /* node, walk: directories in it -> data: sections, size: how many; of the first ones that fit,
-			  * then of directories in them */
-	GOFER_STATFS,	 /* node -> statfs */
-	GOFER_GETXATTR,	 /* node, name, size: room -> data */
-	GOFER_SETXATTR,	 /* node, name, data, flags: XATTR_CREATE, REPLACE */
-	GOFER_LISTXATTR, /* node, size -> data */
+	GOFER_WALK, /* node, walk -> attrs; stops at a symbolic link (its target in data) or where error says */
+	GOFER_GETATTR,	/* node -> attr */
+	GOFER_SETATTR,	/* node, set -> attr */
+	GOFER_OPEN,	/* node, flags: GOFER_OPEN_* -> attr, a descriptor */
+	GOFER_CREATE,	/* node: directory, name, node2: the new id, flags, mode, uid, gid -> attr, a descriptor
+			 */
+	GOFER_MKDIR,	/* node, name, node2, mode, uid, gid -> attr */
+	GOFER_MKNOD,	/* the same, rdev */
+	GOFER_SYMLINK,	/* node, name, node2, data: target, uid, gid -> attr */
+	GOFER_LINK,	/* node: the file, node2: directory, name -> attr */
+	GOFER_UNLINK,	/* node, name, node2: the victim's id or 0 */
+	GOFER_RMDIR,	/* the same */
+	GOFER_RENAME,	/* node, name -> node2, name2; node3: the file's id, node4: the victim's, or 0; flags */
+	GOFER_READLINK, /* node -> data */
+	GOFER_READDIR, /* node, offset: cookie -> data: entries, offset: the next cookie, flags 1: at the end */
+	GOFER_READDIRS,	   /* node, walk: directories in it -> data: sections, size: how many; of the first ones
+			    * that fit,    then of directories in them */
+	GOFER_STATFS,	   /* node -> statfs */
+	GOFER_GETXATTR,	   /* node, name, size: room -> data */
+	GOFER_SETXATTR,	   /* node, name, data, flags: XATTR_CREATE, REPLACE */
+	GOFER_LISTXATTR,   /* node, size -> data */
 	GOFER_REMOVEXATTR, /* node, name */
-	GOFER_FSYNC,	 /* node, flags 1: data only */
-	GOFER_ALLOCATE,	 /* node, flags: fallocate mode, offset, size -> attr */
-	GOFER_TMPFILE,	 /* node: directory, node2, mode, uid, gid -> attr, a descriptor */
-	GOFER_FORGET,	 /* ids; no reply */
-	GOFER_CONNECT,	 /* node: a socket -> a connected descriptor; flags: type */
-	GOFER_CHANNEL,	 /* -> a descriptor: one more connection */
-	GOFER_STOP,	 /* the gofer ends */
+	GOFER_FSYNC,	   /* node, flags 1: data only */
+	GOFER_ALLOCATE,	   /* node, flags: fallocate mode, offset, size -> attr */
+	GOFER_TMPFILE,	   /* node: directory, node2, mode, uid, gid -> attr, a descriptor */
+	GOFER_FORGET,	   /* ids; no reply */
+	GOFER_CONNECT,	   /* node: a socket -> a connected descriptor; flags: type */
+	GOFER_CHANNEL,	   /* -> a descriptor: one more connection */
+	GOFER_STOP,	   /* the gofer ends */
 	GOFER_OP_COUNT
 };
 

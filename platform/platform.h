@@ -57,10 +57,10 @@ enum run_reason {
 
 struct run_event {
 	enum run_reason reason;
-	int64_t nr;	  /* RUN_SYSCALL */
-	uint64_t args[6]; /* RUN_SYSCALL: one copy; the guest can't change it any more */
-	int signo, code;  /* RUN_FAULT: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP */
-	uaddr_t addr;	  /* RUN_FAULT: si_addr */
+	int64_t nr;	      /* RUN_SYSCALL */
+	uint64_t args[6];     /* RUN_SYSCALL: one copy; the guest can't change it any more */
+	int signo, code;      /* RUN_FAULT: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP */
+	uaddr_t addr;	      /* RUN_FAULT: si_addr */
 	uint64_t trapno, err; /* RUN_FAULT: for the signal frame; zero when unknown */
 	bool umask_changed;   /* any: the guest set its umask since the last event (context_facts.umask_own) */
 	uint32_t umask;
@@ -68,10 +68,10 @@ struct run_event {
 
 /* How a mapping is backed. */
 struct map_request {
-	uaddr_t addr;	 /* page aligned; replaces what is there */
-	uint64_t size;	 /* page aligned, not zero */
-	uint32_t prot;	 /* LINUX_PROT_READ | WRITE | EXEC */
-	bool shared;	 /* MAP_SHARED, else MAP_PRIVATE */
+	uaddr_t addr;  /* page aligned; replaces what is there */
+	uint64_t size; /* page aligned, not zero */
+	uint32_t prot; /* LINUX_PROT_READ | WRITE | EXEC */
+	bool shared;   /* MAP_SHARED, else MAP_PRIVATE */
 	bool noreserve, populate, growsdown, hugepage;
 	int fd;		 /* host descriptor to map, -1 for anonymous; borrowed for the call */
 	uint64_t offset; /* into fd */
@@ -84,7 +84,7 @@ struct context_facts {
 	uint64_t sigmask; /* blocked signals when published; a change of the mask alone isn't published */
 	bool umask_own;	  /* nobody shares the umask: the platform may change it, and says so in run_event */
 	uint32_t umask;
-	bool no_fast;	  /* answer nothing (the task is traced, filtered or logged) */
+	bool no_fast; /* answer nothing (the task is traced, filtered or logged) */
 };
 
 struct platform_ops {
@@ -107,7 +107,8 @@ struct platform_ops {
 	 * context of the old one) and drops its reference to the old one. Registers are undefined until set;
 	 * FP state is reset. On failure c is unchanged. */
 	int (*context_new_aspace)(struct context *c);
-	/* Makes the calling host thread the owner. Once for each context, before anything else by that thread. */
+	/* Makes the calling host thread the owner. Once for each context, before anything else by that thread.
+	 */
 	int (*context_bind)(struct context *c);
 	/* Ends the host thread and drops the reference to the space. By the owner (or anybody when it was
 	 * never bound). */
@@ -146,8 +147,8 @@ struct platform_ops {
 	/* Residency as mincore(2): one byte a page into vec. */
 	int (*mincore)(struct context *c, uaddr_t addr, uint64_t size, uint8_t *vec);
 
-	/* Bytes copied before the first fault, honouring the mappings' protection; 0 when nothing could be. c: a
-	 * context in as owned by the caller, or NULL (another process's memory: ptrace, /proc/pid/mem). */
+	/* Bytes copied before the first fault, honouring the mappings' protection; 0 when nothing could be. c:
+	 * a context in as owned by the caller, or NULL (another process's memory: ptrace, /proc/pid/mem). */
 	ssize_t (*copy_in)(struct aspace *as, struct context *c, void *dst, uaddr_t src, size_t size);
 	ssize_t (*copy_out)(struct aspace *as, struct context *c, uaddr_t dst, const void *src, size_t size);
 	/* Ignores write protection of private mappings (breakpoints): ptrace(2) POKE only. */

@@ -27,15 +27,15 @@
 #define FREE_FILL 0
 #endif
 
-#define ARENA_PAGES (ARENA_SIZE / PAGE_SIZE)
-#define SLAB_PAGES  8
+#define ARENA_PAGES	(ARENA_SIZE / PAGE_SIZE)
+#define SLAB_PAGES	8
 #define POPULATE_PAGES	32
 #define GIVE_BACK_PAGES 256
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; older hosts refuse, and fault */
 #endif
-#define MAX_SMALL   4096
-#define MAX_BIN     64
+#define MAX_SMALL 4096
+#define MAX_BIN	  64
 
 static const uint16_t class_sizes[] = {16,  32,	 48,  64,  80,	96,   128,  160,  192,	256,
 				       320, 384, 512, 640, 768, 1024, 1360, 2048, 2720, 4096};
@@ -57,8 +57,8 @@ struct page_desc {
 };
 
 struct slab {
-	struct list node; /* in class->partial while it has free objects */
-	void *free;	  /* singly linked through the objects */
+	struct list node;		   /* in class->partial while it has free objects */
+	void *free;			   /* singly linked through the objects */
 	uint16_t free_count, total, fresh; /* fresh: objects never handed out, at the end */
 	uint16_t class_index;
 	char *base;
@@ -75,9 +75,9 @@ struct arena_header {
 	uint64_t magic;
 	int fd; /* [I] */
 	struct mutex page_lock;
-	struct list free_bins[MAX_BIN]; /* [page_lock] free ranges by size; last bin: larger */
-	size_t top;	   /* [page_lock] pages from here on were never used */
-	size_t populated;  /* [page_lock] the host has given pages up to here */
+	struct list free_bins[MAX_BIN];	 /* [page_lock] free ranges by size; last bin: larger */
+	size_t top;			 /* [page_lock] pages from here on were never used */
+	size_t populated;		 /* [page_lock] the host has given pages up to here */
 	uint64_t used_pages, peak_pages; /* [page_lock] */
 	struct size_class classes[CLASS_COUNT];
 	void *roots[ROOT_COUNT]; /* [I] after boot */
@@ -288,9 +288,8 @@ static struct slab *slab_create(size_t class_index)
 	if (!page)
 		return NULL;
 	for (size_t i = 0; i < SLAB_PAGES; i++)
-		DESCS[page + i] = (struct page_desc){.kind = PAGE_SLAB,
-						     .class_index = (uint8_t)class_index,
-						     .slab_offset = (uint8_t)i};
+		DESCS[page + i] = (struct page_desc){
+			.kind = PAGE_SLAB, .class_index = (uint8_t)class_index, .slab_offset = (uint8_t)i};
 	s = page_addr(page);
 	UNPOISON(s, sizeof(*s));
 	*s = (struct slab){.class_index = (uint16_t)class_index, .base = (char *)s + head};

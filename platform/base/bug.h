@@ -6,9 +6,9 @@
 
 NORETURN void bug(const char *file, int line, const char *what);
 
-#define BUG()        bug(__FILE__, __LINE__, "unreachable")
-#define BUG_ON(cond)                                                                               \
-	do {                                                                                       \
-		if (UNLIKELY(cond))                                                                \
-			bug(__FILE__, __LINE__, #cond);                                            \
+#define BUG() bug(__FILE__, __LINE__, "unreachable")
+#define BUG_ON(cond)                                                                                           \
+	do {                                                                                                   \
+		if (UNLIKELY(cond))                                                                            \
+			bug(__FILE__, __LINE__, #cond);                                                        \
 	} while (0)

@@ -5,18 +5,18 @@
 
 #include "platform/base/attr.h"
 
-#define BYTES_GET_(name, type, conv)                                                               \
-	static inline type name(const void *p)                                                     \
-	{                                                                                          \
-		type v;                                                                            \
-		memcpy(&v, p, sizeof(v));                                                          \
-		return conv(v);                                                                    \
+#define BYTES_GET_(name, type, conv)                                                                           \
+	static inline type name(const void *p)                                                                 \
+	{                                                                                                      \
+		type v;                                                                                        \
+		memcpy(&v, p, sizeof(v));                                                                      \
+		return conv(v);                                                                                \
 	}
-#define BYTES_PUT_(name, type, conv)                                                               \
-	static inline void name(void *p, type v)                                                   \
-	{                                                                                          \
-		v = conv(v);                                                                       \
-		memcpy(p, &v, sizeof(v));                                                          \
+#define BYTES_PUT_(name, type, conv)                                                                           \
+	static inline void name(void *p, type v)                                                               \
+	{                                                                                                      \
+		v = conv(v);                                                                                   \
+		memcpy(p, &v, sizeof(v));                                                                      \
 	}
 
 #define BYTES_SAME_(v) (v)

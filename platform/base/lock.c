@@ -161,8 +161,7 @@ bool mutex_trylock(struct mutex *m) NO_LOCK_CHECK
 {
 	uint32_t expected = 0;
 
-	if (!__atomic_compare_exchange_n(&m->word, &expected, 1, false, __ATOMIC_ACQUIRE,
-					 __ATOMIC_RELAXED))
+	if (!__atomic_compare_exchange_n(&m->word, &expected, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return false;
 	check_lock(m, RANK_NONE, true); /* a try can't deadlock */
 	return true;
@@ -213,8 +212,8 @@ void rwlock_init(struct rwlock *l, enum lockrank rank)
 static NOINLINE void rw_wait(struct rwlock *l, uint32_t seen)
 {
 	if (!(seen & RW_WAITING)) {
-		if (!__atomic_compare_exchange_n(&l->word, &seen, seen | RW_WAITING, false,
-						 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		if (!__atomic_compare_exchange_n(&l->word, &seen, seen | RW_WAITING, false, __ATOMIC_RELAXED,
+						 __ATOMIC_RELAXED))
 			return;
 		seen |= RW_WAITING;
 	}
@@ -253,8 +252,7 @@ static void rw_release(struct rwlock *l, uint32_t sub)
 	uint32_t w = __atomic_sub_fetch(&l->word, sub, __ATOMIC_RELEASE);
 
 	if (w == RW_WAITING) {
-		if (__atomic_compare_exchange_n(&l->word, &w, 0, false, __ATOMIC_RELAXED,
-						__ATOMIC_RELAXED))
+		if (__atomic_compare_exchange_n(&l->word, &w, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 			futex_wake_word(&l->word, INT32_MAX);
 	}
 }

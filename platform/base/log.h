@@ -25,13 +25,13 @@ const char *log_escape(char *dst, size_t size, const char *src, size_t n);
 
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
-#define log_info(...)                                                                              \
-	do {                                                                                       \
-		if (UNLIKELY(log_enabled(LOG_INFO)))                                               \
-			log_line(LOG_INFO, __VA_ARGS__);                                           \
+#define log_info(...)                                                                                          \
+	do {                                                                                                   \
+		if (UNLIKELY(log_enabled(LOG_INFO)))                                                           \
+			log_line(LOG_INFO, __VA_ARGS__);                                                       \
 	} while (0)
-#define log_debug(...)                                                                             \
-	do {                                                                                       \
-		if (UNLIKELY(log_enabled(LOG_DEBUG)))                                              \
-			log_line(LOG_DEBUG, __VA_ARGS__);                                          \
+#define log_debug(...)                                                                                         \
+	do {                                                                                                   \
+		if (UNLIKELY(log_enabled(LOG_DEBUG)))                                                          \
+			log_line(LOG_DEBUG, __VA_ARGS__);                                                      \
 	} while (0)

@@ -15,8 +15,8 @@
 #include "platform/base/bug.h"
 #include "platform/base/lock.h"
 
-#define STACK_SIZE  (SBX_ASAN ? 1024 * 1024UL : 64 * 1024UL)
-#define PARKED_MAX  16
+#define STACK_SIZE (SBX_ASAN ? 1024 * 1024UL : 64 * 1024UL)
+#define PARKED_MAX 16
 
 struct worker {
 	struct worker *next; /* [pool.lock] while parked */

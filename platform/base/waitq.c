@@ -33,7 +33,7 @@ void waitq_wake(struct waitq *q, uint32_t events)
 	if (waitq_empty(q))
 		return;
 	mutex_lock(&q->lock);
-	list_for_each_safe(w, tmp, &q->waiters, node) {
+	list_for_each_safe (w, tmp, &q->waiters, node) {
 		if (!((w->mask | EV_ERR | EV_HUP) & events))
 			continue;
 		if (w->func(w, events) && w->exclusive)

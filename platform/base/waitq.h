@@ -6,17 +6,17 @@
 #include "platform/base/list.h"
 #include "platform/base/lock.h"
 
-#define EV_IN	 0x0001u
-#define EV_PRI	 0x0002u
-#define EV_OUT	 0x0004u
-#define EV_ERR	 0x0008u
-#define EV_HUP	 0x0010u
-#define EV_NVAL	 0x0020u
+#define EV_IN	  0x0001u
+#define EV_PRI	  0x0002u
+#define EV_OUT	  0x0004u
+#define EV_ERR	  0x0008u
+#define EV_HUP	  0x0010u
+#define EV_NVAL	  0x0020u
 #define EV_RDNORM 0x0040u
 #define EV_RDBAND 0x0080u
 #define EV_WRNORM 0x0100u
 #define EV_WRBAND 0x0200u
-#define EV_RDHUP 0x2000u
+#define EV_RDHUP  0x2000u
 /* not of poll: something an object's own waiters know (a state change) */
 #define EV_INTERNAL 0x10000u
 #define EV_ALL	    0x1ffffu

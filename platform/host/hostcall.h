@@ -109,8 +109,7 @@ ssize_t hc_process_vm_writev(int pid, const struct iovec *local, unsigned count,
 /* Sockets. Descriptors that arrive by recvmsg need MSG_CMSG_CLOEXEC, which the wrapper adds. */
 ssize_t hc_sendmsg(int fd, const struct msghdr *m, int flags);
 ssize_t hc_recvmsg(int fd, struct msghdr *m, int flags);
-ssize_t hc_sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *to,
-		  unsigned to_size);
+ssize_t hc_sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *to, unsigned to_size);
 ssize_t hc_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *from, unsigned *from_size);
 int hc_sendmmsg(int fd, struct mmsghdr *v, unsigned count, int flags);
 int hc_recvmmsg(int fd, struct mmsghdr *v, unsigned count, int flags);

@@ -19,8 +19,8 @@ uaddr_t proc_vdso_place(const struct proc_vdso *v, uaddr_t low, uaddr_t high);
 /* Where the vDSO and its data pages lie in the calling process: one contiguous run of pages, data first.
  * -ENOENT when there is none or it looks otherwise, -errno when /proc can't be read. */
 MUST_CHECK int proc_find_vdso(uaddr_t *vvar_start, uaddr_t *vdso_start, uaddr_t *vdso_end);
-/* Opens the /proc that numbers processes as the caller does, for the two functions below: the one at /proc if it
- * is that, else a mount of its own. Once, at set-up; without it, or when it can't be had, they answer 0. */
+/* Opens the /proc that numbers processes as the caller does, for the two functions below: the one at /proc if
+ * it is that, else a mount of its own. Once, at set-up; without it, or when it can't be had, they answer 0. */
 void proc_setup(void);
 /* Resident memory of pid in bytes, or 0 when it can't be had. */
 uint64_t proc_resident(int pid);

@@ -35,8 +35,7 @@ bool patch_place_fits(const struct patch_plan *p, uaddr_t start, uaddr_t tramp);
 
 /* Writes the trampoline at tramp for the call at site; entry_slot: address of a word with the address of
  * the stub's entry. The size used, at most PATCH_TRAMP_SIZE. */
-size_t patch_build(const struct patch_plan *p, uaddr_t site, uaddr_t tramp, uaddr_t entry_slot,
-		   uint8_t *out);
+size_t patch_build(const struct patch_plan *p, uaddr_t site, uaddr_t tramp, uaddr_t entry_slot, uint8_t *out);
 /* The jump itself. */
 void patch_jump(uaddr_t start, uaddr_t tramp, uint8_t out[PATCH_JUMP_SIZE]);
 

@@ -55,8 +55,7 @@ static int aspace_range(struct aspace *base, uaddr_t addr, uint64_t size)
 	struct platform *p = base->platform;
 	uaddr_t end = addr + size;
 
-	if (!size || ((addr | size) & ~PAGE_MASK) || end < addr || addr < GUEST_VA_MIN ||
-	    end > GUEST_VA_END)
+	if (!size || ((addr | size) & ~PAGE_MASK) || end < addr || addr < GUEST_VA_MIN || end > GUEST_VA_END)
 		return -EINVAL;
 	if (addr < SBX_HOLE_END && end > SBX_HOLE_START)
 		return -EINVAL;
@@ -111,8 +110,8 @@ int ptrace_protect(struct context *ctx, uaddr_t addr, uint64_t size, uint32_t pr
 
 	if (ret < 0)
 		return ret;
-	return (int)context_call(ptrace_context_of(ctx), SYS_mprotect, addr, size,
-				 (uint64_t)host_prot(prot), 0, 0, 0);
+	return (int)context_call(ptrace_context_of(ctx), SYS_mprotect, addr, size, (uint64_t)host_prot(prot), 0,
+				 0, 0);
 }
 
 int ptrace_remap(struct context *ctx, uaddr_t old, uint64_t old_size, uaddr_t new_addr, uint64_t new_size,
@@ -132,8 +131,8 @@ int ptrace_remap(struct context *ctx, uaddr_t old, uint64_t old_size, uaddr_t ne
 	/* in place, the host moves nothing and wants no target */
 	if (old != new_addr)
 		host_flags |= MREMAP_MAYMOVE | MREMAP_FIXED;
-	ret = context_call(ptrace_context_of(ctx), SYS_mremap, old, old_size, new_size, host_flags,
-			   new_addr, 0);
+	ret = context_call(ptrace_context_of(ctx), SYS_mremap, old, old_size, new_size, host_flags, new_addr,
+			   0);
 	return ret < 0 ? (int)ret : 0;
 }
 
@@ -165,8 +164,8 @@ int ptrace_advise(struct context *ctx, uaddr_t addr, uint64_t size, int advice)
 	case LINUX_MADV_POPULATE_WRITE:
 	case LINUX_MADV_DONTNEED_LOCKED:
 	case LINUX_MADV_COLLAPSE:
-		return (int)context_call(ptrace_context_of(ctx), SYS_madvise, addr, size, (uint64_t)advice,
-					 0, 0, 0);
+		return (int)context_call(ptrace_context_of(ctx), SYS_madvise, addr, size, (uint64_t)advice, 0,
+					 0, 0);
 	default: /* merging would tell tenants about each other; poisoning is not for guests */
 		return -EINVAL;
 	}

@@ -29,8 +29,7 @@ int context_fetch_regs(struct ptrace_context *c)
 
 bool context_alive(struct ptrace_context *c)
 {
-	c->t.watch =
-		c->leader && __atomic_load_n(&ptrace_aspace_of(c->base.as)->threaded, __ATOMIC_RELAXED);
+	c->t.watch = c->leader && __atomic_load_n(&ptrace_aspace_of(c->base.as)->threaded, __ATOMIC_RELAXED);
 	return c->bound && !c->t.ended && !c->t.dying;
 }
 
@@ -225,8 +224,8 @@ int ptrace_context_thread(struct context *ctx, struct context **out)
 		return -ENOMEM;
 	}
 	context_leave_process_clock(c);
-	tid = context_clone(
-		c, CLONE_VM | CLONE_THREAD | CLONE_SIGHAND | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM, false);
+	tid = context_clone(c, CLONE_VM | CLONE_THREAD | CLONE_SIGHAND | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM,
+			    false);
 	if (tid < 0) {
 		child->t.ended = true;
 		ptrace_context_destroy(&child->base);

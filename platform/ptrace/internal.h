@@ -44,10 +44,10 @@ struct ptrace_platform {
 	struct mutex zygote_lock; /* who holds it may trace the zygote */
 	struct tracee zygote;	  /* [zygote_lock] */
 	int sentry_pid;		  /* [I] */
-	uaddr_t vdso_keep[2]; /* [I] what stays of the host's in every process: the vDSO, also if it isn't
-				 shown */
-	size_t xstate_size;   /* [I] */
-	uint64_t xfeatures;   /* [I] */
+	uaddr_t vdso_keep[2];	  /* [I] what stays of the host's in every process: the vDSO, also if it isn't
+				     shown */
+	size_t xstate_size;	  /* [I] */
+	uint64_t xfeatures;	  /* [I] */
 };
 
 struct ptrace_aspace {
@@ -102,8 +102,8 @@ MUST_CHECK int tracee_attach(struct tracee *t, bool process);
  * threads: they belong to other tracers. */
 #define TRACE_OPTIONS (PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXIT)
 /* One host call by stub code: its result, -ESRCH too when the thread is gone or dying. */
-int64_t tracee_call(struct tracee *t, long nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
-		    uint64_t a4, uint64_t a5);
+int64_t tracee_call(struct tracee *t, long nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
+		    uint64_t a5);
 /* Lets it go to the stub's label, untraced. Nothing happens when it is dying. */
 void tracee_release(struct tracee *t, const char *label, bool leader);
 /* Runs stub code: loads r, resumes, waits until the int3 at label trap was executed, reads r back. With

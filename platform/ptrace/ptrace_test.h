@@ -30,8 +30,8 @@
 #define STACK 0x600000UL
 
 /* ---- guest code: position independent, no stack ---- */
-#define GUEST(name, text)                                                                                  \
-	extern const char guest_##name[], guest_##name##_end[];                                            \
+#define GUEST(name, text)                                                                                      \
+	extern const char guest_##name[], guest_##name##_end[];                                                \
 	__asm__(".pushsection .rodata\nguest_" #name ":\n" text "\nguest_" #name "_end:\n.popsection")
 
 GUEST(calls, "mov $39,%eax; mov $1,%edi; mov $2,%esi; mov $3,%edx; mov $4,%r10d; mov $5,%r8d; mov $6,%r9d\n"
@@ -50,8 +50,7 @@ GUEST(count, "1: lock incq (%rdi); mov $2,%eax; syscall; jmp 1b");
 GUEST(spin, "1: lock incq (%rdi); jmp 1b");
 GUEST(jump, "jmp *%rdi");
 GUEST(xmm, "movq %rdi,%xmm5; mov $3,%eax; syscall; movq %xmm5,%rdi; mov $4,%eax; syscall; jmp guest_xmm");
-GUEST(vsyscall,
-      "mov $0xffffffffff600400,%rax; xor %edi,%edi; call *%rax; mov %rax,%rdi; mov $9,%eax; syscall");
+GUEST(vsyscall, "mov $0xffffffffff600400,%rax; xor %edi,%edi; call *%rax; mov %rax,%rdi; mov $9,%eax; syscall");
 
 GUEST(clock, "call *%rdx; mov %rax,%rdi; mov $5,%eax; syscall");
 

@@ -171,8 +171,7 @@ Test(ptrace_run, vdso_tells_the_time_from_its_own_place)
 	r->rsi = DATA;
 	expect_call(c, 5, 0); /* it made no call before */
 	cr_assert_eq(OPS->copy_in(c->as, c, &now, DATA, sizeof(now)), sizeof(now));
-	cr_assert(now.tv_sec > before.tv_sec ||
-		  (now.tv_sec == before.tv_sec && now.tv_nsec >= before.tv_nsec));
+	cr_assert(now.tv_sec > before.tv_sec || (now.tv_sec == before.tv_sec && now.tv_nsec >= before.tv_nsec));
 	OPS->context_destroy(c);
 }
 

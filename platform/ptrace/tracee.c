@@ -117,8 +117,8 @@ static bool tracee_has_memory(struct tracee *t)
 		size_t size;
 	} local = {&byte, 1}, remote = {(void *)STUB_TEXT, 1};
 
-	return hc_process_vm_readv(t->tid, (const struct iovec *)&local, 1, (const struct iovec *)&remote,
-				   1) == 1;
+	return hc_process_vm_readv(t->tid, (const struct iovec *)&local, 1, (const struct iovec *)&remote, 1) ==
+	       1;
 }
 
 /* A thread that was killed from outside: lets it die, and reaps it unless it is a leader, whose process is
@@ -173,8 +173,7 @@ int tracee_run_stub(struct tracee *t, struct guest_regs *r, const char *trap, bo
 	while (ret == 0) {
 		int status;
 
-		if (tracee_resume(t, PTRACE_CONT) < 0 || tracee_wait(t, &status) < 0 || t->ended ||
-		    t->dying)
+		if (tracee_resume(t, PTRACE_CONT) < 0 || tracee_wait(t, &status) < 0 || t->ended || t->dying)
 			return -ESRCH;
 		if (EVENT_OF(status))
 			continue; /* a stop from outside: not honoured */
@@ -192,8 +191,8 @@ int tracee_run_stub(struct tracee *t, struct guest_regs *r, const char *trap, bo
 	return ret;
 }
 
-int64_t tracee_call(struct tracee *t, long nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
-		    uint64_t a4, uint64_t a5)
+int64_t tracee_call(struct tracee *t, long nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
+		    uint64_t a5)
 {
 	const uint64_t args[6] = {a0, a1, a2, a3, a4, a5};
 	struct guest_regs r;

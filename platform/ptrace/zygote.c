@@ -112,8 +112,8 @@ static int child_map_stub(int fd)
 	v = hc_mmap(STUB_TEXT, PAGE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, 0);
 	if (hc_is_error(v))
 		return (int)v;
-	v = hc_mmap(STUB_SCRATCH, PAGE_SIZE, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	v = hc_mmap(STUB_SCRATCH, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		    -1, 0);
 	return hc_is_error(v) ? (int)v : 0;
 }
 
@@ -136,8 +136,7 @@ static int child_limit(void)
 
 static int child_confine(void)
 {
-	struct sock_fprog prog = {.len = ARRAY_SIZE(filter),
-				  .filter = (struct sock_filter *)(uintptr_t)filter};
+	struct sock_fprog prog = {.len = ARRAY_SIZE(filter), .filter = (struct sock_filter *)(uintptr_t)filter};
 	int ret = hc_prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 
 	if (ret < 0)

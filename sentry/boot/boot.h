@@ -19,14 +19,14 @@ struct boot {
 	struct cred *root_cred; /* [I] the sandbox's root: as whom boot makes mounts */
 	struct fs_context *fs;
 	struct fdtable *fds;
-	struct file *terminal;	/* [I] slave side; NULL without -t */
-	struct file *master;	/* [I] */
-	uint32_t output_done;	/* [a] futex word: the terminal has nothing more to print */
-	uint32_t exited;	/* [a] futex word: the first program has ended */
-	int exit_status;	/* [I] once exited */
-	int exit_event;		/* [I] eventfd that wakes the control loop */
-	uint64_t start_ns;	/* [I] for start-up phases */
-	uint64_t phase_ns[8];	/* [I] after boot */
+	struct file *terminal; /* [I] slave side; NULL without -t */
+	struct file *master;   /* [I] */
+	uint32_t output_done;  /* [a] futex word: the terminal has nothing more to print */
+	uint32_t exited;       /* [a] futex word: the first program has ended */
+	int exit_status;       /* [I] once exited */
+	int exit_event;	       /* [I] eventfd that wakes the control loop */
+	uint64_t start_ns;     /* [I] for start-up phases */
+	uint64_t phase_ns[8];  /* [I] after boot */
 };
 
 /* Sends a text to sbx, to be shown with that exit status, and ends the process. */

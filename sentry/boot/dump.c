@@ -22,9 +22,9 @@ static void dump_task(struct boot *b, struct task *t, struct strbuf *out)
 		      info.tgid, comm, info.state, info.ppid, info.pgrp, info.sid);
 	strbuf_printf(out, "    last call %s(0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64 ")\n",
 		      e ? e->name : "none", ev.args[0], ev.args[1], ev.args[2], ev.args[3]);
-	strbuf_printf(out, "    signals: blocked %" PRIx64 " pending %" PRIx64 " shared %" PRIx64 ", work 0x%x\n",
-		      info.blocked, info.pending, info.shared_pending,
-		      __atomic_load_n(&t->work, __ATOMIC_RELAXED));
+	strbuf_printf(
+		out, "    signals: blocked %" PRIx64 " pending %" PRIx64 " shared %" PRIx64 ", work 0x%x\n",
+		info.blocked, info.pending, info.shared_pending, __atomic_load_n(&t->work, __ATOMIC_RELAXED));
 	strbuf_printf(out, "    cpu: user %.3f s, system %.3f s\n", (double)info.utime / 1e9,
 		      (double)info.stime / 1e9);
 }
@@ -36,8 +36,9 @@ void dump_state(struct boot *b, struct strbuf *out)
 	struct task *leader, *t;
 
 	arena_stats(&a);
-	strbuf_printf(out, "platform %s, %u tasks, kernel memory %" PRIu64 " bytes in %" PRIu64
-			   " objects, file memory %" PRIu64 " bytes\n",
+	strbuf_printf(out,
+		      "platform %s, %u tasks, kernel memory %" PRIu64 " bytes in %" PRIu64
+		      " objects, file memory %" PRIu64 " bytes\n",
 		      b->platform->ops->name, __atomic_load_n(&b->kernel->task_count, __ATOMIC_RELAXED),
 		      a.used_bytes, a.objects, mem_used());
 	for (int32_t after = 0; (leader = process_next(ns, after));) {

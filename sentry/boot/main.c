@@ -106,7 +106,8 @@ static void boot_sockets(struct boot *b)
 
 static void setup_kernel(struct boot *b)
 {
-	struct kernel_ops ops = {.syscall = syscall_dispatch, .load = load_program, .init_exited = on_init_exited, .arg = b};
+	struct kernel_ops ops = {
+		.syscall = syscall_dispatch, .load = load_program, .init_exited = on_init_exited, .arg = b};
 	struct kernel_config kc = {
 		.cpu_count = (uint32_t)config_get_u64(&b->config, "cpus", 0),
 		.max_tasks = (uint32_t)config_get_u64(&b->config, "pids", 0),

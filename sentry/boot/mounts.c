@@ -204,9 +204,9 @@ static void add_pseudo(struct boot *b, const struct vfs_at *at, bool fresh)
 	static const struct {
 		const char *path;
 		uint32_t mode;
-	} dirs[] = {{"/tmp", 01777}, {"/var/tmp", 01777}, {"/var/lib", 0755}, {"/var/cache", 0755},
-		    {"/var/log", 0755}, {"/run", 0755}, {"/root", 0700}, {"/home", 0755}, {"/mnt", 0755},
-		    {"/srv", 0755}};
+	} dirs[] = {{"/tmp", 01777},	{"/var/tmp", 01777}, {"/var/lib", 0755}, {"/var/cache", 0755},
+		    {"/var/log", 0755}, {"/run", 0755},	     {"/root", 0700},	 {"/home", 0755},
+		    {"/mnt", 0755},	{"/srv", 0755}};
 	size_t pos = 0;
 	const char *v;
 
@@ -274,7 +274,8 @@ void boot_mounts(struct boot *b)
 	add_pseudo(b, &at, fresh);
 	add_mounts(b, &at);
 	if (strcmp(config_get(&b->config, "root-flags", ""), "ro") == 0) {
-		ret = vfs_mount(&at, "none", "/", NULL, LINUX_MS_REMOUNT | LINUX_MS_BIND | LINUX_MS_RDONLY, NULL);
+		ret = vfs_mount(&at, "none", "/", NULL, LINUX_MS_REMOUNT | LINUX_MS_BIND | LINUX_MS_RDONLY,
+				NULL);
 		if (ret < 0)
 			boot_fail(b, EXIT_SBX, "cannot make the root read-only: %s", strerror(-ret));
 	}

@@ -89,8 +89,8 @@ static NORETURN void fail_exec(struct boot *b, const char *name, int err)
 
 	switch (err) {
 	case -ENOENT:
-		boot_fail(b, status, "cannot run %s: it, or the interpreter that it names, is not in the sandbox",
-			  name);
+		boot_fail(b, status,
+			  "cannot run %s: it, or the interpreter that it names, is not in the sandbox", name);
 	case -EACCES:
 		boot_fail(b, status, "cannot run %s: permission denied (is it an executable file?)", name);
 	case -ENOEXEC:

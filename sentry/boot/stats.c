@@ -23,8 +23,8 @@ static void add_calls(struct strbuf *out, const struct kernel_stats *st)
 		if (!n)
 			continue;
 		total += n;
-		strbuf_printf(out, "%s\n    \"%s\": {\"count\": %llu, \"errors\": %llu, \"ns\": %llu}", first ? "" : ",",
-			      e ? e->name : "unknown", (unsigned long long)n,
+		strbuf_printf(out, "%s\n    \"%s\": {\"count\": %llu, \"errors\": %llu, \"ns\": %llu}",
+			      first ? "" : ",", e ? e->name : "unknown", (unsigned long long)n,
 			      (unsigned long long)__atomic_load_n(&st->call[nr].errors, __ATOMIC_RELAXED),
 			      (unsigned long long)__atomic_load_n(&st->call[nr].ns, __ATOMIC_RELAXED));
 		first = false;
@@ -69,11 +69,12 @@ bool stats_text(struct boot *b, struct strbuf *out)
 		      "  \"file_memory\": %llu,\n",
 		      (unsigned long long)a.page_bytes, (unsigned long long)a.peak_page_bytes,
 		      (unsigned long long)a.objects, (unsigned long long)mem_used());
-	strbuf_printf(out,
-		      "  \"startup_ms\": {\"platform\": %.3f, \"kernel_and_mounts\": %.3f, \"program\": %.3f},\n"
-		      "  \"wall_ms\": %.3f\n}\n",
-		      ms(b->start_ns, b->phase_ns[0]), ms(b->phase_ns[0], b->phase_ns[1]),
-		      ms(b->phase_ns[1], b->phase_ns[2]), ms(b->start_ns, clock_monotonic_ns()));
+	strbuf_printf(
+		out,
+		"  \"startup_ms\": {\"platform\": %.3f, \"kernel_and_mounts\": %.3f, \"program\": %.3f},\n"
+		"  \"wall_ms\": %.3f\n}\n",
+		ms(b->start_ns, b->phase_ns[0]), ms(b->phase_ns[0], b->phase_ns[1]),
+		ms(b->phase_ns[1], b->phase_ns[2]), ms(b->start_ns, clock_monotonic_ns()));
 	return true;
 }
 

@@ -42,7 +42,8 @@ void boot_stdio(struct boot *b)
 	}
 	for (int fd = 0; fd < 3; fd++) {
 		struct file *f;
-		int ret = hostfd_file_create(b->vfs, fd, fd == 0 ? LINUX_O_RDONLY : LINUX_O_WRONLY, b->cred, &f);
+		int ret =
+			hostfd_file_create(b->vfs, fd, fd == 0 ? LINUX_O_RDONLY : LINUX_O_WRONLY, b->cred, &f);
 
 		if (ret < 0)
 			boot_fail(b, EXIT_SBX, "cannot use descriptor %d: %s", fd, strerror(-ret));

@@ -4,10 +4,10 @@
 #include "platform/base/attr.h"
 
 /* As Docker: the runtime's own failure, a program that can't be executed, one that isn't there. */
-#define EXIT_SBX       125
-#define EXIT_NOEXEC    126
-#define EXIT_NOTFOUND  127
-#define EXIT_TIMEDOUT  124
+#define EXIT_SBX      125
+#define EXIT_NOEXEC   126
+#define EXIT_NOTFOUND 127
+#define EXIT_TIMEDOUT 124
 
 struct command {
 	const char *name;

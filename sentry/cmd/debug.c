@@ -6,9 +6,10 @@
 #include "sentry/cmd/cmd.h"
 #include "sentry/cmd/inspect.h"
 
-static const char help[] = "usage: sbx debug [--stats] PID\n\n"
-			   "Shows each task of the sandbox that process PID (a running `sbx run`) started, and what it\n"
-			   "is doing; with --stats its counters as JSON (if it was started with --stats).\n";
+static const char help[] =
+	"usage: sbx debug [--stats] PID\n\n"
+	"Shows each task of the sandbox that process PID (a running `sbx run`) started, and what it\n"
+	"is doing; with --stats its counters as JSON (if it was started with --stats).\n";
 
 int cmd_debug(int argc, char **argv)
 {

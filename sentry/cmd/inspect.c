@@ -45,7 +45,8 @@ int inspect_accept(int listener, uint32_t *request)
 		return -1;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon));
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || (peer.uid != 0 && peer.uid != getuid()) ||
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
+	    (peer.uid != 0 && peer.uid != getuid()) ||
 	    recv(fd, request, sizeof(*request), 0) != (ssize_t)sizeof(*request) ||
 	    (*request != CONTROL_DUMP && *request != CONTROL_STATS)) {
 		close(fd);

@@ -25,7 +25,7 @@
 #include "sentry/oci/launch.h"
 
 /* The host's system folders, shown when there is no --rootfs. */
-static const char *const system_folders[] = {"/usr",   "/bin",	 "/sbin", "/lib", "/lib32",
+static const char *const system_folders[] = {"/usr",   "/bin",	  "/sbin", "/lib", "/lib32",
 					     "/lib64", "/libx32", "/etc",  "/opt"};
 
 static int add_root_path(struct launch *l, const char *path, bool read_only, bool public_only, size_t *index)

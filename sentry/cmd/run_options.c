@@ -74,7 +74,8 @@ static const char help[] =
 	"  --log FILE            write sbx's own messages there\n"
 	"  --debug               more of them\n"
 	"  --stats[=FILE]        print counters as JSON at the end\n\n"
-	"Exit status: the program's; 128+N when signal N killed it; 125 when sbx failed, 126 when PROGRAM can't be\n"
+	"Exit status: the program's; 128+N when signal N killed it; 125 when sbx failed, 126 when PROGRAM "
+	"can't be\n"
 	"executed, 127 when it wasn't found, 124 on --timeout.\n";
 
 static int parse_u64(const char *option, const char *text, uint64_t max, uint64_t *out)

@@ -4,9 +4,9 @@
 #include "sentry/cred/internal.h"
 
 /* The capabilities that follow the file-system user id. */
-#define CAPSET_FS                                                                                          \
-	(CAP_BIT(LINUX_CAP_CHOWN) | CAP_BIT(LINUX_CAP_DAC_OVERRIDE) | CAP_BIT(LINUX_CAP_DAC_READ_SEARCH) | \
-	 CAP_BIT(LINUX_CAP_FOWNER) | CAP_BIT(LINUX_CAP_FSETID) | CAP_BIT(LINUX_CAP_LINUX_IMMUTABLE) |      \
+#define CAPSET_FS                                                                                              \
+	(CAP_BIT(LINUX_CAP_CHOWN) | CAP_BIT(LINUX_CAP_DAC_OVERRIDE) | CAP_BIT(LINUX_CAP_DAC_READ_SEARCH) |     \
+	 CAP_BIT(LINUX_CAP_FOWNER) | CAP_BIT(LINUX_CAP_FSETID) | CAP_BIT(LINUX_CAP_LINUX_IMMUTABLE) |          \
 	 CAP_BIT(LINUX_CAP_MKNOD) | CAP_BIT(LINUX_CAP_MAC_OVERRIDE))
 
 static bool any_root(const struct cred *c, uint32_t root)

@@ -51,8 +51,7 @@ struct cred {
 };
 
 /* root in the initial namespace with the given capabilities */
-MUST_CHECK int cred_create(struct user_ns *ns, uint32_t uid, uint32_t gid, capset_t caps,
-			   struct cred **out);
+MUST_CHECK int cred_create(struct user_ns *ns, uint32_t uid, uint32_t gid, capset_t caps, struct cred **out);
 /* An editable copy. */
 MUST_CHECK int cred_copy(const struct cred *c, struct cred **out);
 MUST_CHECK int cred_set_groups(struct cred *c, const uint32_t *groups, uint32_t count);

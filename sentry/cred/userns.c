@@ -251,8 +251,7 @@ int user_ns_write_setgroups(struct user_ns *ns, const char *text, size_t n)
 	return ret;
 }
 
-bool user_ns_map_extent(struct user_ns *ns, bool gid, uint32_t i, struct user_ns *viewer,
-			struct id_extent *out)
+bool user_ns_map_extent(struct user_ns *ns, bool gid, uint32_t i, struct user_ns *viewer, struct id_extent *out)
 {
 	struct id_map *m = gid ? &ns->gid_map : &ns->uid_map;
 	uint32_t count = __atomic_load_n(&m->count, __ATOMIC_ACQUIRE);

@@ -6,17 +6,17 @@
 #include "platform/abi/errno.h"
 #include "platform/base/arena.h"
 
-#define LD_ABS(off)                                                                                        \
-	{                                                                                                  \
-		0x20, 0, 0, (off)                                                                          \
+#define LD_ABS(off)                                                                                            \
+	{                                                                                                      \
+		0x20, 0, 0, (off)                                                                              \
 	}
-#define JEQ(k, t, f)                                                                                       \
-	{                                                                                                  \
-		0x15, (t), (f), (k)                                                                        \
+#define JEQ(k, t, f)                                                                                           \
+	{                                                                                                      \
+		0x15, (t), (f), (k)                                                                            \
 	}
-#define RET(k)                                                                                             \
-	{                                                                                                  \
-		0x06, 0, 0, (k)                                                                            \
+#define RET(k)                                                                                                 \
+	{                                                                                                      \
+		0x06, 0, 0, (k)                                                                                \
 	}
 
 static uint32_t run(const struct bpf_insn *i, uint32_t n, const struct seccomp_data *d)

@@ -2,8 +2,7 @@
  * directly); CPU clocks count what the platform and the sentry used for it. */
 #include "sentry/kernel/internal.h"
 
-#define CPUCLOCK_PER_THREAD                                                                                \
-	4 /* bit 2 of a dynamic CPU clock's id; bits 0-1: 0 prof, 1 virt, 2 sched, 3 fd */
+#define CPUCLOCK_PER_THREAD 4 /* bit 2 of a dynamic CPU clock's id; bits 0-1: 0 prof, 1 virt, 2 sched, 3 fd */
 
 uint64_t timespec_to_ns(const struct linux_timespec *ts)
 {
@@ -115,8 +114,7 @@ int clock_resolution(struct task *t, int32_t clock, int64_t *ns)
 
 bool clock_is_cpu(int32_t clock)
 {
-	return clock < 0 || clock == LINUX_CLOCK_PROCESS_CPUTIME_ID ||
-	       clock == LINUX_CLOCK_THREAD_CPUTIME_ID;
+	return clock < 0 || clock == LINUX_CLOCK_PROCESS_CPUTIME_ID || clock == LINUX_CLOCK_THREAD_CPUTIME_ID;
 }
 
 uint64_t clock_to_monotonic(struct task *t, int32_t clock, uint64_t at)
@@ -195,8 +193,7 @@ static int64_t sleep_cpu(struct task *t, int32_t clock, bool absolute, uint64_t 
 	return ret == -ERESTARTSYS ? -EINTR : ret;
 }
 
-int64_t task_sleep(struct task *t, int32_t clock, bool absolute, const struct linux_timespec *ts,
-		   uaddr_t rem)
+int64_t task_sleep(struct task *t, int32_t clock, bool absolute, const struct linux_timespec *ts, uaddr_t rem)
 {
 	uint64_t deadline;
 	int64_t ret;

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#define NEW_NS                                                                                             \
-	(LINUX_CLONE_NEWNS | LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC | LINUX_CLONE_NEWPID |                \
+#define NEW_NS                                                                                                 \
+	(LINUX_CLONE_NEWNS | LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC | LINUX_CLONE_NEWPID |                    \
 	 LINUX_CLONE_NEWNET | LINUX_CLONE_NEWCGROUP | LINUX_CLONE_NEWTIME)
 
 static bool has(uint64_t flags, uint64_t bits)
@@ -42,8 +42,7 @@ static int check_limits(struct task *t)
 
 	if (k->max_tasks && __atomic_load_n(&k->task_count, __ATOMIC_RELAXED) >= k->max_tasks)
 		return -EAGAIN;
-	if (t->cred->uid != 0 && t->p->user &&
-	    user_tasks(t->p->user) >= task_rlimit(t, LINUX_RLIMIT_NPROC) &&
+	if (t->cred->uid != 0 && t->p->user && user_tasks(t->p->user) >= task_rlimit(t, LINUX_RLIMIT_NPROC) &&
 	    !cred_has_cap_in(t->cred, LINUX_CAP_SYS_RESOURCE, k->user_ns) &&
 	    !cred_has_cap_in(t->cred, LINUX_CAP_SYS_ADMIN, k->user_ns))
 		return -EAGAIN;

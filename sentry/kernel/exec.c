@@ -136,8 +136,7 @@ static int gather_user(struct task *t, uaddr_t argv, uaddr_t envp, struct exec_a
 	return 0;
 }
 
-static int gather_kernel(struct task *t, const char *const *argv, const char *const *envp,
-			 struct exec_args *a)
+static int gather_kernel(struct task *t, const char *const *argv, const char *const *envp, struct exec_args *a)
 {
 	struct strings s = {.limit = strings_limit(t)};
 	int ret = 0;
@@ -361,8 +360,7 @@ static void reset_actions(struct process *p)
 	for (int i = 0; i < SIG_COUNT; i++) {
 		uaddr_t h = a->action[i].sa_handler;
 
-		a->action[i] =
-			(struct linux_sigaction){.sa_handler = h == LINUX_SIG_IGN ? h : LINUX_SIG_DFL};
+		a->action[i] = (struct linux_sigaction){.sa_handler = h == LINUX_SIG_IGN ? h : LINUX_SIG_DFL};
 	}
 	mutex_unlock(&a->lock);
 }

@@ -161,9 +161,8 @@ int64_t futex_wait(struct task *t, const struct futex_wait_args *a, bool restart
 		return 0;
 	if (ret != -ERESTARTSYS || !a->deadline || !restartable)
 		return ret;
-	t->p->restart = (struct restart_block){.fn = wait_again,
-					       .deadline = a->deadline,
-					       .a = {a->addr, a->value, a->bitset, a->is_private}};
+	t->p->restart = (struct restart_block){
+		.fn = wait_again, .deadline = a->deadline, .a = {a->addr, a->value, a->bitset, a->is_private}};
 	return -ERESTART_RESTARTBLOCK;
 }
 
@@ -196,8 +195,7 @@ static int wake_key(struct task *t, const struct futex_key *key, uint32_t count,
 	 * queues itself before it compares under the same lock: the caller changed the word before it came
 	 * here. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&b->waiters.next, __ATOMIC_ACQUIRE) == &b->waiters &&
-	    !mutex_is_locked(&b->lock))
+	if (__atomic_load_n(&b->waiters.next, __ATOMIC_ACQUIRE) == &b->waiters && !mutex_is_locked(&b->lock))
 		return 0;
 	mutex_lock(&b->lock);
 	ret = wake_locked(b, key, count, bitset, &wakes);
@@ -225,8 +223,8 @@ void futex_wake_exit(struct task *t, uaddr_t addr)
 		return;
 }
 
-int futex_requeue(struct task *t, uaddr_t addr, bool is_private, uaddr_t addr2, bool is_private2,
-		  uint32_t wake, uint32_t move, bool cmp, uint32_t value)
+int futex_requeue(struct task *t, uaddr_t addr, bool is_private, uaddr_t addr2, bool is_private2, uint32_t wake,
+		  uint32_t move, bool cmp, uint32_t value)
 {
 	struct futex_wakes wakes = {.count = 0};
 	struct futex_waiter *w, *tmp;
@@ -333,8 +331,8 @@ static int change_word(struct task *t, uaddr_t addr, uint32_t op)
 	return compare_op((op >> 24) & 15, (int32_t)old, cmp_arg);
 }
 
-int futex_wake_op(struct task *t, uaddr_t addr, uaddr_t addr2, bool is_private, uint32_t wake,
-		  uint32_t wake2, uint32_t op)
+int futex_wake_op(struct task *t, uaddr_t addr, uaddr_t addr2, bool is_private, uint32_t wake, uint32_t wake2,
+		  uint32_t op)
 {
 	struct futex_wakes wakes = {.count = 0};
 	struct futex_bucket *b, *b2;

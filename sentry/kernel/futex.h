@@ -21,8 +21,8 @@ MUST_CHECK int futex_wake_op(struct task *t, uaddr_t addr, uaddr_t addr2, bool i
 MUST_CHECK int futex_lock_pi(struct task *t, uaddr_t addr, bool is_private, uint64_t deadline, bool try);
 MUST_CHECK int futex_unlock_pi(struct task *t, uaddr_t addr, bool is_private);
 MUST_CHECK int64_t futex_wait_requeue_pi(struct task *t, const struct futex_wait_args *a, uaddr_t addr2);
-MUST_CHECK int futex_cmp_requeue_pi(struct task *t, uaddr_t addr, bool is_private, uaddr_t addr2,
-				    uint32_t move, uint32_t value);
+MUST_CHECK int futex_cmp_requeue_pi(struct task *t, uaddr_t addr, bool is_private, uaddr_t addr2, uint32_t move,
+				    uint32_t value);
 /* The index of the one that was woken, or an error as futex_wait. */
 MUST_CHECK int64_t futex_waitv(struct task *t, const struct futex_wait_args *v, uint32_t count,
 			       uint64_t deadline);

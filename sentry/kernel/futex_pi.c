@@ -24,8 +24,8 @@ static uint32_t waiters_bit_locked(struct futex_bucket *b, const struct futex_ke
 
 /* One look at the word for task who: 0: it owns the lock now, -EINPROGRESS: it has to wait, or an error.
  * The bucket is locked. died: the owner is known to be gone. */
-static int try_take_locked(struct task *t, uaddr_t addr, struct futex_bucket *b,
-			   const struct futex_key *key, struct task *who, bool died)
+static int try_take_locked(struct task *t, uaddr_t addr, struct futex_bucket *b, const struct futex_key *key,
+			   struct task *who, bool died)
 {
 	uint32_t v, tid = own_tid(who);
 	struct task *owner;
@@ -178,8 +178,7 @@ void futex_owner_dies(struct task *t)
 			/* private futexes: the offset is the address */
 			if (!w->pi || w->key.object != t->mm->id || first_pi_locked(b, &w->key) != w)
 				continue;
-			if (futex_read(t, w->key.offset, &v) < 0 ||
-			    (v & LINUX_FUTEX_TID_MASK) != own_tid(t))
+			if (futex_read(t, w->key.offset, &v) < 0 || (v & LINUX_FUTEX_TID_MASK) != own_tid(t))
 				continue;
 			futex_release_locked(w, &wakes);
 		}

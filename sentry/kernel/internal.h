@@ -93,11 +93,11 @@ struct task_private {
 	struct list thread_node; /* with process->tasks */
 	struct user *user;	 /* [T]; others under the process's lock */
 
-	uint64_t blocked;	   /* [process lock], written by the task only */
-	uint64_t saved_mask;	   /* [T] what sigsuspend and ppoll return to */
-	uint64_t real_blocked;	   /* [process lock] sigtimedwait: what is blocked in truth; else 0 */
-	bool restore_mask;	   /* [T] */
-	struct sigpending pending; /* [process lock] */
+	uint64_t blocked;		   /* [process lock], written by the task only */
+	uint64_t saved_mask;		   /* [T] what sigsuspend and ppoll return to */
+	uint64_t real_blocked;		   /* [process lock] sigtimedwait: what is blocked in truth; else 0 */
+	bool restore_mask;		   /* [T] */
+	struct sigpending pending;	   /* [process lock] */
 	struct linux_sigaltstack altstack; /* [T] */
 
 	uint32_t in_guest;	   /* [a] platform->run is on: a kick is needed */
@@ -172,10 +172,10 @@ struct process_private {
 	bool reaped;		    /* [tasklist_lock] */
 	bool autoreap;		    /* [tasklist_lock] nobody waits */
 	int exit_code;		    /* [tasklist_lock] status when zombie */
-	bool unkillable; /* [I] init of a pid namespace: default actions from inside don't apply */
-	bool subreaper;	 /* [a] */
-	bool membarrier; /* [a] registered for private expedited barriers */
-	bool has_exec;	 /* [a] execed since fork (setpgid's EACCES) */
+	bool unkillable;	    /* [I] init of a pid namespace: default actions from inside don't apply */
+	bool subreaper;		    /* [a] */
+	bool membarrier;	    /* [a] registered for private expedited barriers */
+	bool has_exec;		    /* [a] execed since fork (setpgid's EACCES) */
 
 	int stop_signal;      /* [process lock] group stop in progress or in force; 0: none */
 	uint32_t stop_left;   /* [process lock] tasks that are still to park */
@@ -253,8 +253,7 @@ static inline int32_t pid_nr(const struct pid *pid) /* in its own namespace */
 MUST_CHECK int ns_create(struct kernel *k, uint32_t type, struct user_ns *owner, struct ns **out);
 struct ns *ns_get(struct ns *ns);
 void ns_put(struct ns *ns);
-MUST_CHECK int uts_ns_create(struct kernel *k, struct uts_ns *from, struct user_ns *owner,
-			     struct uts_ns **out);
+MUST_CHECK int uts_ns_create(struct kernel *k, struct uts_ns *from, struct user_ns *owner, struct uts_ns **out);
 struct uts_ns *uts_ns_get(struct uts_ns *ns);
 void uts_ns_put(struct uts_ns *ns);
 
@@ -313,8 +312,7 @@ int signal_send_locked(struct process *p, struct task *task, int sig, const stru
 /* q is the caller's own: 1 when it is queued already. */
 int signal_send_preallocated_locked(struct process *p, struct task *task, struct sigqueue *q);
 void signal_unqueue_locked(struct process *p, struct task *task, struct sigqueue *q);
-int signal_send_pgrp_locked(struct pid *pgrp, int sig,
-			    const struct linux_siginfo *info); /* [tasklist_lock] */
+int signal_send_pgrp_locked(struct pid *pgrp, int sig, const struct linux_siginfo *info); /* [tasklist_lock] */
 /* t is leaving: others take the process's signals over. */
 void signal_retarget_exiting_locked(struct task *t);
 /* Takes the next signal outside mask; 0: none. [process lock] */

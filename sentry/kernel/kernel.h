@@ -58,26 +58,26 @@ struct uts_ns {
  * stack), made on first use by its owner, destroyed through destroy. */
 struct ns {
 	struct refs refs;
-	struct user_ns *owner;	 /* [I] reference */
-	uint64_t ino;		 /* [I] */
-	uint32_t type;		 /* [I] LINUX_CLONE_NEWIPC, NEWNET, NEWCGROUP, NEWTIME */
-	void *priv;		 /* [a] set once */
+	struct user_ns *owner;		/* [I] reference */
+	uint64_t ino;			/* [I] */
+	uint32_t type;			/* [I] LINUX_CLONE_NEWIPC, NEWNET, NEWCGROUP, NEWTIME */
+	void *priv;			/* [a] set once */
 	void (*destroy)(struct ns *ns); /* set before priv */
 };
 
 /* pid_namespaces(7) */
 struct pid_ns {
 	struct refs refs;
-	struct kernel *kernel;	 /* [I] */
-	struct pid_ns *parent;	 /* [I] reference; NULL: initial */
-	struct user_ns *owner;	 /* [I] reference */
-	uint32_t level;		 /* [I] */
-	uint64_t ino;		 /* [I] */
-	int32_t last;		 /* [tasklist_lock] the id given last */
-	uint32_t count;		 /* [tasklist_lock] ids in use */
-	bool dead;		 /* [tasklist_lock] its init is gone: no new ids */
-	struct rbtree ids;	 /* [tasklist_lock] struct pid_nr by nr */
-	struct process *init;	 /* [tasklist_lock] borrowed; the child reaper */
+	struct kernel *kernel; /* [I] */
+	struct pid_ns *parent; /* [I] reference; NULL: initial */
+	struct user_ns *owner; /* [I] reference */
+	uint32_t level;	       /* [I] */
+	uint64_t ino;	       /* [I] */
+	int32_t last;	       /* [tasklist_lock] the id given last */
+	uint32_t count;	       /* [tasklist_lock] ids in use */
+	bool dead;	       /* [tasklist_lock] its init is gone: no new ids */
+	struct rbtree ids;     /* [tasklist_lock] struct pid_nr by nr */
+	struct process *init;  /* [tasklist_lock] borrowed; the child reaper */
 };
 
 struct pid_nr {
@@ -110,34 +110,34 @@ int32_t pid_nr_in(const struct pid *p, const struct pid_ns *ns);
 
 struct session {
 	struct refs refs;
-	struct pid *sid;   /* [I] reference */
-	struct tty *tty;   /* [tasklist_lock] controlling terminal (tty.h), a reference; NULL: none */
+	struct pid *sid;	/* [I] reference */
+	struct tty *tty;	/* [tasklist_lock] controlling terminal (tty.h), a reference; NULL: none */
 	struct process *leader; /* [tasklist_lock] borrowed; NULL once it is gone */
 };
 
 /* A thread group. Its signal state, timers and what only this room needs are in p (internal.h). */
 struct process {
 	struct refs refs;
-	struct kernel *kernel;	  /* [I] */
-	struct mutex lock;	  /* rank SIGHAND: signals, timers, and the parts of its tasks that others read */
-	struct list node;	  /* [tasklist_lock] in kernel->processes, oldest first */
-	struct pid *pid;	  /* [I] reference */
-	int32_t tgid;		  /* [I] in the initial pid namespace */
-	struct task *leader;	  /* [tasklist_lock] reference; changes when another thread execs */
-	struct list tasks;	  /* changed under tasklist_lock and lock, read under either: internal.h */
-	uint32_t task_count;	  /* as tasks */
-	struct process *parent;	  /* [tasklist_lock] borrowed; pid 1's is NULL */
+	struct kernel *kernel;	/* [I] */
+	struct mutex lock;	/* rank SIGHAND: signals, timers, and the parts of its tasks that others read */
+	struct list node;	/* [tasklist_lock] in kernel->processes, oldest first */
+	struct pid *pid;	/* [I] reference */
+	int32_t tgid;		/* [I] in the initial pid namespace */
+	struct task *leader;	/* [tasklist_lock] reference; changes when another thread execs */
+	struct list tasks;	/* changed under tasklist_lock and lock, read under either: internal.h */
+	uint32_t task_count;	/* as tasks */
+	struct process *parent; /* [tasklist_lock] borrowed; pid 1's is NULL */
 	struct list children, sibling; /* [tasklist_lock] */
-	struct pid *pgrp;	  /* [tasklist_lock] reference */
-	struct list pgrp_node;	  /* [tasklist_lock] */
-	struct session *session;  /* [tasklist_lock] reference */
-	struct list session_node; /* [tasklist_lock] */
+	struct pid *pgrp;	       /* [tasklist_lock] reference */
+	struct list pgrp_node;	       /* [tasklist_lock] */
+	struct session *session;       /* [tasklist_lock] reference */
+	struct list session_node;      /* [tasklist_lock] */
 	struct rlimits limits;
-	struct path exe;	  /* [lock] reference; what /proc/pid/exe shows; mnt NULL before the first exec */
-	int32_t oom_score_adj;	  /* [a] */
-	uint64_t start_ns;	  /* [I] CLOCK_BOOTTIME */
+	struct path exe;       /* [lock] reference; what /proc/pid/exe shows; mnt NULL before the first exec */
+	int32_t oom_score_adj; /* [a] */
+	uint64_t start_ns;     /* [I] CLOCK_BOOTTIME */
 	struct sem_undo_list *sem_undo; /* [a] sysv_sem.c; NULL until SEM_UNDO is used */
-	struct process_private *p; /* internal.h */
+	struct process_private *p;	/* internal.h */
 };
 static inline struct process *process_get(struct process *p)
 {
@@ -147,30 +147,30 @@ static inline struct process *process_get(struct process *p)
 void process_put(struct process *p);
 
 struct kernel {
-	struct kernel_ops ops;	   /* [I] */
-	struct platform *platform; /* [I] */
-	struct vfs *vfs;	   /* [I] */
-	struct user_ns *user_ns;   /* [I] the initial one */
-	struct pid_ns *pid_ns;	   /* [I] the initial one */
-	struct uts_ns *uts_ns;	   /* [I] the initial one */
+	struct kernel_ops ops;				  /* [I] */
+	struct platform *platform;			  /* [I] */
+	struct vfs *vfs;				  /* [I] */
+	struct user_ns *user_ns;			  /* [I] the initial one */
+	struct pid_ns *pid_ns;				  /* [I] the initial one */
+	struct uts_ns *uts_ns;				  /* [I] the initial one */
 	struct ns *ipc_ns, *net_ns, *cgroup_ns, *time_ns; /* [I] the initial ones */
-	struct mutex tasklist_lock; /* rank TASKLIST, low: process tree, groups, sessions, pid tables; nobody
-				     * calls another room but for cred while holding it */
-	struct list processes;	   /* [tasklist_lock] */
-	uint32_t process_count;	   /* [tasklist_lock] */
-	uint32_t task_count;	   /* [a] */
-	uint64_t forks;		   /* [a] since boot, for /proc/stat */
-	uint32_t max_tasks;	   /* [I] --pids */
-	uint32_t cpu_count;	   /* [I] what the guest sees */
-	uint64_t max_memory;	   /* [I] --memory; 0: the host's */
-	uint64_t boot_ns;	   /* [I] CLOCK_BOOTTIME at start: the guest's btime */
-	uint64_t next_ns_ino;	   /* [a] */
-	uint64_t boot_id[2];	   /* [I] random, set by fs/proc when it is registered */
+	struct mutex tasklist_lock;    /* rank TASKLIST, low: process tree, groups, sessions, pid tables; nobody
+					* calls another room but for cred while holding it */
+	struct list processes;	       /* [tasklist_lock] */
+	uint32_t process_count;	       /* [tasklist_lock] */
+	uint32_t task_count;	       /* [a] */
+	uint64_t forks;		       /* [a] since boot, for /proc/stat */
+	uint32_t max_tasks;	       /* [I] --pids */
+	uint32_t cpu_count;	       /* [I] what the guest sees */
+	uint64_t max_memory;	       /* [I] --memory; 0: the host's */
+	uint64_t boot_ns;	       /* [I] CLOCK_BOOTTIME at start: the guest's btime */
+	uint64_t next_ns_ino;	       /* [a] */
+	uint64_t boot_id[2];	       /* [I] random, set by fs/proc when it is registered */
 	struct futex_table *futexes;   /* [I] */
 	struct user_table *users;      /* [I] */
 	struct timer_queue *timers;    /* [I] */
-	uint64_t host_memory;	   /* [I] set by boot: the host's RAM in bytes; 0: unknown */
-	uint64_t missing_calls[8]; /* [a] bitmap by number: already logged as not implemented */
+	uint64_t host_memory;	       /* [I] set by boot: the host's RAM in bytes; 0: unknown */
+	uint64_t missing_calls[8];     /* [a] bitmap by number: already logged as not implemented */
 	struct kernel_stats *stats;    /* [I] stats.h; NULL: not collected */
 	struct strace *strace;	       /* [I] NULL: off */
 	struct sigio *sigio;	       /* [a] fasync.c; NULL until O_ASYNC is used */
@@ -189,27 +189,27 @@ struct kernel {
 
 struct task {
 	struct refs refs;
-	struct kernel *kernel;	 /* [I] */
-	struct process *process; /* [I] but exec by another thread: see process.leader */
-	struct context *ctx;	 /* [T] */
-	struct mm *mm;		 /* [T]; others through task_mm_get */
-	struct fdtable *fds;	 /* [T]; others through task_fds_get */
-	struct fs_context *fs;	 /* [T]; others through task_fs_get */
+	struct kernel *kernel;	   /* [I] */
+	struct process *process;   /* [I] but exec by another thread: see process.leader */
+	struct context *ctx;	   /* [T] */
+	struct mm *mm;		   /* [T]; others through task_mm_get */
+	struct fdtable *fds;	   /* [T]; others through task_fds_get */
+	struct fs_context *fs;	   /* [T]; others through task_fs_get */
 	struct mount_ns *mount_ns; /* [T] */
-	struct uts_ns *uts_ns;	 /* [T] */
+	struct uts_ns *uts_ns;	   /* [T] */
 	struct ns *ipc_ns, *net_ns, *cgroup_ns, *time_ns; /* [T] */
 	struct pid_ns *child_pid_ns; /* [T] where its children get ids; its own is pid's last level */
-	struct cred *cred;	 /* [T]; others through task_cred_get */
-	int32_t tid;		 /* [I] in the initial pid namespace */
-	struct pid *pid;	 /* [tasklist_lock] its ids */
-	uint32_t work;		 /* [a] TASK_WORK_* */
-	uint32_t wake;		 /* [a] futex word of task_block */
-	uint32_t syscall_work;	 /* [a] SYSCALL_WORK_*: 0 on the usual path */
-	char comm[TASK_COMM_LEN]; /* [a] byte-wise */
-	struct run_event event;	 /* [T] the call being served */
-	void *bounce;		 /* [T] 64 KiB, allocated on first use by task_bounce */
-	char *strace_line;	 /* [T] arguments shown at entry, for calls that replace memory; owned */
-	struct task_private *p;	 /* kernel/internal.h: signals, timers, robust list, ... */
+	struct cred *cred;	     /* [T]; others through task_cred_get */
+	int32_t tid;		     /* [I] in the initial pid namespace */
+	struct pid *pid;	     /* [tasklist_lock] its ids */
+	uint32_t work;		     /* [a] TASK_WORK_* */
+	uint32_t wake;		     /* [a] futex word of task_block */
+	uint32_t syscall_work;	     /* [a] SYSCALL_WORK_*: 0 on the usual path */
+	char comm[TASK_COMM_LEN];    /* [a] byte-wise */
+	struct run_event event;	     /* [T] the call being served */
+	void *bounce;		     /* [T] 64 KiB, allocated on first use by task_bounce */
+	char *strace_line;	     /* [T] arguments shown at entry, for calls that replace memory; owned */
+	struct task_private *p;	     /* kernel/internal.h: signals, timers, robust list, ... */
 };
 
 /* The caller's view for vfs calls. */
@@ -242,7 +242,8 @@ bool task_interrupted(struct task *t); /* a signal or exit is pending */
 
 /* One blocking operation each: try, register, try again, block, repeat; O_NONBLOCK honoured. */
 ssize_t file_read_block(struct task *t, struct file *f, struct uio *dst);
-ssize_t file_write_block(struct task *t, struct file *f, struct uio *src); /* SIGPIPE on -EPIPE; partial writes continue */
+ssize_t file_write_block(struct task *t, struct file *f,
+			 struct uio *src); /* SIGPIPE on -EPIPE; partial writes continue */
 ssize_t file_pread_block(struct task *t, struct file *f, struct uio *dst, uint64_t pos);
 ssize_t file_pwrite_block(struct task *t, struct file *f, struct uio *src, uint64_t pos);
 MUST_CHECK int file_open_block(struct task *t, struct file *f);
@@ -263,7 +264,7 @@ static inline struct task *task_get(struct task *t)
 	refs_get(&t->refs);
 	return t;
 }
-int32_t task_tid_in(struct task *viewer, struct task *t);  /* 0 when not visible */
+int32_t task_tid_in(struct task *viewer, struct task *t); /* 0 when not visible */
 int32_t task_tgid_in(struct task *viewer, struct task *t);
 /* Another task's parts, with a reference; NULL once it has exited. */
 struct mm *task_mm_get(struct task *t);
@@ -309,9 +310,9 @@ struct task_info {
 	int32_t tid, tgid, ppid, pgrp, sid, tracer, tpgid;
 	uint64_t tty_nr; /* as dev_t of the controlling terminal, 0: none */
 	uint32_t threads, policy, rt_priority, exit_signal, seccomp_mode, seccomp_filters;
-	int32_t nice, oom_score_adj, exit_code; /* exit_code as wait(2) */
-	uint64_t utime, stime, cutime, cstime; /* of the process, or of the thread alone */
-	uint64_t start_ns;		       /* CLOCK_BOOTTIME */
+	int32_t nice, oom_score_adj, exit_code;			    /* exit_code as wait(2) */
+	uint64_t utime, stime, cutime, cstime;			    /* of the process, or of the thread alone */
+	uint64_t start_ns;					    /* CLOCK_BOOTTIME */
 	uint64_t pending, shared_pending, blocked, ignored, caught; /* signal sets */
 	uint64_t sig_queued, sig_limit;
 	uint64_t voluntary, involuntary; /* context switches */
@@ -363,10 +364,10 @@ struct init_args {
 	struct fdtable *fds;
 	struct cred *cred;
 	struct mount_ns *mount_ns;
-	const struct linux_rlimit *limits; /* LINUX_RLIM_NLIMITS of them */
-	const char *path;		   /* resolved by the caller; absolute or relative to cwd */
+	const struct linux_rlimit *limits;     /* LINUX_RLIM_NLIMITS of them */
+	const char *path;		       /* resolved by the caller; absolute or relative to cwd */
 	const char *const *argv, *const *envp; /* NULL-terminated */
-	struct file *terminal;		   /* NULL, or becomes the controlling terminal */
+	struct file *terminal;		       /* NULL, or becomes the controlling terminal */
 };
 /* Runs the first process to its first instruction; -errno as execve would say when it can't be run. The task
  * then runs on its own thread. */

@@ -5,8 +5,8 @@
 #include "platform/abi/fs.h"
 #include "sentry/kernel/internal.h"
 
-#define PLAIN_NS                                                                                           \
-	(LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC | LINUX_CLONE_NEWNET | LINUX_CLONE_NEWCGROUP |            \
+#define PLAIN_NS                                                                                               \
+	(LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC | LINUX_CLONE_NEWNET | LINUX_CLONE_NEWCGROUP |                \
 	 LINUX_CLONE_NEWTIME)
 
 int cred_new_user_ns(struct task *t, struct cred **out)
@@ -91,17 +91,17 @@ int namespaces_copy(struct task *t, struct task *c, struct user_ns *owner, struc
 
 /* ---- unshare(2) ---- */
 
-#define UNSHARE_FLAGS                                                                                      \
-	(LINUX_CLONE_THREAD | LINUX_CLONE_FS | LINUX_CLONE_NEWNS | LINUX_CLONE_SIGHAND | LINUX_CLONE_VM |  \
-	 LINUX_CLONE_FILES | LINUX_CLONE_SYSVSEM | LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC |               \
-	 LINUX_CLONE_NEWNET | LINUX_CLONE_NEWUSER | LINUX_CLONE_NEWPID | LINUX_CLONE_NEWCGROUP |           \
+#define UNSHARE_FLAGS                                                                                          \
+	(LINUX_CLONE_THREAD | LINUX_CLONE_FS | LINUX_CLONE_NEWNS | LINUX_CLONE_SIGHAND | LINUX_CLONE_VM |      \
+	 LINUX_CLONE_FILES | LINUX_CLONE_SYSVSEM | LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC |                   \
+	 LINUX_CLONE_NEWNET | LINUX_CLONE_NEWUSER | LINUX_CLONE_NEWPID | LINUX_CLONE_NEWCGROUP |               \
 	 LINUX_CLONE_NEWTIME)
 
-#define SWAP_IN(field, put)                                                                                \
-	do {                                                                                               \
-		__typeof__(t->field) old_ = t->field;                                                      \
-		t->field = c->field;                                                                       \
-		c->field = old_;                                                                           \
+#define SWAP_IN(field, put)                                                                                    \
+	do {                                                                                                   \
+		__typeof__(t->field) old_ = t->field;                                                          \
+		t->field = c->field;                                                                           \
+		c->field = old_;                                                                               \
 	} while (0)
 
 /* What is taken over is swapped, so that the scratch task holds the old parts and drops them. */
@@ -331,8 +331,7 @@ static const struct file_ops nsfile_ops = {
 	.name = "nsfs",
 };
 
-int ns_file_create(struct task *t, uint32_t type, bool for_children, const struct cred *cred,
-		   struct file **out)
+int ns_file_create(struct task *t, uint32_t type, bool for_children, const struct cred *cred, struct file **out)
 {
 	struct ns_ref *r = kmalloc(sizeof(*r));
 	int ret;
@@ -343,8 +342,8 @@ int ns_file_create(struct task *t, uint32_t type, bool for_children, const struc
 		kfree(r);
 		return -ENOENT;
 	}
-	ret = file_create_anon(t->kernel->vfs, &nsfile_ops, r, LINUX_O_RDONLY, LINUX_S_IFREG | 0444, cred,
-			       NULL, out);
+	ret = file_create_anon(t->kernel->vfs, &nsfile_ops, r, LINUX_O_RDONLY, LINUX_S_IFREG | 0444, cred, NULL,
+			       out);
 	if (ret < 0) {
 		ns_ref_put(r);
 		kfree(r);

@@ -336,8 +336,7 @@ int posix_timer_set(struct task *t, int32_t id, int flags, const struct linux_it
 	signal_unqueue_locked(p, pt->target, &pt->sig); /* an old expiry's signal is void */
 	pt->overrun = 0;
 	pt->interval = timespec_to_ns(&in->it_interval);
-	pt->expires =
-		expiry_locked(t, pt, (flags & LINUX_TIMER_ABSTIME) != 0, timespec_to_ns(&in->it_value));
+	pt->expires = expiry_locked(t, pt, (flags & LINUX_TIMER_ABSTIME) != 0, timespec_to_ns(&in->it_value));
 	if (clock_is_cpu(pt->clock)) {
 		if (pt->expires)
 			cpu_timers_kick_locked(p);

@@ -75,8 +75,7 @@ static bool must_go(struct task *t, bool exiting)
 }
 
 /* Stops until the tracer says how to go on: the signal to go on with. */
-static int stop(struct task *t, uint32_t code, const struct linux_siginfo *info, uint64_t message,
-		bool exiting)
+static int stop(struct task *t, uint32_t code, const struct linux_siginfo *info, uint64_t message, bool exiting)
 {
 	struct trace *tr = &t->p->trace;
 	struct kernel *k = t->kernel;

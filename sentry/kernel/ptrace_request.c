@@ -122,9 +122,8 @@ static int64_t poke(struct task *target, uint64_t addr, uint64_t v)
 
 	if (!mm)
 		return -ESRCH;
-	if (mm_lookup(mm, addr, &prot, &kind) == 0 &&
-	    mm_lookup(mm, addr + sizeof(v) - 1, &prot, &kind) == 0 && kind != VMA_HIDDEN &&
-	    kind != VMA_VDSO && kind != VMA_VVAR)
+	if (mm_lookup(mm, addr, &prot, &kind) == 0 && mm_lookup(mm, addr + sizeof(v) - 1, &prot, &kind) == 0 &&
+	    kind != VMA_HIDDEN && kind != VMA_VDSO && kind != VMA_VVAR)
 		n = task_platform(target)->poke(mm->as, addr, &v, sizeof(v));
 	mm_put(mm);
 	return n == (ssize_t)sizeof(v) ? 0 : -EIO;
@@ -147,8 +146,7 @@ static int64_t whole_regs(struct task *t, struct task *target, uint64_t addr, bo
 }
 
 /* Up to size bytes of extended state; *size: moved. exact: the legacy area alone */
-static int64_t fp_state(struct task *t, struct task *target, uint64_t addr, size_t *size, bool set,
-			bool legacy)
+static int64_t fp_state(struct task *t, struct task *target, uint64_t addr, size_t *size, bool set, bool legacy)
 {
 	size_t max = TASK_BOUNCE_SIZE, n;
 	struct trace_request r = {.fn = set ? do_set_fp : do_get_fp};
@@ -409,8 +407,7 @@ static int64_t listen(struct task *target)
 	return 0;
 }
 
-static int64_t on_stopped(struct task *t, struct task *target, int64_t request, uint64_t addr,
-			  uint64_t data)
+static int64_t on_stopped(struct task *t, struct task *target, int64_t request, uint64_t addr, uint64_t data)
 {
 	size_t legacy = FXSAVE_SIZE;
 	uint64_t v;

@@ -58,8 +58,8 @@ static void walk(struct task *t, uaddr_t head_addr)
 	}
 	if (!head.list_op_pending)
 		return;
-	if (mark_dead(t, (head.list_op_pending & ~1UL) + (uint64_t)head.futex_offset,
-		      head.list_op_pending & 1, true) < 0)
+	if (mark_dead(t, (head.list_op_pending & ~1UL) + (uint64_t)head.futex_offset, head.list_op_pending & 1,
+		      true) < 0)
 		return;
 }
 

@@ -61,8 +61,7 @@ static int check_policy(const struct sched_info *in)
 	case LINUX_SCHED_RR:
 		return in->rt_priority >= RT_PRIO_MIN && in->rt_priority <= RT_PRIO_MAX ? 0 : -EINVAL;
 	case LINUX_SCHED_DEADLINE:
-		return in->runtime && in->runtime <= in->deadline &&
-				       (!in->period || in->deadline <= in->period)
+		return in->runtime && in->runtime <= in->deadline && (!in->period || in->deadline <= in->period)
 			       ? 0
 			       : -EINVAL;
 	default:

@@ -18,8 +18,7 @@ int signal_action(struct task *t, int sig, const struct linux_sigaction *new, st
 		a->action[sig - 1].sa_mask &= ~SIG_UNMASKABLE;
 		a->action[sig - 1].sa_flags &= LINUX_SA_NOCLDSTOP | LINUX_SA_NOCLDWAIT | LINUX_SA_SIGINFO |
 					       LINUX_SA_ONSTACK | LINUX_SA_RESTART | LINUX_SA_NODEFER |
-					       LINUX_SA_RESETHAND | LINUX_SA_RESTORER |
-					       LINUX_SA_EXPOSE_TAGBITS;
+					       LINUX_SA_RESETHAND | LINUX_SA_RESTORER | LINUX_SA_EXPOSE_TAGBITS;
 	}
 	mutex_unlock(&a->lock);
 	if (new &&signal_ignored_locked(p, sig))
@@ -270,8 +269,7 @@ int signal_kill(struct task *t, int32_t nr, int sig)
 	return ret;
 }
 
-static int send_to_thread(struct task *t, int32_t tgid, int32_t tid, int sig,
-			  const struct linux_siginfo *info)
+static int send_to_thread(struct task *t, int32_t tgid, int32_t tid, int sig, const struct linux_siginfo *info)
 {
 	struct kernel *k = t->kernel;
 	struct task *target;
@@ -322,8 +320,7 @@ int signal_queue_process(struct task *t, int32_t nr, int sig, struct linux_sigin
 	mutex_lock(&k->tasklist_lock);
 	pid = nr > 0 ? pid_find_locked(task_pid_ns(t), nr) : NULL;
 	if (pid && (pid->process || pid->task))
-		ret = send_checked_locked(t, pid->process ? pid->process : pid->task->process, NULL, sig,
-					  info);
+		ret = send_checked_locked(t, pid->process ? pid->process : pid->task->process, NULL, sig, info);
 	mutex_unlock(&k->tasklist_lock);
 	return ret;
 }

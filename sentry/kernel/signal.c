@@ -5,12 +5,12 @@
 
 #include "sentry/kernel/internal.h"
 
-#define SIG_STOPS                                                                                          \
+#define SIG_STOPS                                                                                              \
 	(SIG_BIT(LINUX_SIGSTOP) | SIG_BIT(LINUX_SIGTSTP) | SIG_BIT(LINUX_SIGTTIN) | SIG_BIT(LINUX_SIGTTOU))
-#define SIG_IGNORED_BY_DEFAULT                                                                             \
+#define SIG_IGNORED_BY_DEFAULT                                                                                 \
 	(SIG_BIT(LINUX_SIGCONT) | SIG_BIT(LINUX_SIGCHLD) | SIG_BIT(LINUX_SIGWINCH) | SIG_BIT(LINUX_SIGURG))
-#define SIG_SYNCHRONOUS                                                                                    \
-	(SIG_BIT(LINUX_SIGSEGV) | SIG_BIT(LINUX_SIGBUS) | SIG_BIT(LINUX_SIGILL) | SIG_BIT(LINUX_SIGTRAP) | \
+#define SIG_SYNCHRONOUS                                                                                        \
+	(SIG_BIT(LINUX_SIGSEGV) | SIG_BIT(LINUX_SIGBUS) | SIG_BIT(LINUX_SIGILL) | SIG_BIT(LINUX_SIGTRAP) |     \
 	 SIG_BIT(LINUX_SIGFPE) | SIG_BIT(LINUX_SIGSYS))
 
 void sigpending_init(struct sigpending *p)

@@ -106,17 +106,17 @@ void task_drop_parts(struct task *t)
 	t->bounce = NULL;
 }
 
-#define PART_GET(name, type, field, get)                                                                   \
-	struct type *name(struct task *t)                                                                  \
-	{                                                                                                  \
-		struct type *part;                                                                         \
-                                                                                                           \
-		mutex_lock(&t->process->lock);                                                             \
-		part = t->field;                                                                           \
-		if (part)                                                                                  \
-			get(part);                                                                         \
-		mutex_unlock(&t->process->lock);                                                           \
-		return part;                                                                               \
+#define PART_GET(name, type, field, get)                                                                       \
+	struct type *name(struct task *t)                                                                      \
+	{                                                                                                      \
+		struct type *part;                                                                             \
+                                                                                                               \
+		mutex_lock(&t->process->lock);                                                                 \
+		part = t->field;                                                                               \
+		if (part)                                                                                      \
+			get(part);                                                                             \
+		mutex_unlock(&t->process->lock);                                                               \
+		return part;                                                                                   \
 	}
 PART_GET(task_mm_get, mm, mm, mm_get)
 PART_GET(task_fds_get, fdtable, fds, fdtable_get_ref)
@@ -133,8 +133,7 @@ struct rlimits *task_rlimits(struct task *t)
  * All capabilities in a namespace that old owns are nothing new. */
 static bool gains(const struct cred *old, const struct cred *c)
 {
-	if (old->euid != c->euid || old->egid != c->egid || old->fsuid != c->fsuid ||
-	    old->fsgid != c->fsgid)
+	if (old->euid != c->euid || old->egid != c->egid || old->fsuid != c->fsuid || old->fsgid != c->fsgid)
 		return true;
 	if (old->user_ns == c->user_ns)
 		return (c->permitted & ~old->permitted) != 0;
@@ -396,8 +395,8 @@ bool task_may_access(struct task *caller, struct task *target)
 	tc = task_cred_get(target);
 	if (!tc)
 		return false;
-	same = c->fsuid == tc->euid && c->fsuid == tc->suid && c->fsuid == tc->uid &&
-	       c->fsgid == tc->egid && c->fsgid == tc->sgid && c->fsgid == tc->gid;
+	same = c->fsuid == tc->euid && c->fsuid == tc->suid && c->fsuid == tc->uid && c->fsgid == tc->egid &&
+	       c->fsgid == tc->sgid && c->fsgid == tc->gid;
 	if (!same && !cred_has_cap_in(c, LINUX_CAP_SYS_PTRACE, tc->user_ns))
 		ok = false;
 	mm = ok ? task_mm_get(target) : NULL;

@@ -21,8 +21,8 @@ MUST_CHECK int64_t task_clone(struct task *t, const struct clone_args *a);
 struct exec_args;
 /* name relative to at, lookup: LOOKUP_*; filename: what the program is told (AT_EXECFN, scripts). argv,
  * envp: guest arrays. SYSCALL_REGS_SET on success. */
-MUST_CHECK int64_t task_exec(struct task *t, const struct vfs_at *at, const char *name,
-			     const char *filename, uint32_t lookup, uaddr_t argv, uaddr_t envp);
+MUST_CHECK int64_t task_exec(struct task *t, const struct vfs_at *at, const char *name, const char *filename,
+			     uint32_t lookup, uaddr_t argv, uaddr_t envp);
 /* loader_exec's begin: kernel_ops.load is a call of loader_exec with it. */
 MUST_CHECK int task_exec_begin(struct task *t, struct exec_args *a);
 

@@ -47,8 +47,7 @@ MUST_CHECK int itimer_set(struct task *t, int which, uint64_t value, uint64_t in
 			  uint64_t *old_interval);
 
 /* timer_create(2) and its siblings */
-MUST_CHECK int posix_timer_create(struct task *t, int32_t clock, const struct linux_sigevent *ev,
-				  int32_t *id);
+MUST_CHECK int posix_timer_create(struct task *t, int32_t clock, const struct linux_sigevent *ev, int32_t *id);
 MUST_CHECK int posix_timer_delete(struct task *t, int32_t id);
 MUST_CHECK int posix_timer_get(struct task *t, int32_t id, struct linux_itimerspec *out);
 MUST_CHECK int posix_timer_set(struct task *t, int32_t id, int flags, const struct linux_itimerspec *in,

@@ -124,8 +124,8 @@ static void show_fdinfo(struct file *f, struct strbuf *out)
 	strbuf_printf(out,
 		      "clockid: %d\nticks: %lu\nsettime flags: 0%o\nit_value: (%ld, %ld)\nit_interval: "
 		      "(%ld, %ld)\n",
-		      tf->clock, tf->ticks, (unsigned)tf->set_flags, its.it_value.tv_sec,
-		      its.it_value.tv_nsec, its.it_interval.tv_sec, its.it_interval.tv_nsec);
+		      tf->clock, tf->ticks, (unsigned)tf->set_flags, its.it_value.tv_sec, its.it_value.tv_nsec,
+		      its.it_interval.tv_sec, its.it_interval.tv_nsec);
 }
 
 static const struct file_ops timerfd_ops = {

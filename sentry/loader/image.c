@@ -37,8 +37,7 @@ static int image_check_mappable(struct exec_image *img)
 
 	if (ret < 0)
 		return ret == -ENODEV ? -ENOEXEC : ret;
-	return img->map->ops->host_fd(img->map, ROUND_DOWN(s->offset, PAGE_SIZE), PAGE_SIZE, false, &fd,
-				      &off);
+	return img->map->ops->host_fd(img->map, ROUND_DOWN(s->offset, PAGE_SIZE), PAGE_SIZE, false, &fd, &off);
 }
 
 int image_read(struct file *f, const char *prefix, int bad, struct exec_image *img)
@@ -98,8 +97,7 @@ static int map_segment(struct task *t, struct exec_image *img, const struct elf_
 		file_end = img->bias + s->vaddr + s->filesz;
 	uaddr_t map_end = s->filesz ? ROUND_UP(file_end, PAGE_SIZE) : start;
 	uaddr_t end = ROUND_UP(img->bias + s->vaddr + s->memsz, PAGE_SIZE);
-	int ret =
-		map_piece(t, img, start, map_end - start, s->prot, true, ROUND_DOWN(s->offset, PAGE_SIZE));
+	int ret = map_piece(t, img, start, map_end - start, s->prot, true, ROUND_DOWN(s->offset, PAGE_SIZE));
 
 	if (ret < 0 || s->memsz == s->filesz)
 		return ret;

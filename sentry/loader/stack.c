@@ -27,8 +27,7 @@ struct stack_plan {
 int stack_check_size(struct task *t, const struct exec_args *a, const char *filename)
 {
 	uint64_t limit = MIN(task_rlimit(t, LINUX_RLIMIT_STACK) / 4, ARG_LIMIT_MAX);
-	uint64_t size =
-		a->strings_size + strlen(filename) + ((uint64_t)a->argc + a->envc) * sizeof(uint64_t);
+	uint64_t size = a->strings_size + strlen(filename) + ((uint64_t)a->argc + a->envc) * sizeof(uint64_t);
 
 	return size > MAX(limit, ARG_LIMIT_MIN) ? -E2BIG : 0;
 }
@@ -174,8 +173,7 @@ static int stack_table(struct exec_state *s, const struct stack_plan *p, const u
 	return ret;
 }
 
-static int stack_fill(struct exec_state *s, const struct stack_plan *p, const uint64_t *aux,
-		      uint32_t aux_words)
+static int stack_fill(struct exec_state *s, const struct stack_plan *p, const uint64_t *aux, uint32_t aux_words)
 {
 	struct usermem um = task_usermem(s->task);
 	char *image = kmalloc(p->top - p->table);

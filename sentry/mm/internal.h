@@ -18,7 +18,7 @@
 /* In vma->flags: counts as committed memory (private and once writable). Linux doesn't merge a mapping that
  * does with one that doesn't, and neither do we. */
 #define VMA_ACCOUNT 0x80000000u
-#define VMA_FLAGS_KEPT                                                                                     \
+#define VMA_FLAGS_KEPT                                                                                         \
 	((uint32_t)(LINUX_MAP_SHARED | LINUX_MAP_GROWSDOWN | LINUX_MAP_LOCKED | LINUX_MAP_NORESERVE))
 #define PROT_ALL ((uint32_t)(LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC))
 

@@ -94,8 +94,8 @@ static void advice_note(struct vma *v, int advice)
 }
 
 /* One mapped run [start, end) inside one VMA. Books: splits are made by the caller. */
-static int advise_one(struct mm *mm, struct context *ctx, struct vma *v, uaddr_t start, uaddr_t end,
-		      int advice, enum advice_kind kind)
+static int advise_one(struct mm *mm, struct context *ctx, struct vma *v, uaddr_t start, uaddr_t end, int advice,
+		      enum advice_kind kind)
 {
 	int ret = advice_check(v, advice);
 

@@ -19,8 +19,7 @@ static int lock_range(struct mm *mm, struct mm_batch *b, uaddr_t start, uaddr_t 
 	if (reach > start) {
 		if (mm_count_exceeded(mm, 2))
 			return -ENOMEM;
-		for (struct vma *v = mm_isolate(mm, b, start, reach); v && v->start < reach;
-		     v = vma_next(v))
+		for (struct vma *v = mm_isolate(mm, b, start, reach); v && v->start < reach; v = vma_next(v))
 			if (!vma_is_special(v))
 				vma_set_locked(mm, v, lock);
 		mm_merge_range(mm, b, start, reach);
@@ -76,8 +75,7 @@ int mm_mlockall(struct mm *mm, struct rlimits *limits, bool cap, int flags, bool
 	} else {
 		mm->lock_future = lock && (flags & LINUX_MCL_FUTURE);
 		for (struct vma *v = vma_first(mm); v; v = vma_next(v))
-			if (!vma_is_hidden(v) && !vma_is_special(v) &&
-			    (!lock || (flags & LINUX_MCL_CURRENT)))
+			if (!vma_is_hidden(v) && !vma_is_special(v) && (!lock || (flags & LINUX_MCL_CURRENT)))
 				vma_set_locked(mm, v, lock);
 		mm_merge_range(mm, &b, 0, GUEST_VA_END);
 	}

@@ -48,8 +48,7 @@ static uaddr_t mm_alloc_hidden(void *owner, uaddr_t near, uint64_t reach, uint64
 		high = ROUND_DOWN(near + reach, PAGE_SIZE);
 	mutex_lock(&mm->lock);
 	/* Below first: above an image lies its heap, which wants to grow. */
-	at = near > low ? vma_tree_gap(mm, size, PAGE_SIZE, low, MIN(ROUND_DOWN(near, PAGE_SIZE), high))
-			: 0;
+	at = near > low ? vma_tree_gap(mm, size, PAGE_SIZE, low, MIN(ROUND_DOWN(near, PAGE_SIZE), high)) : 0;
 	if (!at)
 		at = vma_tree_gap(mm, size, PAGE_SIZE, low, high);
 	if (at) {
@@ -100,8 +99,7 @@ int mm_create(struct context *ctx, struct mm **out)
 	if (ret == 0 && p->vdso_start)
 		ret = mm_record(mm, p->vvar_start, p->vdso_start, VMA_VVAR, LINUX_PROT_READ);
 	if (ret == 0 && p->vdso_start)
-		ret = mm_record(mm, p->vdso_start, p->vdso_end, VMA_VDSO,
-				LINUX_PROT_READ | LINUX_PROT_EXEC);
+		ret = mm_record(mm, p->vdso_start, p->vdso_end, VMA_VDSO, LINUX_PROT_READ | LINUX_PROT_EXEC);
 	if (ret < 0) {
 		mm_put(mm);
 		return ret;

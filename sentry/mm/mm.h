@@ -32,10 +32,10 @@ struct vma {
 	uaddr_t start, end;    /* [mm lock] */
 	uint32_t prot;	       /* [mm lock] LINUX_PROT_* */
 	uint32_t max_prot;     /* [mm lock] what mprotect may reach (file opened read-only) */
-	uint32_t flags;	    /* [mm lock] LINUX_MAP_SHARED, NORESERVE, GROWSDOWN, LOCKED, and VMA_ACCOUNT */
-	enum vma_kind kind; /* [mm lock] */
+	uint32_t flags;	       /* [mm lock] LINUX_MAP_SHARED, NORESERVE, GROWSDOWN, LOCKED, and VMA_ACCOUNT */
+	enum vma_kind kind;    /* [mm lock] */
 	struct mappable *file; /* [mm lock] NULL: anonymous private; shared anonymous has a mappable too */
-	uint64_t offset; /* [mm lock] of start in file; anonymous: the address it was first mapped at */
+	uint64_t offset;       /* [mm lock] of start in file; anonymous: the address it was first mapped at */
 	bool dontfork, wipeonfork, dontdump; /* [mm lock] */
 	struct vma_name *anon_name;	     /* [mm lock] PR_SET_VMA_ANON_NAME; reference */
 };
@@ -53,22 +53,22 @@ struct mm {
 	struct mutex lock;
 	struct rbtree vmas;					     /* [lock] */
 	uint64_t total_pages, data_pages, locked_pages, stack_pages; /* [lock] for limits and /proc */
-	uint32_t map_count;	 /* [lock] VMAs that the guest can see */
-	bool lock_future;	 /* [lock] mlockall(MCL_FUTURE) */
+	uint32_t map_count;					     /* [lock] VMAs that the guest can see */
+	bool lock_future;					     /* [lock] mlockall(MCL_FUTURE) */
 	struct mm_fixup *fixups; /* [lock] owned; left by fork until mm_fork_finish */
 	uint32_t fixup_count;	 /* [lock] */
 	uaddr_t mmap_top;	 /* [I] top-down allocation starts here */
 	uaddr_t brk_start, brk;	 /* [lock] */
 	uaddr_t start_code, end_code, start_data, end_data, start_stack; /* [lock] set by the loader */
 	uaddr_t arg_start, arg_end, env_start, env_end;			 /* [lock] */
-	uint64_t auxv[48];    /* [lock] pairs, for /proc/pid/auxv */
-	uint32_t auxv_count;  /* [lock] words */
-	struct mappable *exe; /* [lock] holds a reference; for /proc/pid/exe identity only */
-	uint32_t dumpable;    /* [a] PR_SET_DUMPABLE */
-	void *aio; /* [a] set once: contexts of io_setup(2), for the system calls */
+	uint64_t auxv[48];						 /* [lock] pairs, for /proc/pid/auxv */
+	uint32_t auxv_count;						 /* [lock] words */
+	struct mappable *exe;		/* [lock] holds a reference; for /proc/pid/exe identity only */
+	uint32_t dumpable;		/* [a] PR_SET_DUMPABLE */
+	void *aio;			/* [a] set once: contexts of io_setup(2), for the system calls */
 	void (*aio_destroy)(void *aio); /* set before aio */
-	uint64_t id;	      /* [I] unique, for private futex keys */
-	bool moved;	      /* [I] the space was handed to a fresh mm */
+	uint64_t id;			/* [I] unique, for private futex keys */
+	bool moved;			/* [I] the space was handed to a fresh mm */
 };
 
 /* The books for a fresh address space that ctx has just been given (context_create, context_new_aspace).

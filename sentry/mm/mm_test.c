@@ -271,8 +271,7 @@ Test(mm, shared_anonymous_and_futex_keys)
 	at = map_at(0, 4, RW, LINUX_MAP_SHARED | LINUX_MAP_ANONYMOUS, NULL, 0);
 	cr_assert_gt(at, 0);
 	/* old size 0 makes a second mapping of the same memory */
-	dup = mm_mremap(mm, ctx, &limits, (uaddr_t)at + PAGE_SIZE, 0, 2 * PAGE_SIZE, LINUX_MREMAP_MAYMOVE,
-			0);
+	dup = mm_mremap(mm, ctx, &limits, (uaddr_t)at + PAGE_SIZE, 0, 2 * PAGE_SIZE, LINUX_MREMAP_MAYMOVE, 0);
 	cr_assert_gt(dup, 0);
 	cr_assert_eq(mm_futex_key(mm, (uaddr_t)at + PAGE_SIZE + 8, false, &a), 0);
 	cr_assert_eq(mm_futex_key(mm, (uaddr_t)dup + 8, false, &b), 0);
@@ -375,8 +374,7 @@ static void model_refresh(void)
 	for (int i = 0; i < WINDOW; i++) {
 		struct fake_page *p = fake_page_find(fake_space(ctx), BASE + (uint64_t)i * PAGE_SIZE);
 
-		model[i] = p ? (struct model_page){true, p->shared, p->prot, p->stamp}
-			     : (struct model_page){0};
+		model[i] = p ? (struct model_page){true, p->shared, p->prot, p->stamp} : (struct model_page){0};
 	}
 }
 
@@ -397,8 +395,7 @@ static void step_protect(int first, int n, uint32_t prot)
 	ret = mm_mprotect(mm, ctx, BASE + (uint64_t)first * PAGE_SIZE, (uint64_t)n * PAGE_SIZE, prot);
 	cr_assert_eq(ret, covered < n ? -ENOMEM : 0);
 	for (int i = 0; i < n; i++) {
-		struct fake_page *p =
-			fake_page_find(fake_space(ctx), BASE + (uint64_t)(first + i) * PAGE_SIZE);
+		struct fake_page *p = fake_page_find(fake_space(ctx), BASE + (uint64_t)(first + i) * PAGE_SIZE);
 
 		cr_assert_eq(p != NULL, model[first + i].mapped);
 		if (p)
@@ -409,10 +406,9 @@ static void step_protect(int first, int n, uint32_t prot)
 static void step_remap(int from, int n, int to, int to_n, uint32_t extra)
 {
 	bool overlap = from < to + to_n && to < from + n, one = model_one_vma(from, n);
-	int64_t ret =
-		mm_mremap(mm, ctx, &limits, BASE + (uint64_t)from * PAGE_SIZE, (uint64_t)n * PAGE_SIZE,
-			  (uint64_t)to_n * PAGE_SIZE, LINUX_MREMAP_MAYMOVE | LINUX_MREMAP_FIXED | extra,
-			  BASE + (uint64_t)to * PAGE_SIZE);
+	int64_t ret = mm_mremap(mm, ctx, &limits, BASE + (uint64_t)from * PAGE_SIZE, (uint64_t)n * PAGE_SIZE,
+				(uint64_t)to_n * PAGE_SIZE, LINUX_MREMAP_MAYMOVE | LINUX_MREMAP_FIXED | extra,
+				BASE + (uint64_t)to * PAGE_SIZE);
 
 	if (overlap || ((extra & LINUX_MREMAP_DONTUNMAP) && n != to_n)) {
 		cr_assert_eq(ret, -EINVAL);
@@ -465,8 +461,7 @@ static void step(unsigned *seed)
 	case 6:
 	case 7:
 		fake_cut(fake_space(ctx), addr + PAGE_SIZE);
-		step_remap(first, n, to, 1 + rand_r(seed) % 10,
-			   rand_r(seed) % 4 ? 0 : LINUX_MREMAP_DONTUNMAP);
+		step_remap(first, n, to, 1 + rand_r(seed) % 10, rand_r(seed) % 4 ? 0 : LINUX_MREMAP_DONTUNMAP);
 		break;
 	case 8: /* wherever it likes; may fail, must stay consistent */
 		ret = mm_mremap(mm, ctx, &limits, addr, (uint64_t)n * PAGE_SIZE,
@@ -519,8 +514,7 @@ static void run_random(unsigned seed, int steps, bool failures)
 
 			switch (rand_r(&seed) % 5) {
 			case 0:
-				(void)!map_at(addr, len / PAGE_SIZE, RW, PRIVATE | LINUX_MAP_FIXED, NULL,
-					      0);
+				(void)!map_at(addr, len / PAGE_SIZE, RW, PRIVATE | LINUX_MAP_FIXED, NULL, 0);
 				break;
 			case 1:
 				(void)!mm_munmap(mm, ctx, addr, len);

@@ -6,11 +6,11 @@
 #define MAP_32BIT_HIGH 0x80000000UL
 #define STACK_GUARD    (1UL << 20)
 /* the flags that MAP_SHARED_VALIDATE knows */
-#define MAP_KNOWN                                                                                          \
-	((uint32_t)(LINUX_MAP_TYPE | LINUX_MAP_FIXED | LINUX_MAP_ANONYMOUS | LINUX_MAP_DENYWRITE |         \
-		    LINUX_MAP_EXECUTABLE | LINUX_MAP_UNINITIALIZED | LINUX_MAP_GROWSDOWN |                 \
-		    LINUX_MAP_LOCKED | LINUX_MAP_NORESERVE | LINUX_MAP_POPULATE | LINUX_MAP_NONBLOCK |     \
-		    LINUX_MAP_STACK | LINUX_MAP_HUGETLB | LINUX_MAP_32BIT |                                \
+#define MAP_KNOWN                                                                                              \
+	((uint32_t)(LINUX_MAP_TYPE | LINUX_MAP_FIXED | LINUX_MAP_ANONYMOUS | LINUX_MAP_DENYWRITE |             \
+		    LINUX_MAP_EXECUTABLE | LINUX_MAP_UNINITIALIZED | LINUX_MAP_GROWSDOWN | LINUX_MAP_LOCKED |  \
+		    LINUX_MAP_NORESERVE | LINUX_MAP_POPULATE | LINUX_MAP_NONBLOCK | LINUX_MAP_STACK |          \
+		    LINUX_MAP_HUGETLB | LINUX_MAP_32BIT |                                                      \
 		    ((uint32_t)LINUX_MAP_HUGE_MASK << LINUX_MAP_HUGE_SHIFT)))
 
 struct map_plan {
@@ -123,8 +123,7 @@ static int check_fixed(const struct mm *mm, const struct map_plan *p)
 		return -ENOMEM;
 	if (p->addr < GUEST_VA_MIN)
 		return -EPERM;
-	if ((p->flags & LINUX_MAP_FIXED_NOREPLACE) &&
-	    mm_range_has(mm, p->addr, p->addr + p->size, vma_is_any))
+	if ((p->flags & LINUX_MAP_FIXED_NOREPLACE) && mm_range_has(mm, p->addr, p->addr + p->size, vma_is_any))
 		return -EEXIST;
 	return mm_range_has(mm, p->addr, p->addr + p->size, vma_is_untouchable) ? -ENOMEM : 0;
 }

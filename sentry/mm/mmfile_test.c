@@ -139,8 +139,8 @@ Test(mmfile, growth_in_place_and_moving)
 	cr_assert_eq(mm_mremap(mm, ctx, &limits, BASE, 2 * PAGE_SIZE, 4 * PAGE_SIZE, 0, 0), BASE);
 	cr_assert_eq(fake_page_find(fake_space(ctx), BASE + 3 * PAGE_SIZE)->offset, 6 * PAGE_SIZE);
 	cr_assert_eq(mm->map_count, 1);
-	to = mm_mremap(mm, ctx, &limits, BASE + PAGE_SIZE, 2 * PAGE_SIZE, 6 * PAGE_SIZE,
-		       LINUX_MREMAP_MAYMOVE, 0);
+	to = mm_mremap(mm, ctx, &limits, BASE + PAGE_SIZE, 2 * PAGE_SIZE, 6 * PAGE_SIZE, LINUX_MREMAP_MAYMOVE,
+		       0);
 	cr_assert_gt(to, 0);
 	cr_assert_eq(vma_at(mm, (uaddr_t)to)->offset, 4 * PAGE_SIZE);
 	cr_assert_eq(fake_page_find(fake_space(ctx), (uaddr_t)to + 5 * PAGE_SIZE)->offset, 9 * PAGE_SIZE);

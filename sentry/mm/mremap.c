@@ -23,8 +23,7 @@ static int remap_check(struct remap *r)
 {
 	if (r->flags & ~REMAP_KNOWN)
 		return -EINVAL;
-	if ((r->flags & (LINUX_MREMAP_FIXED | LINUX_MREMAP_DONTUNMAP)) &&
-	    !(r->flags & LINUX_MREMAP_MAYMOVE))
+	if ((r->flags & (LINUX_MREMAP_FIXED | LINUX_MREMAP_DONTUNMAP)) && !(r->flags & LINUX_MREMAP_MAYMOVE))
 		return -EINVAL;
 	if (!IS_ALIGNED(r->old, PAGE_SIZE) || r->new_size == 0 || r->new_size > GUEST_VA_END ||
 	    r->old_size > GUEST_VA_END)
@@ -60,8 +59,7 @@ static int remap_check_vma(const struct remap *r, const struct vma *v)
 		return -EFAULT;
 	if (v->file && at + r->new_size > INT64_MAX)
 		return -EINVAL;
-	grown = (r->flags & LINUX_MREMAP_DONTUNMAP) ? r->new_size
-						    : r->new_size - MIN(r->old_size, r->new_size);
+	grown = (r->flags & LINUX_MREMAP_DONTUNMAP) ? r->new_size : r->new_size - MIN(r->old_size, r->new_size);
 	if ((v->flags & LINUX_MAP_LOCKED) && mm_may_lock(r->mm, r->limits, grown / PAGE_SIZE) < 0)
 		return -EAGAIN;
 	if ((v->flags & VMA_ACCOUNT) && mm_overcommits(grown))
@@ -72,8 +70,7 @@ static int remap_check_vma(const struct remap *r, const struct vma *v)
 	return 0;
 }
 
-static struct map_request remap_request(const struct remap *r, const struct vma *v, uaddr_t addr,
-					uint64_t size)
+static struct map_request remap_request(const struct remap *r, const struct vma *v, uaddr_t addr, uint64_t size)
 {
 	return (struct map_request){
 		.addr = addr,
@@ -248,8 +245,8 @@ static int64_t remap_locked(struct remap *r, bool *need)
 	return ret < 0 ? ret : (int64_t)r->to;
 }
 
-int64_t mm_mremap(struct mm *mm, struct context *ctx, struct rlimits *limits, uaddr_t old,
-		  uint64_t old_size, uint64_t new_size, uint32_t flags, uaddr_t new_addr)
+int64_t mm_mremap(struct mm *mm, struct context *ctx, struct rlimits *limits, uaddr_t old, uint64_t old_size,
+		  uint64_t new_size, uint32_t flags, uaddr_t new_addr)
 {
 	struct remap r = {.mm = mm,
 			  .ctx = ctx,
@@ -273,8 +270,8 @@ int64_t mm_mremap(struct mm *mm, struct context *ctx, struct rlimits *limits, ua
 		ret = remap_locked(&r, &need);
 		mutex_unlock(&mm->lock);
 		if (need) {
-			ret = r.file->ops->host_fd(r.file, r.file_offset, r.new_size - r.old_size,
-						   r.file_write, &r.fd, &r.fd_offset);
+			ret = r.file->ops->host_fd(r.file, r.file_offset, r.new_size - r.old_size, r.file_write,
+						   &r.fd, &r.fd_offset);
 			if (ret < 0)
 				break;
 		}

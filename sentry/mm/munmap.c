@@ -89,8 +89,8 @@ static void protect_undo(struct mm *mm, struct context *ctx, uaddr_t start, uadd
 	}
 }
 
-static int protect_locked(struct mm *mm, struct context *ctx, struct mm_batch *b, uaddr_t start,
-			  uaddr_t end, uint32_t prot)
+static int protect_locked(struct mm *mm, struct context *ctx, struct mm_batch *b, uaddr_t start, uaddr_t end,
+			  uint32_t prot)
 {
 	uaddr_t reach;
 	bool changes;

@@ -157,8 +157,8 @@ struct vma *vma_split(struct mm *mm, struct mm_batch *b, struct vma *v, uaddr_t 
 static bool vma_can_merge(const struct vma *a, const struct vma *b)
 {
 	return a->end == b->start && a->kind == b->kind && !vma_is_special(a) && !vma_is_hidden(a) &&
-	       a->prot == b->prot && a->max_prot == b->max_prot && a->flags == b->flags &&
-	       a->file == b->file && a->offset + vma_size(a) == b->offset && a->dontfork == b->dontfork &&
+	       a->prot == b->prot && a->max_prot == b->max_prot && a->flags == b->flags && a->file == b->file &&
+	       a->offset + vma_size(a) == b->offset && a->dontfork == b->dontfork &&
 	       a->wipeonfork == b->wipeonfork && a->dontdump == b->dontdump &&
 	       vma_name_equal(a->anon_name, b->anon_name);
 }

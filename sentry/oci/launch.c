@@ -30,7 +30,7 @@ struct child {
 	int fds[FD_MAX];
 	int fd_count;
 	uint64_t namespaces;
-	bool map_all_ids; /* the caller is root: keep its power over files of every owner */
+	bool map_all_ids;  /* the caller is root: keep its power over files of every owner */
 	uint32_t uid, gid; /* the caller's */
 };
 
@@ -57,8 +57,8 @@ static int open_program(const char *name, char *err, size_t err_size)
 	self[n] = 0;
 	slash = strrchr(self, '/');
 	for (int i = 0; i < 2; i++) {
-		snprintf(path, sizeof(path), i ? "%.*s/../libexec/sbx/%s" : "%.*s/%s", (int)(slash - self), self,
-			 name);
+		snprintf(path, sizeof(path), i ? "%.*s/../libexec/sbx/%s" : "%.*s/%s", (int)(slash - self),
+			 self, name);
 		fd = open(path, O_PATH | O_CLOEXEC);
 		if (fd >= 0)
 			return fd;
@@ -194,7 +194,10 @@ static int add_fd(struct child *c, int fd)
 
 static int start_gofer(struct launch *l, int sock, char *err, size_t err_size)
 {
-	struct child c = {.name = "sbx-gofer", .fds = {-1, -1, 2}, .fd_count = 3, .namespaces = NAMESPACES,
+	struct child c = {.name = "sbx-gofer",
+			  .fds = {-1, -1, 2},
+			  .fd_count = 3,
+			  .namespaces = NAMESPACES,
 			  .map_all_ids = geteuid() == 0};
 	char **argv = calloc(l->root_count + 4, sizeof(*argv));
 	int n = 0;
@@ -222,7 +225,9 @@ static int start_gofer(struct launch *l, int sock, char *err, size_t err_size)
 
 static int start_sentry(struct launch *l, int control, int sock, char *err, size_t err_size)
 {
-	struct child c = {.name = "sbx-sentry", .fds = {l->stdio[0], l->stdio[1], l->stdio[2]}, .fd_count = 3,
+	struct child c = {.name = "sbx-sentry",
+			  .fds = {l->stdio[0], l->stdio[1], l->stdio[2]},
+			  .fd_count = 3,
 			  .namespaces = NAMESPACES};
 	char config_arg[32], *argv[] = {(char *)"sbx-sentry", config_arg, NULL};
 	int config_fd;

@@ -6,7 +6,7 @@
 #include "sentry/control/config.h"
 
 struct gofer_root {
-	int fd;		 /* O_PATH of the directory (or file); owned */
+	int fd; /* O_PATH of the directory (or file); owned */
 	bool read_only;
 	bool public_only; /* only what every user of the host may read */
 };
@@ -19,7 +19,7 @@ struct launch {
 	int stdio[3];
 	bool debug;
 	/* out */
-	int control_fd;		/* our end */
+	int control_fd; /* our end */
 	int sentry_pid, gofer_pid;
 	int sentry_pidfd, gofer_pidfd;
 };

@@ -175,8 +175,8 @@ static const struct file_ops socket_file_ops = {
 
 int socket_file(struct vfs *v, struct socket *s, const struct cred *cred, uint32_t flags, struct file **out)
 {
-	int ret = file_create_anon(v, &socket_file_ops, s, LINUX_O_RDWR | (flags & LINUX_O_NONBLOCK),
-				   0140777, cred, &s->wq, out);
+	int ret = file_create_anon(v, &socket_file_ops, s, LINUX_O_RDWR | (flags & LINUX_O_NONBLOCK), 0140777,
+				   cred, &s->wq, out);
 
 	if (ret < 0) {
 		s->ops->release(s);

@@ -22,9 +22,9 @@ struct sockaddr_buf {
 struct sock_msg {
 	struct uio *uio;
 	struct sockaddr_buf *name; /* send: destination, len 0: none; recv: filled in. NULL: not wanted */
-	struct file **files; /* send: SCM_RIGHTS, borrowed, file_count becomes 0 once they are on their
-			      * way (so that a second call with the rest of the data doesn't repeat
-			      * them); recv: references handed over */
+	struct file **files;	   /* send: SCM_RIGHTS, borrowed, file_count becomes 0 once they are on their
+				    * way (so that a second call with the rest of the data doesn't repeat
+				    * them); recv: references handed over */
 	uint32_t file_count, file_max;
 	bool have_cred;	  /* send: SCM_CREDENTIALS given; recv: to be shown */
 	int32_t cred_pid; /* ids as kernel ids and initial-namespace pids */
@@ -56,8 +56,8 @@ struct socket_ops {
 	ssize_t (*send)(struct socket *s, const struct sock_caller *c, struct sock_msg *m);
 	ssize_t (*recv)(struct socket *s, const struct sock_caller *c, struct sock_msg *m);
 	int (*shutdown)(struct socket *s, int how);
-	int (*setsockopt)(struct socket *s, const struct sock_caller *c, int level, int name,
-			  const void *val, uint32_t len);
+	int (*setsockopt)(struct socket *s, const struct sock_caller *c, int level, int name, const void *val,
+			  uint32_t len);
 	int (*getsockopt)(struct socket *s, const struct sock_caller *c, int level, int name, void *val,
 			  uint32_t *len);
 	uint32_t (*ready)(struct socket *s);

@@ -53,8 +53,7 @@ int64_t sys_execveat(struct task *t, const struct sysargs *a)
 		return ret;
 	ret = display_name(dirfd, &n, &display);
 	if (ret == 0) {
-		ret = task_exec(t, &n.at, n.name, display, at_lookup(flags), arg_addr(a, 2),
-				arg_addr(a, 3));
+		ret = task_exec(t, &n.at, n.name, display, at_lookup(flags), arg_addr(a, 2), arg_addr(a, 3));
 		kfree(display);
 	}
 	at_end(&n);

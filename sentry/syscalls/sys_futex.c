@@ -41,8 +41,8 @@ static int64_t requeue(struct task *t, const struct sysargs *a, bool priv, bool 
 
 	if (wake < 0 || move < 0)
 		return -EINVAL;
-	return futex_requeue(t, arg_addr(a, 0), priv, arg_addr(a, 4), priv, (uint32_t)wake, (uint32_t)move,
-			     cmp, arg_u32(a, 5));
+	return futex_requeue(t, arg_addr(a, 0), priv, arg_addr(a, 4), priv, (uint32_t)wake, (uint32_t)move, cmp,
+			     arg_u32(a, 5));
 }
 
 int64_t sys_futex(struct task *t, const struct sysargs *a)

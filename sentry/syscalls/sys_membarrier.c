@@ -4,9 +4,9 @@
 #include "sentry/kernel/task.h"
 #include "sentry/syscalls/internal.h"
 
-#define SUPPORTED                                                                                          \
-	(LINUX_MEMBARRIER_CMD_GLOBAL | LINUX_MEMBARRIER_CMD_GLOBAL_EXPEDITED |                             \
-	 LINUX_MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED | LINUX_MEMBARRIER_CMD_PRIVATE_EXPEDITED |         \
+#define SUPPORTED                                                                                              \
+	(LINUX_MEMBARRIER_CMD_GLOBAL | LINUX_MEMBARRIER_CMD_GLOBAL_EXPEDITED |                                 \
+	 LINUX_MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED | LINUX_MEMBARRIER_CMD_PRIVATE_EXPEDITED |             \
 	 LINUX_MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)
 
 int64_t sys_membarrier(struct task *t, const struct sysargs *a)

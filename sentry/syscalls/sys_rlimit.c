@@ -10,8 +10,7 @@ static int change(struct task *t, struct task *target, uint32_t resource, const 
 
 	if (resource >= LINUX_RLIM_NLIMITS)
 		return -EINVAL;
-	ret = rlimit_change(task_rlimits(target), (int)resource, new, old,
-			    capable(t, LINUX_CAP_SYS_RESOURCE));
+	ret = rlimit_change(task_rlimits(target), (int)resource, new, old, capable(t, LINUX_CAP_SYS_RESOURCE));
 	if (ret == 0 && new &&resource == LINUX_RLIMIT_CPU)
 		cpu_limit_changed(target->process);
 	return ret;

@@ -3,8 +3,8 @@
 #include "sentry/syscalls/internal.h"
 #include "sentry/syscalls/seccomp.h"
 
-#define FILTER_FLAGS                                                                                       \
-	(LINUX_SECCOMP_FILTER_FLAG_TSYNC | LINUX_SECCOMP_FILTER_FLAG_LOG |                                 \
+#define FILTER_FLAGS                                                                                           \
+	(LINUX_SECCOMP_FILTER_FLAG_TSYNC | LINUX_SECCOMP_FILTER_FLAG_LOG |                                     \
 	 LINUX_SECCOMP_FILTER_FLAG_SPEC_ALLOW | LINUX_SECCOMP_FILTER_FLAG_TSYNC_ESRCH)
 
 struct sock_fprog_in {

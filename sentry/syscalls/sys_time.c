@@ -44,8 +44,7 @@ int64_t sys_clock_nanosleep(struct task *t, const struct sysargs *a)
 
 	if (copy_from_user(t, &ts, arg_addr(a, 2), sizeof(ts)) < 0)
 		return -EFAULT;
-	return task_sleep(t, arg_int(a, 0), (arg_int(a, 1) & LINUX_TIMER_ABSTIME) != 0, &ts,
-			  arg_addr(a, 3));
+	return task_sleep(t, arg_int(a, 0), (arg_int(a, 1) & LINUX_TIMER_ABSTIME) != 0, &ts, arg_addr(a, 3));
 }
 
 int64_t sys_nanosleep(struct task *t, const struct sysargs *a)

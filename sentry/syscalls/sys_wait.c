@@ -2,7 +2,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/syscalls/internal.h"
 
-#define WAIT4_OPTIONS                                                                                      \
+#define WAIT4_OPTIONS                                                                                          \
 	(LINUX_WNOHANG | LINUX_WUNTRACED | LINUX_WCONTINUED | LINUX_WNOTHREAD | LINUX_WALL | LINUX_WCLONE)
 #define WAITID_OPTIONS (WAIT4_OPTIONS | LINUX_WEXITED | LINUX_WNOWAIT)
 

@@ -88,8 +88,8 @@ void touch_atime(const struct path *p, struct inode *i, uint32_t file_flags)
 	if ((f & LINUX_MS_NODIRATIME) && inode_is_dir(i))
 		return;
 	now = vfs_now();
-	if ((f & LINUX_MS_RELATIME) && !time_before(&i->atime, &i->mtime) && !time_before(&i->atime, &i->ctime) &&
-	    now.tv_sec - i->atime.tv_sec < 24 * 60 * 60)
+	if ((f & LINUX_MS_RELATIME) && !time_before(&i->atime, &i->mtime) &&
+	    !time_before(&i->atime, &i->ctime) && now.tv_sec - i->atime.tv_sec < 24 * 60 * 60)
 		return;
 	mutex_lock(&i->lock);
 	i->atime = now;

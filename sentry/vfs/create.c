@@ -117,8 +117,9 @@ static int make_node(const struct vfs_at *at, const char *name, uint32_t mode, u
 	mode = apply_umask(at, mode & S_IALLUGO) | (mode & LINUX_S_IFMT);
 	ret = may_make_device(at, mode, rdev);
 	if (ret == 0)
-		ret = dir->ops->mknod ? dir->ops->mknod(dir, c.w.last, c.w.last_len, mode, rdev, at->cred, &inode)
-				      : -EPERM;
+		ret = dir->ops->mknod
+			      ? dir->ops->mknod(dir, c.w.last, c.w.last_len, mode, rdev, at->cred, &inode)
+			      : -EPERM;
 	if (ret == 0)
 		ret = create_finish(&c, inode, out ? &out->dentry : NULL);
 	if (ret == 0 && out) {
@@ -171,7 +172,8 @@ int vfs_symlink(const struct vfs_at *at, const char *target, const char *name)
 	if (ret < 0)
 		return ret;
 	dir = c.dir->inode;
-	ret = dir->ops->symlink ? dir->ops->symlink(dir, c.w.last, c.w.last_len, target, at->cred, &inode) : -EPERM;
+	ret = dir->ops->symlink ? dir->ops->symlink(dir, c.w.last, c.w.last_len, target, at->cred, &inode)
+				: -EPERM;
 	if (ret == 0)
 		ret = create_finish(&c, inode, NULL);
 	create_end(&c);
@@ -191,7 +193,8 @@ static int may_link(const struct path *old, const struct create *c)
 	return 0;
 }
 
-int vfs_link(const struct vfs_at *from, const char *old, uint32_t lookup, const struct vfs_at *to, const char *name)
+int vfs_link(const struct vfs_at *from, const char *old, uint32_t lookup, const struct vfs_at *to,
+	     const char *name)
 {
 	struct create c;
 	struct path p;

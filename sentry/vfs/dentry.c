@@ -10,10 +10,10 @@
 #include "platform/base/random.h"
 #include "sentry/vfs/internal.h"
 
-#define HASH_START  4096u
-#define HASH_LIMIT  (1u << 20)
-#define DENTRY_MAX  32768u
-#define SCAN_BATCH  16
+#define HASH_START 4096u
+#define HASH_LIMIT (1u << 20)
+#define DENTRY_MAX 32768u
+#define SCAN_BATCH 16
 
 int dentry_cache_init(struct vfs *v)
 {
@@ -97,7 +97,7 @@ static void rehash_locked(struct vfs *v)
 
 		if (!old[i].next)
 			continue;
-		list_for_each_safe(d, tmp, &old[i], hash_node) {
+		list_for_each_safe (d, tmp, &old[i], hash_node) {
 			list_del(&d->hash_node);
 			hash_insert(v, d);
 		}
@@ -215,7 +215,8 @@ static void forget_alias_locked(struct inode *i, struct dentry *d)
 	__atomic_compare_exchange_n(&i->alias, &expected, NULL, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
-int dentry_create_detached(struct super *s, const char *name, size_t len, struct inode *inode, struct dentry **out)
+int dentry_create_detached(struct super *s, const char *name, size_t len, struct inode *inode,
+			   struct dentry **out)
 {
 	int ret = dentry_create(s, NULL, name, len, inode, out);
 
@@ -266,7 +267,8 @@ void dentry_get(struct dentry *d)
 
 static void put_inode_of_dead_name(struct inode *i)
 {
-	if (__atomic_load_n(&i->mark_count, __ATOMIC_RELAXED) && __atomic_load_n(&i->nlink, __ATOMIC_RELAXED) == 0)
+	if (__atomic_load_n(&i->mark_count, __ATOMIC_RELAXED) &&
+	    __atomic_load_n(&i->nlink, __ATOMIC_RELAXED) == 0)
 		fsnotify_inode_gone(i);
 	inode_put(i);
 }
@@ -329,7 +331,7 @@ static void drop_children_locked(struct vfs *v, struct dentry *d, struct list *g
 {
 	struct dentry *c, *tmp;
 
-	list_for_each_safe(c, tmp, &d->children, siblings)
+	list_for_each_safe (c, tmp, &d->children, siblings)
 		if (!c->mounts)
 			unhash_locked(v, c, gone);
 }

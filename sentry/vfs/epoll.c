@@ -17,8 +17,8 @@
 
 #define EP_PRIVATE (LINUX_EPOLLET | LINUX_EPOLLONESHOT | LINUX_EPOLLWAKEUP | LINUX_EPOLLEXCLUSIVE)
 #define EP_EXCLUSIVE_OK                                                                                        \
-	(LINUX_EPOLLIN | LINUX_EPOLLOUT | LINUX_EPOLLERR | LINUX_EPOLLHUP | LINUX_EPOLLWAKEUP | LINUX_EPOLLET | \
-	 LINUX_EPOLLEXCLUSIVE)
+	(LINUX_EPOLLIN | LINUX_EPOLLOUT | LINUX_EPOLLERR | LINUX_EPOLLHUP | LINUX_EPOLLWAKEUP |                \
+	 LINUX_EPOLLET | LINUX_EPOLLEXCLUSIVE)
 
 struct epoll {
 	struct vfs *v;	   /* [I] */
@@ -197,7 +197,7 @@ static int depth_above(struct epoll *ep, int level)
 		return level;
 	if (ep->gen == ep->v->epoll_gen)
 		return ep->depth;
-	list_for_each(i, &ep->file->epolls, file_node)
+	list_for_each (i, &ep->file->epolls, file_node)
 		depth = MAX(depth, depth_above(i->ep, level + 1) + 1);
 	ep->gen = ep->v->epoll_gen;
 	ep->depth = depth;
@@ -467,8 +467,9 @@ static void epoll_show(struct file *f, struct strbuf *out)
 	for (n = rb_first(&ep->items); n; n = rb_next(n)) {
 		struct epitem *i = rb_entry(n, struct epitem, node);
 
-		strbuf_printf(out, "tfd: %8d events: %8x data: %16lx  pos:%lu ino:%lx sdev:%lx\n", i->fd, i->events,
-			      i->data, i->file->pos, i->file->inode->ino, i->file->inode->super->dev);
+		strbuf_printf(out, "tfd: %8d events: %8x data: %16lx  pos:%lu ino:%lx sdev:%lx\n", i->fd,
+			      i->events, i->data, i->file->pos, i->file->inode->ino,
+			      i->file->inode->super->dev);
 	}
 	mutex_unlock(&ep->lock);
 }
@@ -494,7 +495,8 @@ int epoll_create_file(struct vfs *v, const struct cred *cred, uint32_t flags, st
 	list_init(&ep->ready);
 	waitq_init(&ep->wq);
 	mutex_init(&ep->wq.lock, RANK_NONE);
-	ret = file_create_anon(v, &epoll_ops, ep, LINUX_O_RDWR | (flags & LINUX_O_NONBLOCK), 0600, cred, &ep->wq, out);
+	ret = file_create_anon(v, &epoll_ops, ep, LINUX_O_RDWR | (flags & LINUX_O_NONBLOCK), 0600, cred,
+			       &ep->wq, out);
 	if (ret < 0) {
 		kfree(ep);
 		return ret;

@@ -90,7 +90,8 @@ Test(epoll, level)
 	cr_assert_eq(collect(ep, ev), 1);
 	signal_ready(b, EV_IN | EV_HUP);
 	cr_assert_eq(collect(ep, ev), 2);
-	cr_assert_eq(ev[0].events + ev[1].events, 2 * LINUX_EPOLLIN + LINUX_EPOLLHUP); /* nobody asked for HUP */
+	cr_assert_eq(ev[0].events + ev[1].events,
+		     2 * LINUX_EPOLLIN + LINUX_EPOLLHUP); /* nobody asked for HUP */
 	file_put(a);
 	file_put(b);
 	file_put(ep);

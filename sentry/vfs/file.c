@@ -12,7 +12,8 @@ const struct file_ops path_file_ops = {
 	.ready = path_ready,
 };
 
-int file_alloc(const struct path *p, struct inode *inode, uint32_t flags, const struct cred *cred, struct file **out)
+int file_alloc(const struct path *p, struct inode *inode, uint32_t flags, const struct cred *cred,
+	       struct file **out)
 {
 	struct file *f = kmalloc(sizeof(*f));
 

@@ -30,23 +30,24 @@ struct file_ops {
 			 const struct cred *cred); /* -ENOTTY */
 	/* Directory entries from ctx->pos on, "." and ".." included; sets ctx->pos. 0 or -errno. -ENOTDIR */
 	int (*iterate)(struct file *f, struct dir_context *ctx);
-	int64_t (*seek)(struct file *f, int64_t off, int whence); /* NULL: by inode size; -ESPIPE if !seekable */
+	int64_t (*seek)(struct file *f, int64_t off,
+			int whence);		      /* NULL: by inode size; -ESPIPE if !seekable */
 	int (*fsync)(struct file *f, bool data_only); /* 0 */
 	int (*fallocate)(struct file *f, int mode, uint64_t off, uint64_t len); /* -EOPNOTSUPP */
 	/* What to map; borrowed from f. NULL: &inode->map if it has ops, else -ENODEV */
 	int (*mappable)(struct file *f, struct mappable **out);
 	int (*set_flags)(struct file *f, uint32_t flags); /* F_SETFL's O_NONBLOCK, O_DIRECT, ... 0 */
-	int (*flush)(struct file *f); /* each close(2) */
-	void (*release)(struct file *f); /* the last reference went */
-	/* Anonymous files: opened again through /proc/pid/fd and the like, as inode_ops.open (NULL: -ENXIO); and
-	 * the inode goes, after every file of it (what inode->bound holds) */
+	int (*flush)(struct file *f);			  /* each close(2) */
+	void (*release)(struct file *f);		  /* the last reference went */
+	/* Anonymous files: opened again through /proc/pid/fd and the like, as inode_ops.open (NULL: -ENXIO);
+	 * and the inode goes, after every file of it (what inode->bound holds) */
 	int (*reopen)(struct inode *inode, struct file *f);
 	void (*inode_gone)(struct inode *inode);
 	void (*show_fdinfo)(struct file *f, struct strbuf *out);
 	/* Fast copies inside one file system; bytes, or -EOPNOTSUPP (then a loop copies) */
 	ssize_t (*copy_range)(struct file *in, uint64_t in_off, struct file *out, uint64_t out_off, uint64_t n);
-	/* Terminals only (kernel/tty.h): the terminal behind f, borrowed from f; a pty master gives its slave's.
-	 * NULL slot: not a terminal. */
+	/* Terminals only (kernel/tty.h): the terminal behind f, borrowed from f; a pty master gives its
+	 * slave's. NULL slot: not a terminal. */
 	struct tty *(*tty)(struct file *f);
 	bool tty_master; /* the master side: no job control on read and write */
 	/* /dev/tty only: becomes an open of the caller's controlling terminal (may replace f->ops, f->priv,
@@ -55,10 +56,10 @@ struct file_ops {
 	/* SO_RCVTIMEO, SO_SNDTIMEO: how long a blocking read or write waits, ns; 0: for ever. NULL: for ever */
 	uint64_t (*timeout)(struct file *f, bool write);
 	bool timeout_ends; /* a read that timed out gives 0, not -EAGAIN (VTIME of terminals) */
-	bool seekable;	/* has a position */
-	bool map_anon;	/* mmap(2) of it is anonymous memory (/dev/zero) */
-	bool is_socket; /* priv is a struct socket */
-	const char *name; /* "anon_inode:[eventfd]" for /proc/pid/fd; NULL: the path */
+	bool seekable;	   /* has a position */
+	bool map_anon;	   /* mmap(2) of it is anonymous memory (/dev/zero) */
+	bool is_socket;	   /* priv is a struct socket */
+	const char *name;  /* "anon_inode:[eventfd]" for /proc/pid/fd; NULL: the path */
 };
 
 /* Head of what signal-driven I/O hangs off a file: taken out before the file goes. */
@@ -81,9 +82,9 @@ struct file {
 	struct list epolls;	    /* [EPOLL] epoll items that watch it */
 	/* F_SETOWN: kernel delivers the signal; kept opaque here */
 	int32_t owner_type, owner_id, owner_sig; /* [a] */
-	struct file_async *fasync;  /* [a] F_SETOWN, O_ASYNC: the kernel's registration; set once */
-	struct mount *write_mount;  /* [I] holds a write claim on this mount; NULL: none */
-	bool claims_inode;	    /* [I] counts in inode->write_count */
+	struct file_async *fasync; /* [a] F_SETOWN, O_ASYNC: the kernel's registration; set once */
+	struct mount *write_mount; /* [I] holds a write claim on this mount; NULL: none */
+	bool claims_inode;	   /* [I] counts in inode->write_count */
 };
 
 /* Access mode 3 can do neither (only ioctl), and O_PATH files nothing at all. */
@@ -130,12 +131,12 @@ ssize_t file_copy_range(struct file *in, uint64_t *in_off, struct file *out, uin
 struct fdtable {
 	struct refs refs;
 	struct mutex lock;
-	struct file **files;	/* [lock] */
-	uint64_t *cloexec;	/* [lock] bitmap */
-	uint64_t *used;		/* [lock] bitmap */
-	uint32_t size;		/* [lock] slots; a multiple of 64 */
-	uint32_t hint;		/* [lock] no free slot below it */
-	uint32_t count;		/* [lock] */
+	struct file **files; /* [lock] */
+	uint64_t *cloexec;   /* [lock] bitmap */
+	uint64_t *used;	     /* [lock] bitmap */
+	uint32_t size;	     /* [lock] slots; a multiple of 64 */
+	uint32_t hint;	     /* [lock] no free slot below it */
+	uint32_t count;	     /* [lock] */
 };
 MUST_CHECK int fdtable_create(struct fdtable **out);
 /* A copy (fork, unshare); from: only descriptors below it. */
@@ -181,14 +182,16 @@ struct lock_wait {
 	struct linux_flock fl; /* l_start, l_len resolved */
 	bool queued;
 };
-MUST_CHECK int vfs_posix_wait_begin(struct file *f, void *owner, const struct linux_flock *fl, struct lock_wait *w);
+MUST_CHECK int vfs_posix_wait_begin(struct file *f, void *owner, const struct linux_flock *fl,
+				    struct lock_wait *w);
 void vfs_posix_wait_end(struct file *f, struct lock_wait *w);
 
 /* poll/select/epoll support */
 struct epoll;
 MUST_CHECK int epoll_create_file(struct vfs *v, const struct cred *cred, uint32_t flags, struct file **out);
 bool file_is_epoll(const struct file *f);
-MUST_CHECK int epoll_control(struct file *ep, int op, int fd, struct file *target, const struct linux_epoll_event *ev);
+MUST_CHECK int epoll_control(struct file *ep, int op, int fd, struct file *target,
+			     const struct linux_epoll_event *ev);
 /* Ready events into ev; 0 when none: wait on ep->wq. */
 int epoll_collect(struct file *ep, struct linux_epoll_event *ev, int max);
 void epoll_forget_file(struct file *f); /* from file_put */

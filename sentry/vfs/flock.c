@@ -7,7 +7,7 @@
 
 struct record {
 	struct list node;
-	void *owner; /* an fdtable, or the file (OFD) */
+	void *owner;	     /* an fdtable, or the file (OFD) */
 	uint64_t start, end; /* inclusive */
 	int32_t pid;	     /* -1: OFD */
 	bool write;
@@ -56,7 +56,7 @@ void flock_state_free(struct flock_state *s)
 {
 	struct record *r, *tmp;
 
-	list_for_each_safe(r, tmp, &s->records, node)
+	list_for_each_safe (r, tmp, &s->records, node)
 		kfree(r);
 	kfree(s);
 }
@@ -116,11 +116,12 @@ static bool overlaps(const struct record *r, const struct range *g)
 	return r->start <= g->end && g->start <= r->end;
 }
 
-static struct record *conflict_locked(const struct flock_state *s, const void *owner, const struct range *g, bool write)
+static struct record *conflict_locked(const struct flock_state *s, const void *owner, const struct range *g,
+				      bool write)
 {
 	struct record *r;
 
-	list_for_each(r, &s->records, node)
+	list_for_each (r, &s->records, node)
 		if (r->owner != owner && overlaps(r, g) && (write || r->write))
 			return r;
 	return NULL;
@@ -137,12 +138,13 @@ static void insert_locked(struct flock_state *s, struct record *n)
 
 /* Takes g out of owner's records, except that records of the same kind that touch it are merged into g
  * (kind: 0 read, 1 write, -1 none). spare: a record for a split; returns true when it was used. */
-static bool carve_locked(struct flock_state *s, const void *owner, struct range *g, int kind, struct record *spare)
+static bool carve_locked(struct flock_state *s, const void *owner, struct range *g, int kind,
+			 struct record *spare)
 {
 	struct record *r, *tmp;
 	bool used = false;
 
-	list_for_each_safe(r, tmp, &s->records, node) {
+	list_for_each_safe (r, tmp, &s->records, node) {
 		uint64_t start = r->start, end = r->end;
 
 		if (r->owner != owner)
@@ -193,7 +195,8 @@ static int set_record(struct flock_state *s, void *owner, int32_t pid, struct ra
 		if (carve_locked(s, owner, &g, kind, spare))
 			spare = NULL;
 		if (kind >= 0) {
-			*n = (struct record){.owner = owner, .start = g.start, .end = g.end, .pid = pid, .write = kind};
+			*n = (struct record){
+				.owner = owner, .start = g.start, .end = g.end, .pid = pid, .write = kind};
 			insert_locked(s, n);
 			n = NULL;
 		}
@@ -280,7 +283,7 @@ void vfs_locks_release(struct file *f, void *owner)
 	if (!s)
 		return;
 	mutex_lock(&s->lock);
-	list_for_each_safe(r, tmp, &s->records, node) {
+	list_for_each_safe (r, tmp, &s->records, node) {
 		if (r->owner != owner)
 			continue;
 		list_del(&r->node);
@@ -334,7 +337,7 @@ int vfs_posix_wait_begin(struct file *f, void *owner, const struct linux_flock *
 			ret = -EDEADLK;
 			break;
 		}
-		list_for_each(other, &v->lock_waits, node) {
+		list_for_each (other, &v->lock_waits, node) {
 			if (other->owner == who) {
 				next = blocker_of(other->inode, who, &other->fl);
 				break;
@@ -366,7 +369,7 @@ static bool drop_whole_locked(struct flock_state *s, const struct file *f)
 {
 	struct whole *h;
 
-	list_for_each(h, &s->wholes, node) {
+	list_for_each (h, &s->wholes, node) {
 		if (h->file == f) {
 			list_del(&h->node);
 			kfree(h);
@@ -380,7 +383,7 @@ static struct whole *find_whole_locked(struct flock_state *s, const struct file 
 {
 	struct whole *h;
 
-	list_for_each(h, &s->wholes, node)
+	list_for_each (h, &s->wholes, node)
 		if (h->file == f)
 			return h;
 	return NULL;
@@ -414,7 +417,7 @@ int vfs_flock(struct file *f, int operation)
 	dropped = drop_whole_locked(s, f);
 	if (!n)
 		goto out;
-	list_for_each(h, &s->wholes, node)
+	list_for_each (h, &s->wholes, node)
 		if (h->exclusive || n->exclusive)
 			ret = -EAGAIN;
 	if (ret == 0) {

@@ -12,10 +12,10 @@
 #define INSTANCES_MAX 1024u
 
 #define SELF_EVENTS (LINUX_IN_ALL_EVENTS | LINUX_IN_UNMOUNT | LINUX_IN_IGNORED)
-#define ADD_BITS                                                                                                \
-	(LINUX_IN_ALL_EVENTS | LINUX_IN_UNMOUNT | LINUX_IN_Q_OVERFLOW | LINUX_IN_IGNORED | LINUX_IN_ONLYDIR |    \
-	 LINUX_IN_DONT_FOLLOW | LINUX_IN_EXCL_UNLINK | LINUX_IN_MASK_ADD | LINUX_IN_MASK_CREATE | LINUX_IN_ISDIR | \
-	 LINUX_IN_ONESHOT)
+#define ADD_BITS                                                                                               \
+	(LINUX_IN_ALL_EVENTS | LINUX_IN_UNMOUNT | LINUX_IN_Q_OVERFLOW | LINUX_IN_IGNORED | LINUX_IN_ONLYDIR |  \
+	 LINUX_IN_DONT_FOLLOW | LINUX_IN_EXCL_UNLINK | LINUX_IN_MASK_ADD | LINUX_IN_MASK_CREATE |              \
+	 LINUX_IN_ISDIR | LINUX_IN_ONESHOT)
 
 struct inotify {
 	struct vfs *v;	     /* [I] */
@@ -29,11 +29,11 @@ struct inotify {
 };
 
 struct mark {
-	struct inotify *in; /* [I] */
-	struct inode *inode; /* [I] reference */
+	struct inotify *in;			   /* [I] */
+	struct inode *inode;			   /* [I] reference */
 	struct list inode_node, in_node, all_node; /* [inotify_lock] */
-	int32_t wd;	 /* [I] */
-	uint32_t mask;	 /* [inotify_lock] */
+	int32_t wd;				   /* [I] */
+	uint32_t mask;				   /* [inotify_lock] */
 };
 
 struct event {
@@ -61,7 +61,8 @@ static bool same_event(const struct event *e, int32_t wd, uint32_t mask, const c
 	       (!len || (!memcmp(e->name, name, len) && !e->name[len]));
 }
 
-static void queue_locked(struct inotify *in, int32_t wd, uint32_t mask, uint32_t cookie, const char *name, size_t len)
+static void queue_locked(struct inotify *in, int32_t wd, uint32_t mask, uint32_t cookie, const char *name,
+			 size_t len)
 {
 	struct event *last = list_last(&in->events, struct event, node), *e;
 
@@ -118,7 +119,7 @@ static void deliver_locked(struct inode *i, uint32_t mask, uint32_t cookie, cons
 {
 	struct mark *m, *tmp;
 
-	list_for_each_safe(m, tmp, &i->marks, inode_node) {
+	list_for_each_safe (m, tmp, &i->marks, inode_node) {
 		if (!(m->mask & mask & SELF_EVENTS))
 			continue;
 		if (unlinked && (m->mask & LINUX_IN_EXCL_UNLINK))
@@ -131,7 +132,8 @@ static void deliver_locked(struct inode *i, uint32_t mask, uint32_t cookie, cons
 	}
 }
 
-static void deliver(struct inode *i, uint32_t mask, uint32_t cookie, const char *name, size_t len, bool unlinked)
+static void deliver(struct inode *i, uint32_t mask, uint32_t cookie, const char *name, size_t len,
+		    bool unlinked)
 {
 	struct vfs *v = i->super->vfs;
 	struct list doomed;
@@ -210,7 +212,7 @@ static void end_marks(struct inode *i, uint32_t last)
 
 	list_init(&doomed);
 	mutex_lock(&v->inotify_lock);
-	list_for_each_safe(m, tmp, &i->marks, inode_node) {
+	list_for_each_safe (m, tmp, &i->marks, inode_node) {
 		if ((m->mask & last) || last == LINUX_IN_UNMOUNT)
 			queue_locked(m->in, m->wd, last, 0, NULL, 0);
 		queue_locked(m->in, m->wd, LINUX_IN_IGNORED, 0, NULL, 0);
@@ -236,7 +238,7 @@ void fsnotify_super_gone(struct super *s)
 		struct inode *i = NULL;
 
 		mutex_lock(&v->inotify_lock);
-		list_for_each(m, &v->watches, all_node) {
+		list_for_each (m, &v->watches, all_node) {
 			if (m->inode->super == s) {
 				i = inode_get(m->inode);
 				break;
@@ -254,7 +256,7 @@ static struct mark *find_mark_locked(struct inotify *in, const struct inode *i)
 {
 	struct mark *m;
 
-	list_for_each(m, &i->marks, inode_node)
+	list_for_each (m, &i->marks, inode_node)
 		if (m->in == in)
 			return m;
 	return NULL;
@@ -317,7 +319,7 @@ int inotify_remove(struct file *f, int wd)
 
 	list_init(&doomed);
 	mutex_lock(&in->v->inotify_lock);
-	list_for_each(m, &in->marks, in_node)
+	list_for_each (m, &in->marks, in_node)
 		if (m->wd == wd)
 			found = m;
 	if (found) {
@@ -421,9 +423,9 @@ static void inotify_show(struct file *f, struct strbuf *out)
 	struct mark *m;
 
 	mutex_lock(&in->v->inotify_lock);
-	list_for_each(m, &in->marks, in_node)
-		strbuf_printf(out, "inotify wd:%x ino:%lx sdev:%lx mask:%x ignored_mask:0\n", m->wd, m->inode->ino,
-			      m->inode->super->dev, m->mask & LINUX_IN_ALL_EVENTS);
+	list_for_each (m, &in->marks, in_node)
+		strbuf_printf(out, "inotify wd:%x ino:%lx sdev:%lx mask:%x ignored_mask:0\n", m->wd,
+			      m->inode->ino, m->inode->super->dev, m->mask & LINUX_IN_ALL_EVENTS);
 	mutex_unlock(&in->v->inotify_lock);
 }
 
@@ -454,8 +456,8 @@ int inotify_create_file(struct vfs *v, const struct cred *cred, uint32_t flags, 
 	list_init(&in->marks);
 	list_init(&in->events);
 	waitq_init(&in->wq);
-	ret = file_create_anon(v, &inotify_ops, in, LINUX_O_RDONLY | (flags & LINUX_O_NONBLOCK), 0600, cred, &in->wq,
-			       out);
+	ret = file_create_anon(v, &inotify_ops, in, LINUX_O_RDONLY | (flags & LINUX_O_NONBLOCK), 0600, cred,
+			       &in->wq, out);
 	if (ret == 0)
 		return 0;
 	kfree(in);

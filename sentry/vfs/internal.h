@@ -12,10 +12,10 @@
 #include "platform/base/checked.h"
 #include "sentry/vfs/file.h"
 
-#define S_ISUID 04000u
-#define S_ISGID 02000u
-#define S_ISVTX 01000u
-#define S_IXGRP 00010u
+#define S_ISUID	  04000u
+#define S_ISGID	  02000u
+#define S_ISVTX	  01000u
+#define S_IXGRP	  00010u
 #define S_IALLUGO 07777u
 
 static inline bool inode_is_dir(const struct inode *i)
@@ -83,14 +83,14 @@ struct walk {
 	uint32_t flags;
 	bool parent_only; /* stop before the last component */
 	bool fs_locked, own_root, own_path, perm_ok;
-	bool root_used; /* the walk has stood at its root or asked for it */
+	bool root_used;	 /* the walk has stood at its root or asked for it */
 	bool need_dir;	 /* a trailing slash was seen */
 	bool last_slash; /* the last component had one */
 	uint8_t depth, links, hold_count, held_count;
 	enum last_type last_type;
 	const char *last; /* valid until walk_end */
 	size_t last_len;
-	struct dentry *link; /* symbolic link that needs readlink or follow; reference */
+	struct dentry *link;		/* symbolic link that needs readlink or follow; reference */
 	const char *rest[VFS_LINK_MAX]; /* what follows each link that is being walked */
 	struct walk_hold {
 		struct inode *inode; /* keeps a cached link text alive; a reference once index < held_count */
@@ -130,7 +130,8 @@ MUST_CHECK int mount_want_write(const struct mount *m);
 /* May cred make or remove entries in dir? */
 MUST_CHECK int may_change_dir(struct inode *dir, const struct cred *cred);
 /* May cred remove victim from dir (sticky bit, types)? want_dir: rmdir's rules. */
-MUST_CHECK int may_delete(struct inode *dir, const struct dentry *victim, bool want_dir, const struct cred *cred);
+MUST_CHECK int may_delete(struct inode *dir, const struct dentry *victim, bool want_dir,
+			  const struct cred *cred);
 bool cred_ns_capable(const struct cred *cred, int cap); /* in the initial namespace */
 
 /* ---- open.c, file.c ---- */

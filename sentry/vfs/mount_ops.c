@@ -31,7 +31,8 @@ static struct path topmost(struct vfs *v, const struct path *p)
 }
 
 /* Puts the tree m at p in namespace ns (p's own when NULL). Takes over the caller's reference. */
-static int place_tree(struct vfs *v, struct mount *m, const struct path *p, struct mount_ns *ns, bool refuse_same)
+static int place_tree(struct vfs *v, struct mount *m, const struct path *p, struct mount_ns *ns,
+		      bool refuse_same)
 {
 	struct path at;
 	struct mount *i;
@@ -84,7 +85,8 @@ int vfs_mount_super(const struct path *p, struct super *s, struct dentry *sub, u
 
 static uint32_t kept_flags(uint64_t flags)
 {
-	uint32_t f = (uint32_t)flags & (MOUNT_FLAGS & ~LINUX_MS_RELATIME); /* which is the default, not asked for */
+	uint32_t f =
+		(uint32_t)flags & (MOUNT_FLAGS & ~LINUX_MS_RELATIME); /* which is the default, not asked for */
 
 	if (flags & LINUX_MS_STRICTATIME)
 		f &= ~(uint32_t)(LINUX_MS_RELATIME | LINUX_MS_NOATIME);
@@ -136,7 +138,7 @@ static bool has_locked_children(const struct mount *m, struct dentry *root)
 {
 	struct mount *c;
 
-	list_for_each(c, &m->children, siblings)
+	list_for_each (c, &m->children, siblings)
 		if (c->locked && dentry_is_below(m->super->vfs, c->mountpoint, root))
 			return true;
 	return false;
@@ -162,7 +164,8 @@ static int mount_bind(const struct vfs_at *at, const char *source, const struct 
 	else if (!(flags & LINUX_MS_REC) && has_locked_children(from.mnt, from.dentry))
 		ret = -EINVAL;
 	else
-		ret = mount_copy_tree_locked(from.mnt, from.dentry, flags & LINUX_MS_REC ? COPY_RECURSIVE : 0, &m);
+		ret = mount_copy_tree_locked(from.mnt, from.dentry, flags & LINUX_MS_REC ? COPY_RECURSIVE : 0,
+					     &m);
 	rwlock_write_unlock(&v->mount_lock);
 	if (ret == 0)
 		ret = place_tree(v, m, p, at->ns, false);
@@ -172,7 +175,8 @@ static int mount_bind(const struct vfs_at *at, const char *source, const struct 
 
 static int mount_change_type(const struct vfs_at *at, const struct path *p, uint64_t flags)
 {
-	uint32_t type = (uint32_t)flags & (LINUX_MS_SHARED | LINUX_MS_PRIVATE | LINUX_MS_SLAVE | LINUX_MS_UNBINDABLE);
+	uint32_t type =
+		(uint32_t)flags & (LINUX_MS_SHARED | LINUX_MS_PRIVATE | LINUX_MS_SLAVE | LINUX_MS_UNBINDABLE);
 	struct vfs *v = at->ns->vfs;
 
 	if ((flags & ~(uint64_t)(LINUX_MS_REC | LINUX_MS_SILENT)) != type || (type & (type - 1)))
@@ -252,7 +256,7 @@ static bool super_has_writers(struct super *s)
 {
 	struct mount *m;
 
-	list_for_each(m, &s->vfs->mounts, all_node)
+	list_for_each (m, &s->vfs->mounts, all_node)
 		if (m->super == s && __atomic_load_n(&m->writers, __ATOMIC_ACQUIRE))
 			return true;
 	return false;
@@ -266,7 +270,7 @@ static int remount_flags_locked(struct mount *m, uint64_t flags)
 		new = (new & ~(uint32_t)MOUNT_ATIME) | (old & MOUNT_ATIME);
 	if (m->locked_flags & ~new)
 		return -EPERM;
-	if ((new & ~old & LINUX_MS_RDONLY) && __atomic_load_n(&m->writers, __ATOMIC_ACQUIRE))
+	if ((new & ~old &LINUX_MS_RDONLY) && __atomic_load_n(&m->writers, __ATOMIC_ACQUIRE))
 		return -EBUSY;
 	__atomic_store_n(&m->flags, new, __ATOMIC_RELEASE);
 	return 0;
@@ -440,7 +444,7 @@ static void move_contexts(struct vfs *v, const struct path *from, const struct p
 	uint32_t moved = 0;
 
 	mutex_lock(&v->fs_list_lock);
-	list_for_each(fs, &v->fs_contexts, node) {
+	list_for_each (fs, &v->fs_contexts, node) {
 		mutex_lock(&fs->lock);
 		if (path_equal(&fs->root, from)) {
 			fs->root = *to;

@@ -10,9 +10,9 @@ static void show_flags(struct strbuf *out, uint32_t flags)
 		uint32_t flag;
 		const char *text;
 	} names[] = {
-		{LINUX_MS_NOSUID, ",nosuid"},	  {LINUX_MS_NODEV, ",nodev"},
-		{LINUX_MS_NOEXEC, ",noexec"},	  {LINUX_MS_NOATIME, ",noatime"},
-		{LINUX_MS_NODIRATIME, ",nodiratime"}, {LINUX_MS_RELATIME, ",relatime"},
+		{LINUX_MS_NOSUID, ",nosuid"},		{LINUX_MS_NODEV, ",nodev"},
+		{LINUX_MS_NOEXEC, ",noexec"},		{LINUX_MS_NOATIME, ",noatime"},
+		{LINUX_MS_NODIRATIME, ",nodiratime"},	{LINUX_MS_RELATIME, ",relatime"},
 		{LINUX_MS_NOSYMFOLLOW, ",nosymfollow"},
 	};
 
@@ -125,7 +125,7 @@ void mount_ns_show(struct mount_ns *ns, const struct path *root, enum mounts_for
 		return;
 	}
 	rwlock_read(&v->mount_lock);
-	list_for_each(m, &ns->mounts, ns_node) {
+	list_for_each (m, &ns->mounts, ns_node) {
 		struct path p = {m, m->root};
 		const char *name, *inner;
 

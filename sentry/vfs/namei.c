@@ -239,8 +239,8 @@ static int step_to_child(struct walk *w, struct path *cur, const struct componen
 			return -ENAMETOOLONG;
 		if (dir->inode->ops->revalidate)
 			return WALK_SLOW;
-		p.dentry = dentry_find_locked(w->v, dir, c->name, c->len,
-					      dentry_hash(w->v, dir, c->name, c->len));
+		p.dentry =
+			dentry_find_locked(w->v, dir, c->name, c->len, dentry_hash(w->v, dir, c->name, c->len));
 		if (!p.dentry)
 			return WALK_SLOW;
 	}

@@ -200,7 +200,8 @@ static int find_or_create(struct walk *w, uint32_t mode, struct dentry **d, bool
 	if (ret == 0)
 		ret = may_change_dir(di, w->at->cred);
 	if (ret == 0)
-		ret = di->ops->mknod ? di->ops->mknod(di, w->last, w->last_len, mode, 0, w->at->cred, &i) : -EACCES;
+		ret = di->ops->mknod ? di->ops->mknod(di, w->last, w->last_len, mode, 0, w->at->cred, &i)
+				     : -EACCES;
 	if (ret == 0 && child) {
 		dentry_instantiate(child, i);
 		*d = child;
@@ -360,14 +361,16 @@ static int open_tmpfile(const struct vfs_at *at, const char *name, uint32_t flag
 
 	if (!(open_may(flags & ~(uint32_t)LINUX_O_TRUNC) & MAY_WRITE))
 		return -EINVAL;
-	ret = vfs_lookup(at, name, (resolve & ~(uint32_t)LOOKUP_EMPTY) | LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &dir);
+	ret = vfs_lookup(at, name, (resolve & ~(uint32_t)LOOKUP_EMPTY) | LOOKUP_FOLLOW | LOOKUP_DIRECTORY,
+			 &dir);
 	if (ret < 0)
 		return ret;
 	ret = mount_want_write(dir.mnt);
 	if (ret == 0)
 		ret = may_change_dir(dir.dentry->inode, at->cred);
 	if (ret == 0)
-		ret = make_tmpfile(&dir, flags, apply_umask(at, mode & S_IALLUGO) | LINUX_S_IFREG, at->cred, &p);
+		ret = make_tmpfile(&dir, flags, apply_umask(at, mode & S_IALLUGO) | LINUX_S_IFREG, at->cred,
+				   &p);
 	if (ret == 0) {
 		flags &= ~(uint32_t)(LINUX_O_TMPFILE | LINUX_O_TRUNC);
 		ret = open_existing(&p, flags, at->cred, true, out);

@@ -179,7 +179,8 @@ static char *path_name_locked(const struct path *p, const struct path *root, boo
 	if (ok && mark && cur.dentry->unhashed)
 		ok = prepend(buf, &at, deleted, sizeof(deleted) - 1);
 	if (!p->mnt) { /* a file of its own (memfd) */
-		ok = ok && prepend(buf, &at, cur.dentry->name, cur.dentry->name_len) && prepend(buf, &at, "/", 1);
+		ok = ok && prepend(buf, &at, cur.dentry->name, cur.dentry->name_len) &&
+		     prepend(buf, &at, "/", 1);
 		return ok ? at : NULL;
 	}
 	end = at;
@@ -187,7 +188,8 @@ static char *path_name_locked(const struct path *p, const struct path *root, boo
 		struct path here = cur;
 
 		/* the name belongs to the dentry that the step leaves */
-		while (here.dentry == here.mnt->root && here.mnt->parent && !(root && path_equal(&here, root))) {
+		while (here.dentry == here.mnt->root && here.mnt->parent &&
+		       !(root && path_equal(&here, root))) {
 			here.dentry = here.mnt->mountpoint;
 			here.mnt = here.mnt->parent;
 		}
@@ -244,7 +246,7 @@ void vfs_inode_name(struct inode *i, char *buf, size_t size)
 	rwlock_read(&v->dentry_lock);
 	p.dentry = __atomic_load_n(&i->alias, __ATOMIC_ACQUIRE);
 	if (p.dentry && p.dentry->parent != p.dentry) {
-		list_for_each(m, &v->mounts, all_node) {
+		list_for_each (m, &v->mounts, all_node) {
 			if (m->super != i->super || !below_locked(p.dentry, m->root))
 				continue;
 			p.mnt = m;

@@ -56,7 +56,8 @@ int inode_generic_permission(const struct inode *i, uint32_t may, const struct c
 
 int inode_permission(struct inode *i, uint32_t may, const struct cred *cred)
 {
-	if ((may & MAY_WRITE) && __atomic_load_n(&i->super->read_only, __ATOMIC_RELAXED) && !inode_is_special(i))
+	if ((may & MAY_WRITE) && __atomic_load_n(&i->super->read_only, __ATOMIC_RELAXED) &&
+	    !inode_is_special(i))
 		return -EROFS;
 	if (i->ops && i->ops->permission)
 		return i->ops->permission(i, may, cred);

@@ -14,7 +14,7 @@ static bool group_has_members(struct vfs *v, uint32_t group, const struct mount 
 {
 	struct mount *m;
 
-	list_for_each(m, &v->mounts, all_node)
+	list_for_each (m, &v->mounts, all_node)
 		if (m != but && m->peer_group == group)
 			return true;
 	return false;
@@ -29,7 +29,7 @@ void mount_leave_groups_locked(struct mount *m)
 
 	m->peer_group = 0;
 	if (group && !group_has_members(v, group, m)) {
-		list_for_each(s, &v->mounts, all_node) {
+		list_for_each (s, &v->mounts, all_node) {
 			if (s->master_group != group)
 				continue;
 			s->master_group = m->master_group;
@@ -152,7 +152,7 @@ static void find_groups(struct vfs *v, uint32_t group, struct receivers *r)
 	r->count = 1;
 	while (more) {
 		more = false;
-		list_for_each(m, &v->mounts, all_node) {
+		list_for_each (m, &v->mounts, all_node) {
 			if (!m->peer_group || has_group(r, m->peer_group) || !has_group(r, m->master_group) ||
 			    r->count == GROUPS_MAX)
 				continue;
@@ -224,12 +224,12 @@ int mount_attach_tree_locked(struct mount *m, struct mount *parent, struct dentr
 		if (!q->peer_group)
 			mount_set_type_locked(q, LINUX_MS_SHARED);
 	find_groups(v, parent->peer_group, r);
-	list_for_each(q, &v->mounts, all_node)
+	list_for_each (q, &v->mounts, all_node)
 		max += receives(r, q);
 	todo = kmalloc((max + 1) * sizeof(*todo));
 	if (!todo)
 		ret = -ENOMEM;
-	list_for_each(q, &v->mounts, all_node) {
+	list_for_each (q, &v->mounts, all_node) {
 		if (ret < 0)
 			break;
 		if (q == parent || !receives(r, q) || q->super != parent->super ||
@@ -290,7 +290,8 @@ static void detach_twins(struct mount *m, struct list *gone)
 			q = list_first(&v->mounts, struct mount, all_node);
 			continue;
 		}
-		q = q->all_node.next == &v->mounts ? NULL : list_entry(q->all_node.next, struct mount, all_node);
+		q = q->all_node.next == &v->mounts ? NULL
+						   : list_entry(q->all_node.next, struct mount, all_node);
 	}
 	kfree(r);
 }

@@ -128,8 +128,9 @@ static int rename_locked(struct rename *r)
 		return -ENOMEM;
 	memcpy(name, r->to.last, r->to.last_len);
 	victim = has_target(r) ? inode_get(r->target->inode) : NULL;
-	ret = r->old_dir->inode->ops->rename(r->old_dir->inode, r->from.last, r->from.last_len, r->source->inode,
-					     r->new_dir->inode, r->to.last, r->to.last_len, victim, r->flags);
+	ret = r->old_dir->inode->ops->rename(r->old_dir->inode, r->from.last, r->from.last_len,
+					     r->source->inode, r->new_dir->inode, r->to.last, r->to.last_len,
+					     victim, r->flags);
 	if (ret < 0 || (r->flags & LINUX_RENAME_EXCHANGE))
 		kfree(name);
 	else
@@ -142,7 +143,8 @@ static int rename_locked(struct rename *r)
 		fsnotify_move(od, r->from.last, r->from.last_len, nd, r->to.last, r->to.last_len,
 			      r->source->inode);
 		if (r->flags & LINUX_RENAME_EXCHANGE)
-			fsnotify_move(nd, r->to.last, r->to.last_len, od, r->from.last, r->from.last_len, victim);
+			fsnotify_move(nd, r->to.last, r->to.last_len, od, r->from.last, r->from.last_len,
+				      victim);
 		else if (victim)
 			fsnotify(NULL, victim, LINUX_IN_ATTRIB);
 	}

@@ -176,7 +176,8 @@ int file_truncate_as(struct file *f, uint64_t size, const struct cred *cred)
 	return truncate_inode(f->path.dentry, f->inode, size, cred);
 }
 
-static ssize_t copy_checks(const struct file *in, uint64_t in_off, const struct file *out, uint64_t out_off, uint64_t n)
+static ssize_t copy_checks(const struct file *in, uint64_t in_off, const struct file *out, uint64_t out_off,
+			   uint64_t n)
 {
 	uint64_t end;
 
@@ -193,7 +194,8 @@ static ssize_t copy_checks(const struct file *in, uint64_t in_off, const struct 
 	return 0;
 }
 
-static ssize_t copy_piece(struct file *in, uint64_t in_off, struct file *out, uint64_t out_off, void *buf, size_t n)
+static ssize_t copy_piece(struct file *in, uint64_t in_off, struct file *out, uint64_t out_off, void *buf,
+			  size_t n)
 {
 	struct uio u;
 	ssize_t got;

@@ -164,7 +164,7 @@ static struct super *super_next(struct vfs *v, struct super *s)
 	bool seen = !s;
 
 	rwlock_read(&v->mount_lock);
-	list_for_each(i, &v->supers, supers_node) {
+	list_for_each (i, &v->supers, supers_node) {
 		if (seen && refs_get_unless_zero(&i->refs)) {
 			next = i;
 			break;

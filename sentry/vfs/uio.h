@@ -12,15 +12,15 @@
 struct cred;
 
 struct uio {
-	const struct usermem *um; /* NULL: segments hold kernel addresses */
+	const struct usermem *um;	/* NULL: segments hold kernel addresses */
 	const struct linux_iovec *segs; /* kernel copy, borrowed for the call */
-	uint32_t seg_count, seg;  /* seg: current one */
-	uint64_t seg_off;	  /* within the current one */
-	uint64_t resid;		  /* bytes left in all */
-	bool nowait;		  /* RWF_NOWAIT */
-	bool append, dsync;	  /* RWF_APPEND, RWF_DSYNC */
-	struct linux_iovec single; /* room for uio_init_* */
-	const struct cred *cred;   /* write: who writes, as far as set-id bits go; NULL: the file's opener */
+	uint32_t seg_count, seg;	/* seg: current one */
+	uint64_t seg_off;		/* within the current one */
+	uint64_t resid;			/* bytes left in all */
+	bool nowait;			/* RWF_NOWAIT */
+	bool append, dsync;		/* RWF_APPEND, RWF_DSYNC */
+	struct linux_iovec single;	/* room for uio_init_* */
+	const struct cred *cred; /* write: who writes, as far as set-id bits go; NULL: the file's opener */
 };
 
 /* One buffer of guest memory, of kernel memory; segs of guest memory (sizes already checked: sum <= MAX_RW). */

@@ -64,9 +64,9 @@ struct iattr {
 };
 
 /* Access masks for permission checks. */
-#define MAY_EXEC   1u
-#define MAY_WRITE  2u
-#define MAY_READ   4u
+#define MAY_EXEC  1u
+#define MAY_WRITE 2u
+#define MAY_READ  4u
 
 struct path {
 	struct mount *mnt;
@@ -129,7 +129,7 @@ struct inode_ops {
 
 struct inode {
 	struct refs refs;
-	struct super *super; /* [I] holds a reference */
+	struct super *super;	     /* [I] holds a reference */
 	const struct inode_ops *ops; /* [I] */
 	const struct file_ops *fops; /* [I] default for open */
 	uint64_t ino;		     /* [I] */
@@ -140,17 +140,17 @@ struct inode {
 	struct mutex lock;	     /* rank INODE, or INODE_LOWER for file systems that lie below an overlay */
 	uint64_t size;		     /* [a] written under lock; the default getattr's */
 	struct linux_timespec atime, mtime, ctime, btime; /* [lock] */
-	struct mappable map;	     /* [I] ops NULL: can't be mapped */
-	struct flock_state *flocks;  /* [a] created on demand */
-	struct list marks;	     /* [INOTIFY] inotify watches */
-	uint32_t mark_count;	     /* [a] so that nobody else pays */
-	uint32_t write_count;	     /* [a] open for writing; as int: negative denies writes (exec) */
-	void *bound;		     /* [lock] the UNIX socket bound here (socket inodes); FIFO's pipe */
-	const char *link;	     /* [I] once set: a symbolic link's target, when it never changes and lies in
-				      * memory that lives as long as the inode; walks then need no readlink */
-	struct dentry *alias;	     /* [DENTRY] a name of it in the cache, without a reference; NULL: none known */
-	bool linkable;		     /* [a] O_TMPFILE without O_EXCL: nlink 0 may become 1 */
-	void *fs;		     /* [I] the file system's own */
+	struct mappable map;				  /* [I] ops NULL: can't be mapped */
+	struct flock_state *flocks;			  /* [a] created on demand */
+	struct list marks;				  /* [INOTIFY] inotify watches */
+	uint32_t mark_count;				  /* [a] so that nobody else pays */
+	uint32_t write_count; /* [a] open for writing; as int: negative denies writes (exec) */
+	void *bound;	      /* [lock] the UNIX socket bound here (socket inodes); FIFO's pipe */
+	const char *link;     /* [I] once set: a symbolic link's target, when it never changes and lies in
+			       * memory that lives as long as the inode; walks then need no readlink */
+	struct dentry *alias; /* [DENTRY] a name of it in the cache, without a reference; NULL: none known */
+	bool linkable;	      /* [a] O_TMPFILE without O_EXCL: nlink 0 may become 1 */
+	void *fs;	      /* [I] the file system's own */
 };
 
 static inline bool inode_is(const struct inode *i, uint32_t type)
@@ -213,14 +213,14 @@ struct super {
 	bool read_only;		     /* [a] */
 	bool cache_negative;	     /* [I] keep negative dentries */
 	bool no_cache;		     /* [I] dentries aren't kept when unused (proc) */
-	bool below_overlay;	     /* [I] its inodes' locks have rank INODE_LOWER; set before the first inode */
-	bool dead;		     /* [dentry_lock] nothing is mounted or cached any more */
-	uint32_t objects;	     /* [a] inodes, plus one while refs > 0; refs counts mounts and creators */
-	struct list supers_node;     /* [mount_lock] */
+	bool below_overlay;	 /* [I] its inodes' locks have rank INODE_LOWER; set before the first inode */
+	bool dead;		 /* [dentry_lock] nothing is mounted or cached any more */
+	uint32_t objects;	 /* [a] inodes, plus one while refs > 0; refs counts mounts and creators */
+	struct list supers_node; /* [mount_lock] */
 	struct mutex rename_lock;
-	struct dentry *root;	     /* [I] after creation */
-	uint64_t next_ino;	     /* [a] */
-	void *fs;		     /* [I] */
+	struct dentry *root; /* [I] after creation */
+	uint64_t next_ino;   /* [a] */
+	void *fs;	     /* [I] */
 };
 MUST_CHECK int super_create(struct vfs *v, const struct super_ops *ops, const char *type, uint32_t magic,
 			    const char *source, void *fs, struct super **out);
@@ -262,7 +262,7 @@ MUST_CHECK int dentry_create_detached(struct super *s, const char *name, size_t 
 /* Root, current directory and umask of a task group (CLONE_FS shares it). */
 struct fs_context {
 	struct refs refs;
-	struct mutex lock; /* rank FS_CONTEXT */
+	struct mutex lock;     /* rank FS_CONTEXT */
 	struct path root, cwd; /* [lock] references */
 	struct list node;      /* [fs_list_lock] in vfs->fs_contexts, for pivot_root */
 	uint32_t umask;	       /* [a] */
@@ -326,8 +326,8 @@ MUST_CHECK int vfs_link(const struct vfs_at *from, const char *old, uint32_t loo
 			const char *name);
 MUST_CHECK int vfs_unlink(const struct vfs_at *at, const char *name);
 MUST_CHECK int vfs_rmdir(const struct vfs_at *at, const char *name);
-MUST_CHECK int vfs_rename(const struct vfs_at *from, const char *old, const struct vfs_at *to,
-			  const char *name, uint32_t flags);
+MUST_CHECK int vfs_rename(const struct vfs_at *from, const char *old, const struct vfs_at *to, const char *name,
+			  uint32_t flags);
 MUST_CHECK int vfs_stat(const struct vfs_at *at, const char *name, uint32_t lookup, uint32_t mask,
 			struct kstat *out);
 MUST_CHECK int vfs_stat_path(const struct path *p, uint32_t mask, struct kstat *out);
@@ -348,13 +348,13 @@ MUST_CHECK int vfs_removexattr(const struct path *p, const struct cred *cred, co
 /* Mounts: mount(2), mount_namespaces(7). */
 struct mount {
 	struct refs refs;
-	struct super *super;   /* [I] */
-	struct dentry *root;   /* [I] what is shown at the mount point */
-	struct mount *parent;  /* [MOUNT] NULL: root of its namespace */
-	struct dentry *mountpoint; /* [MOUNT] */
+	struct super *super;			 /* [I] */
+	struct dentry *root;			 /* [I] what is shown at the mount point */
+	struct mount *parent;			 /* [MOUNT] NULL: root of its namespace */
+	struct dentry *mountpoint;		 /* [MOUNT] */
 	struct list children, siblings, ns_node; /* [MOUNT] */
-	struct list hash_node; /* [MOUNT] by (parent, mountpoint) */
-	struct mount_ns *ns;   /* [MOUNT] borrowed; NULL: detached */
+	struct list hash_node;			 /* [MOUNT] by (parent, mountpoint) */
+	struct mount_ns *ns;			 /* [MOUNT] borrowed; NULL: detached */
 	uint32_t flags;	       /* [a] LINUX_MS_RDONLY, NOSUID, NODEV, NOEXEC, NOATIME, RELATIME, ... */
 	uint32_t propagation;  /* [MOUNT] LINUX_MS_SHARED, SLAVE, PRIVATE, UNBINDABLE */
 	uint32_t peer_group;   /* [MOUNT] shared: its group; 0: none */
@@ -372,13 +372,13 @@ void mount_put(struct mount *m);
 
 struct mount_ns {
 	struct refs refs;
-	struct vfs *vfs;      /* [I] */
-	struct mount *root;   /* [MOUNT] */
-	struct list mounts;   /* [MOUNT] all, in mount order */
-	uint32_t mount_count; /* [MOUNT] */
+	struct vfs *vfs;       /* [I] */
+	struct mount *root;    /* [MOUNT] */
+	struct list mounts;    /* [MOUNT] all, in mount order */
+	uint32_t mount_count;  /* [MOUNT] */
 	struct user_ns *owner; /* [I] */
-	uint64_t ino;	      /* [I] */
-	struct waitq wq;      /* poll on /proc/mounts */
+	uint64_t ino;	       /* [I] */
+	struct waitq wq;       /* poll on /proc/mounts */
 };
 MUST_CHECK int mount_ns_create(struct vfs *v, struct super *root, uint32_t flags, struct user_ns *owner,
 			       struct mount_ns **out);
@@ -410,18 +410,18 @@ struct fs_type {
 /* All of the vfs: dentry cache, registered types, counters. */
 struct vfs {
 	struct rwlock dentry_lock;
-	struct list *hash; /* [dentry_lock] */
-	uint64_t hash_key, hash_mask; /* [I] */
-	struct list lru;   /* [dentry_lock] unused dentries, oldest first */
+	struct list *hash;		     /* [dentry_lock] */
+	uint64_t hash_key, hash_mask;	     /* [I] */
+	struct list lru;		     /* [dentry_lock] unused dentries, oldest first */
 	uint32_t dentry_count, unused_count; /* [dentry_lock] */
-	struct rwlock mount_lock; /* rank MOUNT */
-	struct list *mount_hash;  /* [mount_lock] */
-	const struct fs_type *types[32]; /* [I] after boot */
+	struct rwlock mount_lock;	     /* rank MOUNT */
+	struct list *mount_hash;	     /* [mount_lock] */
+	const struct fs_type *types[32];     /* [I] after boot */
 	uint32_t type_count;
 	uint64_t next_dev, next_mount_id, next_ns_ino, next_group; /* [a] */
-	struct super *anon; /* [I] inodes of pipes, sockets, eventfds */
-	uint32_t dentry_max; /* [a] dentries kept before unused ones are dropped */
-	struct super *shm;   /* [I] tmpfs behind memfd_create, made when tmpfs is registered */
+	struct super *anon;					   /* [I] inodes of pipes, sockets, eventfds */
+	uint32_t dentry_max;	     /* [a] dentries kept before unused ones are dropped */
+	struct super *shm;	     /* [I] tmpfs behind memfd_create, made when tmpfs is registered */
 	uint64_t tmpfs_default_size; /* [I] bytes of a tmpfs mounted without size=; 0: 8 GiB */
 	/* Opening a FIFO: as inode_ops.open. Set at boot; NULL: -ENXIO. */
 	int (*fifo_open)(struct inode *inode, struct file *f);
@@ -430,18 +430,18 @@ struct vfs {
 		int (*open)(struct inode *inode, struct file *f);
 	} chrdevs[48]; /* [I] after boot */
 	uint32_t chrdev_count;
-	struct list mounts; /* [mount_lock] all attached mounts of all namespaces */
-	struct list supers; /* [mount_lock] for sync(2) */
-	struct mutex fs_list_lock; /* rank FS_LIST */
-	struct list fs_contexts;   /* [fs_list_lock] */
-	struct mutex epoll_lock;   /* rank EPOLL: which files are watched by which sets */
-	uint64_t epoll_gen;	   /* [epoll_lock] */
-	struct mutex inotify_lock; /* rank INOTIFY: all marks and queues */
-	uint32_t watch_count;	   /* [a] inotify marks; 0: the hooks cost one load */
-	uint32_t next_cookie;	   /* [a] of IN_MOVED_* */
-	struct list watches;	   /* [inotify_lock] all marks */
-	uint64_t inotify_instances; /* [a] */
-	uint32_t pipe_pages;	   /* [a] capacity of all pipes, for fs/pipe's limit */
+	struct list mounts;	     /* [mount_lock] all attached mounts of all namespaces */
+	struct list supers;	     /* [mount_lock] for sync(2) */
+	struct mutex fs_list_lock;   /* rank FS_LIST */
+	struct list fs_contexts;     /* [fs_list_lock] */
+	struct mutex epoll_lock;     /* rank EPOLL: which files are watched by which sets */
+	uint64_t epoll_gen;	     /* [epoll_lock] */
+	struct mutex inotify_lock;   /* rank INOTIFY: all marks and queues */
+	uint32_t watch_count;	     /* [a] inotify marks; 0: the hooks cost one load */
+	uint32_t next_cookie;	     /* [a] of IN_MOVED_* */
+	struct list watches;	     /* [inotify_lock] all marks */
+	uint64_t inotify_instances;  /* [a] */
+	uint32_t pipe_pages;	     /* [a] capacity of all pipes, for fs/pipe's limit */
 	struct mutex lock_wait_lock; /* rank FLOCK_WAIT: who waits for whose record lock */
 	struct list lock_waits;	     /* [lock_wait_lock] */
 };

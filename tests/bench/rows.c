@@ -41,14 +41,42 @@ static void die(const char *what)
 static int fd = -1, fds[2], fds2[2];
 static char buf[65536];
 
-static void op_getpid(void) { getpid(); }
-static void op_getppid_raw(void) { syscall(SYS_getppid); }
-static void op_umask(void) { umask(022); }
-static void op_clock_gettime(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); }
-static void op_clock_raw(void) { struct timespec t; syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &t); }
-static void set_zero(void) { fd = open("/dev/zero", O_RDONLY); }
-static void op_read1(void) { if (read(fd, buf, 1) != 1) die("read"); }
-static void op_read64k(void) { if (read(fd, buf, 65536) != 65536) die("read"); }
+static void op_getpid(void)
+{
+	getpid();
+}
+static void op_getppid_raw(void)
+{
+	syscall(SYS_getppid);
+}
+static void op_umask(void)
+{
+	umask(022);
+}
+static void op_clock_gettime(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+}
+static void op_clock_raw(void)
+{
+	struct timespec t;
+	syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &t);
+}
+static void set_zero(void)
+{
+	fd = open("/dev/zero", O_RDONLY);
+}
+static void op_read1(void)
+{
+	if (read(fd, buf, 1) != 1)
+		die("read");
+}
+static void op_read64k(void)
+{
+	if (read(fd, buf, 65536) != 65536)
+		die("read");
+}
 static int ep;
 static void set_epoll(void)
 {
@@ -58,12 +86,42 @@ static void set_epoll(void)
 	fd = eventfd(1, 0);
 	epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e);
 }
-static void op_epoll(void) { struct epoll_event e; if (epoll_wait(ep, &e, 1, -1) != 1) die("epoll_wait"); }
-static void op_stat(void) { struct stat s; if (stat("/usr/bin/env", &s)) die("stat"); }
-static void op_stat_missing(void) { struct stat s; if (!stat("/usr/bin/no-such-file", &s)) die("stat"); }
-static void op_open_close(void) { int f = open("/usr/bin/env", O_RDONLY); if (f < 0) die("open"); close(f); }
-static void set_rootfs(void) { fd = open("/usr/bin/env", O_RDONLY); if (fd < 0) die("open"); }
-static void op_pread4k(void) { if (pread(fd, buf, 4096, 4096) != 4096) die("pread"); }
+static void op_epoll(void)
+{
+	struct epoll_event e;
+	if (epoll_wait(ep, &e, 1, -1) != 1)
+		die("epoll_wait");
+}
+static void op_stat(void)
+{
+	struct stat s;
+	if (stat("/usr/bin/env", &s))
+		die("stat");
+}
+static void op_stat_missing(void)
+{
+	struct stat s;
+	if (!stat("/usr/bin/no-such-file", &s))
+		die("stat");
+}
+static void op_open_close(void)
+{
+	int f = open("/usr/bin/env", O_RDONLY);
+	if (f < 0)
+		die("open");
+	close(f);
+}
+static void set_rootfs(void)
+{
+	fd = open("/usr/bin/env", O_RDONLY);
+	if (fd < 0)
+		die("open");
+}
+static void op_pread4k(void)
+{
+	if (pread(fd, buf, 4096, 4096) != 4096)
+		die("pread");
+}
 static char tmp_name[64];
 static void set_tmp(void)
 {
@@ -73,7 +131,11 @@ static void set_tmp(void)
 		die("open");
 	unlink(tmp_name);
 }
-static void op_pwrite4k(void) { if (pwrite(fd, buf, 4096, 4096) != 4096) die("pwrite"); }
+static void op_pwrite4k(void)
+{
+	if (pwrite(fd, buf, 4096, 4096) != 4096)
+		die("pwrite");
+}
 static void op_create_unlink(void)
 {
 	int f = open(tmp_name, O_RDWR | O_CREAT | O_EXCL, 0600);
@@ -83,9 +145,18 @@ static void op_create_unlink(void)
 	close(f);
 	unlink(tmp_name);
 }
-static void handler(int s) { (void)s; }
-static void set_signal(void) { signal(SIGUSR1, handler); }
-static void op_signal(void) { kill(getpid(), SIGUSR1); }
+static void handler(int s)
+{
+	(void)s;
+}
+static void set_signal(void)
+{
+	signal(SIGUSR1, handler);
+}
+static void op_signal(void)
+{
+	kill(getpid(), SIGUSR1);
+}
 static void set_pipes(void)
 {
 	if (pipe(fds) || pipe(fds2))
@@ -131,9 +202,21 @@ static void *futex_peer(void *arg)
 	}
 	return arg;
 }
-static void set_futex(void) { pthread_t t; if (pthread_create(&t, NULL, futex_peer, NULL)) die("thread"); }
-static void op_futex(void) { pass_turn(1); futex_wait_turn(0); }
-static void *nothing(void *a) { return a; }
+static void set_futex(void)
+{
+	pthread_t t;
+	if (pthread_create(&t, NULL, futex_peer, NULL))
+		die("thread");
+}
+static void op_futex(void)
+{
+	pass_turn(1);
+	futex_wait_turn(0);
+}
+static void *nothing(void *a)
+{
+	return a;
+}
 static void op_thread(void)
 {
 	pthread_t t;

@@ -72,12 +72,12 @@ static void headers(void)
 	fresh();
 	put("x", NULL);
 	try_file("good", "./x");
-#define BAD(change)                                                                                \
-	do {                                                                                       \
-		fresh();                                                                           \
-		change;                                                                            \
-		put("x", NULL);                                                                    \
-		try_file(#change, "./x");                                                          \
+#define BAD(change)                                                                                            \
+	do {                                                                                                   \
+		fresh();                                                                                       \
+		change;                                                                                        \
+		put("x", NULL);                                                                                \
+		try_file(#change, "./x");                                                                      \
 	} while (0)
 	BAD(eh.e_type = ET_REL);
 	BAD(eh.e_type = ET_CORE);
@@ -97,13 +97,13 @@ static void headers(void)
 static void interpreters(void)
 {
 	const uint64_t at = sizeof(eh) + sizeof(ph) + sizeof(code);
-#define INTERP(name, text, size)                                                                   \
-	do {                                                                                       \
-		fresh();                                                                           \
-		eh.e_phnum = 2;                                                                    \
-		ph[1] = (Elf64_Phdr){.p_type = PT_INTERP, .p_offset = at, .p_filesz = (size)};     \
-		put("x", text);                                                                    \
-		try_file(name, "./x");                                                             \
+#define INTERP(name, text, size)                                                                               \
+	do {                                                                                                   \
+		fresh();                                                                                       \
+		eh.e_phnum = 2;                                                                                \
+		ph[1] = (Elf64_Phdr){.p_type = PT_INTERP, .p_offset = at, .p_filesz = (size)};                 \
+		put("x", text);                                                                                \
+		try_file(name, "./x");                                                                         \
 	} while (0)
 	INTERP("interp missing", "/no/such/file", 14);
 	INTERP("interp is a folder", "/", 2);
@@ -137,12 +137,12 @@ static void scripts(void)
 		snprintf(name, sizeof(name), "./s%d", i);
 		try_file(name, name);
 	}
-#define SCRIPT(what, ...)                                                                          \
-	do {                                                                                       \
-		fd = open("sc", O_CREAT | O_WRONLY | O_TRUNC, 0755);                               \
-		dprintf(fd, __VA_ARGS__);                                                          \
-		close(fd);                                                                         \
-		try_file(what, "./sc");                                                            \
+#define SCRIPT(what, ...)                                                                                      \
+	do {                                                                                                   \
+		fd = open("sc", O_CREAT | O_WRONLY | O_TRUNC, 0755);                                           \
+		dprintf(fd, __VA_ARGS__);                                                                      \
+		close(fd);                                                                                     \
+		try_file(what, "./sc");                                                                        \
 	} while (0)
 	SCRIPT("nothing behind #!", "#!\n");
 	SCRIPT("blanks behind #!", "#!   \n");
@@ -168,10 +168,11 @@ static void files(void)
 	try_file("open for writing", "./x");
 	close(fd);
 	try_file("closed", "./x");
-	try_file("a name too long", "./xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-				    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-				    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-				    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+	try_file("a name too long",
+		 "./xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+		 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+		 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+		 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
 	try_file("below a file", "./x/y");
 	try_file("empty name", "");
 }

@@ -20,37 +20,37 @@
 #include <unistd.h>
 
 /* Prints "label: result" or "label: -1 ENAME". The expression's value is returned. */
-#define SHOW(expr)                                                                                 \
-	({                                                                                         \
-		errno = 0;                                                                         \
-		long show_r_ = (long)(expr);                                                       \
-		if (show_r_ == -1)                                                                 \
-			printf("%s: -1 %s\n", #expr, strerrorname_np(errno));                      \
-		else                                                                               \
-			printf("%s: %ld\n", #expr, show_r_);                                       \
-		show_r_;                                                                           \
+#define SHOW(expr)                                                                                             \
+	({                                                                                                     \
+		errno = 0;                                                                                     \
+		long show_r_ = (long)(expr);                                                                   \
+		if (show_r_ == -1)                                                                             \
+			printf("%s: -1 %s\n", #expr, strerrorname_np(errno));                                  \
+		else                                                                                           \
+			printf("%s: %ld\n", #expr, show_r_);                                                   \
+		show_r_;                                                                                       \
 	})
 
 /* As SHOW, but only whether it worked (descriptors, addresses, pids). */
-#define SHOW_OK(expr)                                                                              \
-	({                                                                                         \
-		errno = 0;                                                                         \
-		long show_r_ = (long)(expr);                                                       \
-		if (show_r_ == -1)                                                                 \
-			printf("%s: -1 %s\n", #expr, strerrorname_np(errno));                      \
-		else                                                                               \
-			printf("%s: ok\n", #expr);                                                 \
-		show_r_;                                                                           \
+#define SHOW_OK(expr)                                                                                          \
+	({                                                                                                     \
+		errno = 0;                                                                                     \
+		long show_r_ = (long)(expr);                                                                   \
+		if (show_r_ == -1)                                                                             \
+			printf("%s: -1 %s\n", #expr, strerrorname_np(errno));                                  \
+		else                                                                                           \
+			printf("%s: ok\n", #expr);                                                             \
+		show_r_;                                                                                       \
 	})
 
 /* Ends the program when the condition fails: something the rest depends on. */
-#define MUST(cond)                                                                                 \
-	do {                                                                                       \
-		if (!(cond)) {                                                                     \
-			fprintf(stderr, "%s:%d: %s failed (errno %s)\n", __FILE__, __LINE__, #cond, \
-				strerrorname_np(errno));                                           \
-			exit(1);                                                                   \
-		}                                                                                  \
+#define MUST(cond)                                                                                             \
+	do {                                                                                                   \
+		if (!(cond)) {                                                                                 \
+			fprintf(stderr, "%s:%d: %s failed (errno %s)\n", __FILE__, __LINE__, #cond,            \
+				strerrorname_np(errno));                                                       \
+			exit(1);                                                                               \
+		}                                                                                              \
 	} while (0)
 
 /* Prints how a child ended. */

@@ -177,8 +177,8 @@ static void fp_handler(int sig)
 {
 	double x = 1.5;
 
-	__asm__ volatile("movsd %0, %%xmm7\n xorps %%xmm0, %%xmm0\n xorps %%xmm15, %%xmm15" ::"m"(x) : "xmm7",
-			 "xmm0", "xmm15");
+	__asm__ volatile("movsd %0, %%xmm7\n xorps %%xmm0, %%xmm0\n xorps %%xmm15, %%xmm15" ::"m"(x)
+			 : "xmm7", "xmm0", "xmm15");
 	count += sig;
 }
 

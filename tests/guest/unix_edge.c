@@ -15,8 +15,8 @@ static const char *const type_names[] = {"stream", "dgram", "seqpacket"};
 
 static int bits(int fd)
 {
-	struct pollfd p = {
-		fd, POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM | POLLWRBAND, 0};
+	struct pollfd p = {fd, POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM | POLLWRBAND,
+			   0};
 
 	MUST(poll(&p, 1, 0) >= 0);
 	return p.revents;
@@ -338,13 +338,11 @@ static void recv_control(int fd, size_t room, size_t controlroom, int flags)
 		printf("recvmsg: %s\n", strerrorname_np(errno));
 		return;
 	}
-	printf("recvmsg: %zd \"%.*s\" flags %x controllen %zu", n, (int)n, buf, m.msg_flags,
-	       m.msg_controllen);
+	printf("recvmsg: %zd \"%.*s\" flags %x controllen %zu", n, (int)n, buf, m.msg_flags, m.msg_controllen);
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
 		printf(" [%d %d len %zu", c->cmsg_level, c->cmsg_type, c->cmsg_len);
 		if (c->cmsg_type == SCM_RIGHTS) {
-			int *f = (int *)CMSG_DATA(c),
-			    count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+			int *f = (int *)CMSG_DATA(c), count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
 
 			for (int i = 0; i < count; i++) {
 				printf(" fd%s", fcntl(f[i], F_GETFD) == FD_CLOEXEC ? "-cloexec" : "");

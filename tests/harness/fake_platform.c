@@ -131,8 +131,8 @@ static int fake_protect(struct context *c, uaddr_t addr, uint64_t size, uint32_t
 	return 0;
 }
 
-static int fake_remap(struct context *c, uaddr_t old, uint64_t old_size, uaddr_t new_addr,
-		      uint64_t new_size, uint32_t flags)
+static int fake_remap(struct context *c, uaddr_t old, uint64_t old_size, uaddr_t new_addr, uint64_t new_size,
+		      uint32_t flags)
 {
 	struct fake_aspace *s = fake_space(c);
 	struct fake_page *last = NULL, *p;
@@ -228,8 +228,8 @@ static ssize_t space_copy(struct aspace *as, uaddr_t addr, void *buf, size_t n, 
 		uaddr_t a = addr + done;
 		size_t in = a % PAGE_SIZE, part = MIN(n - done, PAGE_SIZE - in);
 
-		if (!page_copy(fake_page_find((struct fake_aspace *)as, a - in), in, (char *)buf + done,
-			       part, write))
+		if (!page_copy(fake_page_find((struct fake_aspace *)as, a - in), in, (char *)buf + done, part,
+			       write))
 			break;
 		done += part;
 	}
@@ -242,8 +242,7 @@ static ssize_t fake_copy_in(struct aspace *as, struct context *c, void *dst, uad
 	return space_copy(as, src, dst, size, false);
 }
 
-static ssize_t fake_copy_out(struct aspace *as, struct context *c, uaddr_t dst, const void *src,
-			     size_t size)
+static ssize_t fake_copy_out(struct aspace *as, struct context *c, uaddr_t dst, const void *src, size_t size)
 {
 	(void)c;
 	return space_copy(as, dst, (void *)(uintptr_t)src, size, true);

@@ -27,9 +27,8 @@
 
 static uint64_t reg_value(const struct guest_regs *r, unsigned n)
 {
-	const uint64_t *const map[] = {&r->rax, &r->rcx, &r->rdx, &r->rbx, &r->rsp, &r->rbp,
-				       &r->rsi, &r->rdi, &r->r8,  &r->r9,  &r->r10, &r->r11,
-				       &r->r12, &r->r13, &r->r14, &r->r15};
+	const uint64_t *const map[] = {&r->rax, &r->rcx, &r->rdx, &r->rbx, &r->rsp, &r->rbp, &r->rsi, &r->rdi,
+				       &r->r8,	&r->r9,	 &r->r10, &r->r11, &r->r12, &r->r13, &r->r14, &r->r15};
 
 	return *map[n & 15];
 }
@@ -184,8 +183,7 @@ static size_t put_enter(uint8_t *out, uaddr_t at, uaddr_t back, uaddr_t entry_sl
 	return ENTER_SIZE;
 }
 
-size_t patch_build(const struct patch_plan *p, uaddr_t site, uaddr_t tramp, uaddr_t entry_slot,
-		   uint8_t *out)
+size_t patch_build(const struct patch_plan *p, uaddr_t site, uaddr_t tramp, uaddr_t entry_slot, uint8_t *out)
 {
 	size_t n = 0;
 

@@ -39,8 +39,7 @@ static int add_entry(struct inode *dir, const struct dev_entry *e, const struct 
 	else if ((e->mode & 0170000) == S_DIR)
 		ret = dir->ops->mkdir(dir, e->name, len, e->mode, cred, &inode);
 	else
-		ret = dir->ops->mknod(dir, e->name, len, e->mode, makedev(e->major, e->minor), cred,
-				      &inode);
+		ret = dir->ops->mknod(dir, e->name, len, e->mode, makedev(e->major, e->minor), cred, &inode);
 	mutex_unlock(&dir->lock);
 	if (ret == 0)
 		inode_put(inode);

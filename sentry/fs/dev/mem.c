@@ -85,11 +85,8 @@ static const struct file_ops zero_ops = {
 	.read = zero_read, .write = null_write, .seek = dev_seek, .seekable = true, .map_anon = true};
 static const struct file_ops full_ops = {
 	.read = zero_read, .write = full_write, .seek = dev_seek, .seekable = true};
-static const struct file_ops random_ops = {.read = random_read,
-					   .write = null_write,
-					   .seek = dev_seek,
-					   .ioctl = random_ioctl,
-					   .seekable = true};
+static const struct file_ops random_ops = {
+	.read = random_read, .write = null_write, .seek = dev_seek, .ioctl = random_ioctl, .seekable = true};
 
 static int mem_open(struct inode *inode, struct file *f)
 {

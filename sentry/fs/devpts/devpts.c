@@ -205,8 +205,7 @@ static int add_locked(struct devpts *fs, struct pty *p, const struct cred *cred)
 
 	if (ret < 0)
 		return ret;
-	ret = inode_create(fs->super, &pts_inode_ops, NULL, p->index + FIRST_INO, 0020000 | fs->mode,
-			   &inode);
+	ret = inode_create(fs->super, &pts_inode_ops, NULL, p->index + FIRST_INO, 0020000 | fs->mode, &inode);
 	if (ret < 0)
 		return ret;
 	inode->rdev = makedev(PTS_MAJOR + (p->index >> 8), p->index & 255);
@@ -389,8 +388,7 @@ static int devpts_mount(struct vfs *v, const struct vfs_at *at, const char *sour
 	fs->max = PTS_MAX;
 	ret = parse_options(fs, data, at->cred);
 	if (ret == 0)
-		ret = super_create(v, &devpts_super_ops, "devpts", LINUX_DEVPTS_SUPER_MAGIC, source, fs,
-				   &s);
+		ret = super_create(v, &devpts_super_ops, "devpts", LINUX_DEVPTS_SUPER_MAGIC, source, fs, &s);
 	if (ret < 0) {
 		kfree(fs);
 		return ret;

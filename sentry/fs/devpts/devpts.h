@@ -10,8 +10,8 @@ void devpts_register(struct vfs *v);
 
 /* The terminal of `sbx run -t`: opens /dev/pts/ptmx and its slave in ns. Both with a reference; the slave
  * is to become the controlling terminal of the first task. */
-MUST_CHECK int devpts_create_pair(struct vfs *v, struct mount_ns *ns, const struct cred *cred,
-				  uint16_t rows, uint16_t cols, struct file **master, struct file **slave);
+MUST_CHECK int devpts_create_pair(struct vfs *v, struct mount_ns *ns, const struct cred *cred, uint16_t rows,
+				  uint16_t cols, struct file **master, struct file **slave);
 /* The host's window changed: as TIOCSWINSZ on the master, with its SIGWINCH. */
 void devpts_set_winsize(struct file *master, uint16_t rows, uint16_t cols);
 

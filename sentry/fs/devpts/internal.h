@@ -41,11 +41,11 @@ struct pty {
 	bool master_open, locked, exclusive; /* [lock] */
 	bool slave_closed;		     /* [lock] was open, isn't any more: the master reads -EIO */
 	uint32_t slave_files;		     /* [lock] */
-	uint64_t generation;	   /* [lock] hang-ups so far: a slave file of an older one is dead */
-	struct linux_termios2 t;   /* [lock] */
-	struct linux_winsize size; /* [lock] */
-	bool packet;		   /* [lock] TIOCPKT */
-	uint8_t packet_status;	   /* [lock] */
+	uint64_t generation;		     /* [lock] hang-ups so far: a slave file of an older one is dead */
+	struct linux_termios2 t;	     /* [lock] */
+	struct linux_winsize size;	     /* [lock] */
+	bool packet;			     /* [lock] TIOCPKT */
+	uint8_t packet_status;		     /* [lock] */
 	/* input */
 	uint8_t in[TTY_IN_SIZE];	     /* [lock] ring */
 	uint64_t line_end[TTY_IN_SIZE / 64]; /* [lock] the byte there ends a line */

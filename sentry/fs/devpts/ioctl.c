@@ -26,9 +26,8 @@ struct request {
 
 static const uint32_t speeds[] = {0,   50,   75,   110,	 134,  150,  200,   300,
 				  600, 1200, 1800, 2400, 4800, 9600, 19200, 38400};
-static const uint32_t high_speeds[] = {0,	57600,	 115200,  230400,  460800,  500000,
-				       576000,	921600,	 1000000, 1152000, 1500000, 2000000,
-				       2500000, 3000000, 3500000, 4000000};
+static const uint32_t high_speeds[] = {0,	57600,	 115200,  230400,  460800,  500000,  576000,  921600,
+				       1000000, 1152000, 1500000, 2000000, 2500000, 3000000, 3500000, 4000000};
 
 static uint32_t speed_of(uint32_t cflag)
 {
@@ -379,8 +378,7 @@ static int64_t request(const struct request *r, uint32_t cmd)
 	}
 }
 
-int64_t pty_ioctl(struct file *f, uint32_t cmd, uint64_t arg, const struct usermem *um,
-		  const struct cred *cred)
+int64_t pty_ioctl(struct file *f, uint32_t cmd, uint64_t arg, const struct usermem *um, const struct cred *cred)
 {
 	struct request r = {file_pty(f), f, f->ops == &pty_master_ops, arg, um, cred};
 	bool hung;

@@ -69,8 +69,7 @@ void pty_stop_locked(struct pty *p, struct pty_events *ev)
 		return;
 	p->stopped = true;
 	if (p->packet) {
-		p->packet_status =
-			(uint8_t)((p->packet_status & ~LINUX_TIOCPKT_START) | LINUX_TIOCPKT_STOP);
+		p->packet_status = (uint8_t)((p->packet_status & ~LINUX_TIOCPKT_START) | LINUX_TIOCPKT_STOP);
 		ev->master |= IN_EVENTS | EV_PRI;
 	}
 }
@@ -81,8 +80,7 @@ void pty_start_locked(struct pty *p, struct pty_events *ev)
 		return;
 	p->stopped = false;
 	if (p->packet) {
-		p->packet_status =
-			(uint8_t)((p->packet_status & ~LINUX_TIOCPKT_STOP) | LINUX_TIOCPKT_START);
+		p->packet_status = (uint8_t)((p->packet_status & ~LINUX_TIOCPKT_STOP) | LINUX_TIOCPKT_START);
 		ev->master |= IN_EVENTS | EV_PRI;
 	}
 	ev->slave |= OUT_EVENTS;
@@ -371,8 +369,8 @@ void pty_input_locked(struct pty *p, uint8_t c, struct pty_events *ev)
 static bool is_raw(const struct pty *p)
 {
 	return !(p->t.c_lflag & (LINUX_ICANON | LINUX_ISIG | LINUX_ECHO | LINUX_ECHONL)) &&
-	       !(p->t.c_iflag & (LINUX_IXON | LINUX_ICRNL | LINUX_INLCR | LINUX_IGNCR | LINUX_ISTRIP |
-				 LINUX_IUCLC | 010)) &&
+	       !(p->t.c_iflag &
+		 (LINUX_IXON | LINUX_ICRNL | LINUX_INLCR | LINUX_IGNCR | LINUX_ISTRIP | LINUX_IUCLC | 010)) &&
 	       !p->literal;
 }
 

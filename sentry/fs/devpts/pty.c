@@ -79,8 +79,8 @@ static void default_termios(struct linux_termios2 *t)
 		.c_iflag = LINUX_ICRNL | LINUX_IXON,
 		.c_oflag = LINUX_OPOST | LINUX_ONLCR,
 		.c_cflag = LINUX_B38400 | LINUX_CS8 | LINUX_CREAD,
-		.c_lflag = LINUX_ISIG | LINUX_ICANON | LINUX_ECHO | LINUX_ECHOE | LINUX_ECHOK |
-			   LINUX_ECHOCTL | LINUX_ECHOKE | LINUX_IEXTEN,
+		.c_lflag = LINUX_ISIG | LINUX_ICANON | LINUX_ECHO | LINUX_ECHOE | LINUX_ECHOK | LINUX_ECHOCTL |
+			   LINUX_ECHOKE | LINUX_IEXTEN,
 		.c_ispeed = 38400,
 		.c_ospeed = 38400,
 	};

@@ -13,16 +13,16 @@ struct pipe_seg {
 };
 
 struct pipe {
-	struct mutex lock; /* rank PIPE */
-	uint32_t files;	   /* [lock] descriptions; also under the inode's lock when it becomes 0 or 1 */
-	uint32_t readers, writers;	     /* [lock] */
+	struct mutex lock;	   /* rank PIPE */
+	uint32_t files;		   /* [lock] descriptions; also under the inode's lock when it becomes 0 or 1 */
+	uint32_t readers, writers; /* [lock] */
 	uint64_t reader_opens, writer_opens; /* [lock] ever, for opens that wait for the other end */
-	uint8_t *buf;	       /* [lock] ring of `size` bytes, a power of two; NULL until used */
-	uint32_t size;	       /* [lock] */
-	uint32_t capacity;     /* [lock] what size may grow to */
-	uint32_t claimed;      /* [lock] pages counted for it in vfs->pipe_pages */
-	uint32_t head, used;   /* [lock] */
-	uint32_t reserved;     /* [lock] room promised to splices that are reading their file */
+	uint8_t *buf;			     /* [lock] ring of `size` bytes, a power of two; NULL until used */
+	uint32_t size;			     /* [lock] */
+	uint32_t capacity;		     /* [lock] what size may grow to */
+	uint32_t claimed;		     /* [lock] pages counted for it in vfs->pipe_pages */
+	uint32_t head, used;		     /* [lock] */
+	uint32_t reserved;		     /* [lock] room promised to splices that are reading their file */
 	bool draining;	       /* [lock] a splice is writing what it peeked; others may not read */
 	bool polled;	       /* [a] somebody polls: each write is news, as edge-triggered epoll expects */
 	struct pipe_seg *segs; /* [lock] ring of capacity / PAGE_SIZE; NULL until O_DIRECT is used */

@@ -25,7 +25,6 @@ int64_t pipe_set_size(struct file *f, uint64_t size, bool privileged);
  * the other side takes less than was read. */
 ssize_t pipe_splice_in(struct file *pipe, struct file *from, uint64_t *off, size_t n, void *bounce,
 		       size_t size);
-ssize_t pipe_splice_out(struct file *pipe, struct file *to, uint64_t *off, size_t n, void *bounce,
-			size_t size);
+ssize_t pipe_splice_out(struct file *pipe, struct file *to, uint64_t *off, size_t n, void *bounce, size_t size);
 /* tee(2) and pipe-to-pipe splice(2): move consumes from the input. -EINVAL for a pipe and itself. */
 ssize_t pipe_tee(struct file *from, struct file *to, size_t n, bool move);

@@ -36,8 +36,7 @@ static ssize_t write_other(struct file *to, uint64_t *off, void *buf, size_t n)
 	return ret;
 }
 
-ssize_t pipe_splice_in(struct file *pipe, struct file *from, uint64_t *off, size_t n, void *bounce,
-		       size_t size)
+ssize_t pipe_splice_in(struct file *pipe, struct file *from, uint64_t *off, size_t n, void *bounce, size_t size)
 {
 	struct pipe *p = file_pipe(pipe);
 	bool was_empty = false;
@@ -83,8 +82,7 @@ ssize_t pipe_splice_in(struct file *pipe, struct file *from, uint64_t *off, size
 	return ret;
 }
 
-ssize_t pipe_splice_out(struct file *pipe, struct file *to, uint64_t *off, size_t n, void *bounce,
-			size_t size)
+ssize_t pipe_splice_out(struct file *pipe, struct file *to, uint64_t *off, size_t n, void *bounce, size_t size)
 {
 	struct pipe *p = file_pipe(pipe);
 	bool was_writable, packet, wake_out, wake_in;

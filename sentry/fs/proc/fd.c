@@ -99,8 +99,7 @@ static int show_fdinfo(struct pseudo_node *n, struct file *reader, struct strbuf
 	return 0;
 }
 
-static const struct pseudo_entry fd_link = {
-	.mode = LINK, .follow = fd_follow, .readlink_at = fd_readlink_at};
+static const struct pseudo_entry fd_link = {.mode = LINK, .follow = fd_follow, .readlink_at = fd_readlink_at};
 static const struct pseudo_entry fdinfo_file = {
 	.mode = R_FILE, .show = show_fdinfo, .may_open = proc_may_inspect};
 

@@ -12,9 +12,9 @@
 #define W_FILE (PSEUDO_REG | 0644)
 #define R_DIR  (PSEUDO_DIR | 0555)
 #define LINK   (PSEUDO_LINK | 0777)
-#define END                                                                                                \
-	{                                                                                                  \
-		.name = NULL                                                                               \
+#define END                                                                                                    \
+	{                                                                                                      \
+		.name = NULL                                                                                   \
 	}
 
 /* One mount of proc shows one pid namespace. */

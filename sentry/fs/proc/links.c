@@ -129,9 +129,9 @@ static ssize_t ns_readlink(struct pseudo_node *n, const struct vfs_at *at, char 
 	return procfs_put(name, buf, size);
 }
 
-#define NS(n, flags)                                                                                       \
-	{                                                                                                  \
-		n, LINK, .follow = ns_follow, .readlink_at = ns_readlink, .arg = (flags)                   \
+#define NS(n, flags)                                                                                           \
+	{                                                                                                      \
+		n, LINK, .follow = ns_follow, .readlink_at = ns_readlink, .arg = (flags)                       \
 	}
 
 const struct pseudo_entry proc_ns_entries[] = {

@@ -104,8 +104,7 @@ int proc_show_auxv(struct pseudo_node *n, struct file *f, struct strbuf *out)
 	if (!mm)
 		return 0;
 	mutex_lock(&mm->lock);
-	strbuf_add(out, mm->auxv,
-		   MIN(mm->auxv_count, (uint32_t)ARRAY_SIZE(mm->auxv)) * sizeof(mm->auxv[0]));
+	strbuf_add(out, mm->auxv, MIN(mm->auxv_count, (uint32_t)ARRAY_SIZE(mm->auxv)) * sizeof(mm->auxv[0]));
 	mutex_unlock(&mm->lock);
 	mm_put(mm);
 	return 0;
@@ -138,9 +137,9 @@ int proc_show_smaps_rollup(struct pseudo_node *n, struct file *f, struct strbuf 
 {
 	static const char *const zeros[] = {"Pss_Dirty:",    "Pss_Anon:",     "Pss_File:",     "Pss_Shmem:",
 					    "Shared_Clean:", "Shared_Dirty:", "Private_Clean:"};
-	static const char *const more[] = {"LazyFree:",	     "AnonHugePages:",	"ShmemPmdMapped:",
-					   "FilePmdMapped:", "Shared_Hugetlb:", "Private_Hugetlb:",
-					   "Swap:",	     "SwapPss:",	"Locked:"};
+	static const char *const more[] = {
+		"LazyFree:",	    "AnonHugePages:", "ShmemPmdMapped:", "FilePmdMapped:", "Shared_Hugetlb:",
+		"Private_Hugetlb:", "Swap:",	      "SwapPss:",	 "Locked:"};
 	uint64_t vsize, rss, data, stack, text;
 	struct mm *mm = node_mm(n);
 

@@ -32,9 +32,9 @@ static int show_dev(struct pseudo_node *n, struct file *f, struct strbuf *out)
 	return 0;
 }
 
-#define TEXT(n, t)                                                                                         \
-	{                                                                                                  \
-		n, R_FILE, .show = proc_show_text, .target = (t)                                           \
+#define TEXT(n, t)                                                                                             \
+	{                                                                                                      \
+		n, R_FILE, .show = proc_show_text, .target = (t)                                               \
 	}
 
 const struct pseudo_entry proc_net_entries[] = {

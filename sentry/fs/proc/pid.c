@@ -317,8 +317,7 @@ static int tasks_lookup(struct pseudo_node *n, const char *name, size_t len, str
 	if (!t)
 		return -ENOENT;
 	mutex_lock(&fs->kernel->tasklist_lock);
-	if (t->pid &&
-	    (t->process->pid == me || t->pid == me || (me->task && me->task->process == t->process)))
+	if (t->pid && (t->process->pid == me || t->pid == me || (me->task && me->task->process == t->process)))
 		pid = pid_get(t->pid);
 	mutex_unlock(&fs->kernel->tasklist_lock);
 	task_put(t);
@@ -358,51 +357,49 @@ static int tasks_iterate(struct pseudo_node *n, struct pseudo_iter *it, uint64_t
 }
 
 /* What threads and processes both show. */
-#define COMMON_ENTRIES                                                                                     \
-	{"auxv", PSEUDO_REG | 0400, .show = proc_show_auxv, .may_open = proc_may_inspect},                 \
-		{"cgroup", R_FILE, .show = proc_show_text, .target = "0::/"},                              \
-		{"children", R_FILE, .show = show_children},                                               \
-		{"clear_refs", PSEUDO_REG | 0200, .store = store_ignore},                                  \
-		{"cmdline", R_FILE, .show = proc_show_cmdline},                                            \
-		{"comm", W_FILE, .show = show_comm, .store = store_comm},                                  \
-		{"cpuset", R_FILE, .show = proc_show_text, .target = "/"},                                 \
-		{"cwd", LINK, .follow = proc_cwd_follow, .readlink_at = proc_path_readlink},               \
-		{"environ", PSEUDO_REG | 0400, .show = proc_show_environ, .may_open = proc_may_inspect},   \
-		{"exe", LINK, .follow = proc_exe_follow, .readlink_at = proc_path_readlink},               \
-		{"fd", PSEUDO_DIR | 0500, .lookup = proc_fd_lookup, .iterate = proc_fd_iterate},           \
-		{"fdinfo", R_DIR, .lookup = proc_fdinfo_lookup, .iterate = proc_fd_iterate, .arg = 1},     \
-		{"gid_map", W_FILE, .show = proc_show_idmap, .store = proc_store_idmap, .arg = 1},         \
-		{"io", PSEUDO_REG | 0400, .show = show_io, .may_open = proc_may_inspect},                  \
-		{"limits", R_FILE, .show = show_limits},                                                   \
-		{"loginuid", W_FILE, .show = show_raw, .store = proc_store_refuse,                         \
-		 .target = "4294967295"},                                                                  \
-		{"maps", R_FILE, .show = proc_show_maps, .may_open = proc_may_inspect},                    \
-		{"mem", PSEUDO_REG | 0600, .fops = &proc_mem_fops, .may_open = proc_may_inspect},          \
-		{"mountinfo", R_FILE, .show = show_mounts, .arg = MOUNTS_INFO},                            \
-		{"mounts", R_FILE, .show = show_mounts, .arg = MOUNTS_MOUNTS},                             \
-		{"net", R_DIR, .children = proc_net_entries},                                              \
-		{"ns", PSEUDO_DIR | 0511, .children = proc_ns_entries},                                    \
-		{"oom_adj", W_FILE, .show = show_oom, .store = store_oom, .arg = 1},                       \
-		{"oom_score", R_FILE, .show = show_oom_score},                                             \
-		{"oom_score_adj", W_FILE, .show = show_oom, .store = store_oom},                           \
-		{"pagemap", PSEUDO_REG | 0400, .may_open = refuse_open},                                   \
-		{"personality", PSEUDO_REG | 0400, .show = show_personality,                               \
-		 .may_open = proc_may_inspect},                                                            \
-		{"root", LINK, .follow = proc_root_follow, .readlink_at = proc_path_readlink},             \
-		{"sched", W_FILE, .show = proc_show_sched, .store = proc_store_refuse},                    \
-		{"schedstat", R_FILE, .show = show_schedstat},                                             \
-		{"sessionid", R_FILE, .show = show_raw, .target = "4294967295"},                           \
-		{"setgroups", W_FILE, .show = proc_show_setgroups, .store = proc_store_setgroups},         \
-		{"smaps", R_FILE, .show = proc_show_smaps, .may_open = proc_may_inspect},                  \
-		{"smaps_rollup", R_FILE, .show = proc_show_smaps_rollup, .may_open = proc_may_inspect},    \
-		{"stack", PSEUDO_REG | 0400, .show = proc_show_nothing, .may_open = proc_may_admin},       \
-		{"stat", R_FILE, .show = proc_show_stat}, {"statm", R_FILE, .show = proc_show_statm},      \
-		{"status", R_FILE, .show = proc_show_status},                                              \
-		{"syscall", PSEUDO_REG | 0400, .show = proc_show_text, .target = "running",                \
-		 .may_open = proc_may_inspect},                                                            \
-		{"uid_map", W_FILE, .show = proc_show_idmap, .store = proc_store_idmap},                   \
-	{                                                                                                  \
-		"wchan", R_FILE, .show = show_raw, .target = "0"                                           \
+#define COMMON_ENTRIES                                                                                         \
+	{"auxv", PSEUDO_REG | 0400, .show = proc_show_auxv, .may_open = proc_may_inspect},                     \
+		{"cgroup", R_FILE, .show = proc_show_text, .target = "0::/"},                                  \
+		{"children", R_FILE, .show = show_children},                                                   \
+		{"clear_refs", PSEUDO_REG | 0200, .store = store_ignore},                                      \
+		{"cmdline", R_FILE, .show = proc_show_cmdline},                                                \
+		{"comm", W_FILE, .show = show_comm, .store = store_comm},                                      \
+		{"cpuset", R_FILE, .show = proc_show_text, .target = "/"},                                     \
+		{"cwd", LINK, .follow = proc_cwd_follow, .readlink_at = proc_path_readlink},                   \
+		{"environ", PSEUDO_REG | 0400, .show = proc_show_environ, .may_open = proc_may_inspect},       \
+		{"exe", LINK, .follow = proc_exe_follow, .readlink_at = proc_path_readlink},                   \
+		{"fd", PSEUDO_DIR | 0500, .lookup = proc_fd_lookup, .iterate = proc_fd_iterate},               \
+		{"fdinfo", R_DIR, .lookup = proc_fdinfo_lookup, .iterate = proc_fd_iterate, .arg = 1},         \
+		{"gid_map", W_FILE, .show = proc_show_idmap, .store = proc_store_idmap, .arg = 1},             \
+		{"io", PSEUDO_REG | 0400, .show = show_io, .may_open = proc_may_inspect},                      \
+		{"limits", R_FILE, .show = show_limits},                                                       \
+		{"loginuid", W_FILE, .show = show_raw, .store = proc_store_refuse, .target = "4294967295"},    \
+		{"maps", R_FILE, .show = proc_show_maps, .may_open = proc_may_inspect},                        \
+		{"mem", PSEUDO_REG | 0600, .fops = &proc_mem_fops, .may_open = proc_may_inspect},              \
+		{"mountinfo", R_FILE, .show = show_mounts, .arg = MOUNTS_INFO},                                \
+		{"mounts", R_FILE, .show = show_mounts, .arg = MOUNTS_MOUNTS},                                 \
+		{"net", R_DIR, .children = proc_net_entries},                                                  \
+		{"ns", PSEUDO_DIR | 0511, .children = proc_ns_entries},                                        \
+		{"oom_adj", W_FILE, .show = show_oom, .store = store_oom, .arg = 1},                           \
+		{"oom_score", R_FILE, .show = show_oom_score},                                                 \
+		{"oom_score_adj", W_FILE, .show = show_oom, .store = store_oom},                               \
+		{"pagemap", PSEUDO_REG | 0400, .may_open = refuse_open},                                       \
+		{"personality", PSEUDO_REG | 0400, .show = show_personality, .may_open = proc_may_inspect},    \
+		{"root", LINK, .follow = proc_root_follow, .readlink_at = proc_path_readlink},                 \
+		{"sched", W_FILE, .show = proc_show_sched, .store = proc_store_refuse},                        \
+		{"schedstat", R_FILE, .show = show_schedstat},                                                 \
+		{"sessionid", R_FILE, .show = show_raw, .target = "4294967295"},                               \
+		{"setgroups", W_FILE, .show = proc_show_setgroups, .store = proc_store_setgroups},             \
+		{"smaps", R_FILE, .show = proc_show_smaps, .may_open = proc_may_inspect},                      \
+		{"smaps_rollup", R_FILE, .show = proc_show_smaps_rollup, .may_open = proc_may_inspect},        \
+		{"stack", PSEUDO_REG | 0400, .show = proc_show_nothing, .may_open = proc_may_admin},           \
+		{"stat", R_FILE, .show = proc_show_stat}, {"statm", R_FILE, .show = proc_show_statm},          \
+		{"status", R_FILE, .show = proc_show_status},                                                  \
+		{"syscall", PSEUDO_REG | 0400, .show = proc_show_text, .target = "running",                    \
+		 .may_open = proc_may_inspect},                                                                \
+		{"uid_map", W_FILE, .show = proc_show_idmap, .store = proc_store_idmap},                       \
+	{                                                                                                      \
+		"wchan", R_FILE, .show = show_raw, .target = "0"                                               \
 	}
 
 static const struct pseudo_entry thread_entries[] = {
@@ -412,8 +409,7 @@ static const struct pseudo_entry thread_entries[] = {
 
 static const struct pseudo_entry pid_entries[] = {
 	COMMON_ENTRIES,
-	{"coredump_filter", W_FILE, .show = proc_show_text, .store = proc_store_refuse,
-	 .target = "00000033"},
+	{"coredump_filter", W_FILE, .show = proc_show_text, .store = proc_store_refuse, .target = "00000033"},
 	{"mountstats", PSEUDO_REG | 0400, .show = show_mounts, .arg = MOUNTS_STATS},
 	{"task", R_DIR, .lookup = tasks_lookup, .iterate = tasks_iterate},
 	{"timers", R_FILE, .show = proc_show_nothing},

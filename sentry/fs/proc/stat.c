@@ -67,8 +67,7 @@ int proc_show_stat(struct pseudo_node *n, struct file *f, struct strbuf *out)
 		      whole ? i.tgid : i.tid, TASK_COMM_LEN, i.comm, i.state, i.ppid, i.pgrp, i.sid,
 		      (int)i.tty_nr, i.tpgid ? i.tpgid : -1, FLAG_RANDOMIZE | (have ? 0 : FLAG_EXITING),
 		      i.utime / TICK_NS, i.stime / TICK_NS, i.cutime / TICK_NS, i.cstime / TICK_NS,
-		      priority_of(&i), i.nice, i.threads,
-		      (i.start_ns - MIN(k->boot_ns, i.start_ns)) / TICK_NS);
+		      priority_of(&i), i.nice, i.threads, (i.start_ns - MIN(k->boot_ns, i.start_ns)) / TICK_NS);
 	strbuf_printf(out, "%lu %lu %lu %lu %lu %lu 0 0 %lu %lu %lu %lu 0 0 0 %u 0 %u %u 0 0 0 ", v.vsize,
 		      v.rss / PAGE_SIZE, rsslim, v.start_code, v.end_code, v.start_stack,
 		      i.pending & 0x7fffffff, i.blocked & 0x7fffffff, i.ignored & 0x7fffffff,

@@ -85,8 +85,7 @@ static void show_ids(struct strbuf *out, struct user_ns *viewer, const struct cr
 }
 
 /* The ids at each level of nested namespaces from the viewer's down. */
-static void show_nested_ids(struct strbuf *out, struct proc_fs *fs, struct task *t,
-			    const struct task_info *i)
+static void show_nested_ids(struct strbuf *out, struct proc_fs *fs, struct task *t, const struct task_info *i)
 {
 	int32_t tid[33], tgid[33];
 	uint32_t n = 0;
@@ -139,18 +138,16 @@ static void show_memory(struct strbuf *out, struct mm *mm)
 static void show_signals(struct strbuf *out, const struct task_info *i)
 {
 	strbuf_printf(out, "Threads:\t%u\nSigQ:\t%lu/%lu\n", i->threads, i->sig_queued, i->sig_limit);
-	strbuf_printf(
-		out,
-		"SigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%016lx\n",
-		i->pending, i->shared_pending, i->blocked, i->ignored, i->caught);
+	strbuf_printf(out,
+		      "SigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%016lx\n",
+		      i->pending, i->shared_pending, i->blocked, i->ignored, i->caught);
 }
 
 static void show_capabilities(struct strbuf *out, const struct cred *c)
 {
-	strbuf_printf(
-		out,
-		"CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n",
-		c->inheritable, c->permitted, c->effective, c->bounding, c->ambient);
+	strbuf_printf(out,
+		      "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n",
+		      c->inheritable, c->permitted, c->effective, c->bounding, c->ambient);
 	strbuf_printf(out, "NoNewPrivs:\t%d\n", c->no_new_privs);
 }
 

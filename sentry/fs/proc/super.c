@@ -267,8 +267,7 @@ static ssize_t thread_self_readlink(struct pseudo_node *n, const struct vfs_at *
 }
 
 static const struct pseudo_entry root_entries[] = {
-	{"cgroups", R_FILE, .show = proc_show_text,
-	 .target = "#subsys_name\thierarchy\tnum_cgroups\tenabled"},
+	{"cgroups", R_FILE, .show = proc_show_text, .target = "#subsys_name\thierarchy\tnum_cgroups\tenabled"},
 	{"cmdline", R_FILE, .show = proc_show_text, .target = "quiet"},
 	{"cpuinfo", R_FILE, .show = proc_show_cpuinfo},
 	{"devices", R_FILE, .show = proc_show_devices},
@@ -286,8 +285,7 @@ static const struct pseudo_entry root_entries[] = {
 	{"partitions", R_FILE, .show = proc_show_text, .target = "major minor  #blocks  name\n"},
 	{"self", LINK, .readlink_at = self_readlink},
 	{"stat", R_FILE, .show = proc_show_system_stat},
-	{"swaps", R_FILE, .show = proc_show_text,
-	 .target = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority"},
+	{"swaps", R_FILE, .show = proc_show_text, .target = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority"},
 	{"sys", R_DIR, .children = proc_sys_entries},
 	{"sysvipc", R_DIR, .children = proc_sysvipc_entries},
 	{"thread-self", LINK, .readlink_at = thread_self_readlink},

@@ -7,17 +7,17 @@
 #include "platform/base/random.h"
 #include "sentry/fs/proc/internal.h"
 
-#define TEXT(n, t)                                                                                         \
-	{                                                                                                  \
-		n, R_FILE, .show = proc_show_text, .target = (t)                                           \
+#define TEXT(n, t)                                                                                             \
+	{                                                                                                      \
+		n, R_FILE, .show = proc_show_text, .target = (t)                                               \
 	}
-#define VALUE(n, t)                                                                                        \
-	{                                                                                                  \
-		n, W_FILE, .show = proc_show_text, .store = proc_store_refuse, .target = (t)               \
+#define VALUE(n, t)                                                                                            \
+	{                                                                                                      \
+		n, W_FILE, .show = proc_show_text, .store = proc_store_refuse, .target = (t)                   \
 	}
-#define DIR(n, c)                                                                                          \
-	{                                                                                                  \
-		n, R_DIR, .children = (c)                                                                  \
+#define DIR(n, c)                                                                                              \
+	{                                                                                                      \
+		n, R_DIR, .children = (c)                                                                      \
 	}
 
 /* Differs from Linux: the names of the initial UTS namespace, since a file doesn't know who reads it. */
@@ -247,10 +247,9 @@ static const struct pseudo_entry ipv6_conf_entries[] = {
 static const struct pseudo_entry ipv6_entries[] = {VALUE("bindv6only", "0"), DIR("conf", ipv6_conf_entries),
 						   END};
 static const struct pseudo_entry net_entries[] = {DIR("core", core_entries), DIR("ipv4", ipv4_entries),
-						  DIR("ipv6", ipv6_entries), DIR("unix", unix_entries),
+						  DIR("ipv6", ipv6_entries), DIR("unix", unix_entries), END};
+static const struct pseudo_entry tty_entries[] = {VALUE("ldisc_autoload", "0"), VALUE("legacy_tiocsti", "0"),
 						  END};
-static const struct pseudo_entry tty_entries[] = {VALUE("ldisc_autoload", "0"),
-						  VALUE("legacy_tiocsti", "0"), END};
 static const struct pseudo_entry dev_entries[] = {DIR("tty", tty_entries), END};
 static const struct pseudo_entry user_entries[] = {VALUE("max_cgroup_namespaces", "63732"),
 						   VALUE("max_inotify_instances", "128"),

@@ -46,8 +46,7 @@ int proc_show_system_stat(struct pseudo_node *n, struct file *f, struct strbuf *
 	(void)f;
 	cpu_times(n, &user, &sys, &running);
 	idle = total > user + sys ? total - user - sys : 0;
-	strbuf_printf(out, "cpu  %lu 0 %lu %lu 0 0 0 0 0 0\n", user / TICK_NS, sys / TICK_NS,
-		      idle / TICK_NS);
+	strbuf_printf(out, "cpu  %lu 0 %lu %lu 0 0 0 0 0 0\n", user / TICK_NS, sys / TICK_NS, idle / TICK_NS);
 	for (uint32_t i = 0; i < cpus; i++)
 		strbuf_printf(out, "cpu%u %lu 0 %lu %lu 0 0 0 0 0 0\n", i, user / TICK_NS / cpus,
 			      sys / TICK_NS / cpus, idle / TICK_NS / cpus);

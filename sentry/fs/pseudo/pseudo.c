@@ -14,8 +14,8 @@ uint64_t pseudo_ino(uint64_t dir_ino, const char *name, size_t len)
 	return (hash_bytes(dir_ino * 0x9e3779b97f4a7c15UL, name, len) & 0x7fffffff) | 0x10000;
 }
 
-static int node_create(struct super *s, const struct pseudo_fs *fs, const struct pseudo_child *c,
-		       void *fs_arg, uint64_t ino, struct inode **out)
+static int node_create(struct super *s, const struct pseudo_fs *fs, const struct pseudo_child *c, void *fs_arg,
+		       uint64_t ino, struct inode **out)
 {
 	const struct pseudo_entry *e = c->entry;
 	const struct inode_ops *ops;
@@ -30,9 +30,7 @@ static int node_create(struct super *s, const struct pseudo_fs *fs, const struct
 		fops = &pseudo_dir_fops;
 		break;
 	case PSEUDO_LINK:
-		ops = e->follow	       ? &pseudo_magic_ops
-		      : e->readlink_at ? &pseudo_link_at_ops
-				       : &pseudo_link_ops;
+		ops = e->follow ? &pseudo_magic_ops : e->readlink_at ? &pseudo_link_at_ops : &pseudo_link_ops;
 		fops = NULL;
 		break;
 	default:
@@ -155,8 +153,7 @@ static ssize_t link_read_at(struct inode *inode, const struct vfs_at *at, char *
 {
 	struct pseudo_node *n = pseudo_of(inode);
 
-	return n->entry->readlink_at ? n->entry->readlink_at(n, at, buf, size)
-				     : link_read(inode, buf, size);
+	return n->entry->readlink_at ? n->entry->readlink_at(n, at, buf, size) : link_read(inode, buf, size);
 }
 
 static int link_follow(struct inode *inode, const struct cred *cred, struct path *out)

@@ -84,6 +84,5 @@ static inline struct pseudo_node *pseudo_of(const struct inode *i)
 }
 
 /* fs_arg is destroyed through fs->destroy, also on failure. */
-MUST_CHECK int pseudo_super_create(struct vfs *v, const struct pseudo_fs *fs,
-				   const struct pseudo_entry *root, const char *source, void *fs_arg,
-				   struct super **out);
+MUST_CHECK int pseudo_super_create(struct vfs *v, const struct pseudo_fs *fs, const struct pseudo_entry *root,
+				   const char *source, void *fs_arg, struct super **out);

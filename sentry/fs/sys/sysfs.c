@@ -13,9 +13,9 @@
 #define R_FILE (PSEUDO_REG | 0444)
 #define R_DIR  (PSEUDO_DIR | 0755)
 #define LINK   (PSEUDO_LINK | 0777)
-#define END                                                                                                \
-	{                                                                                                  \
-		.name = NULL                                                                               \
+#define END                                                                                                    \
+	{                                                                                                      \
+		.name = NULL                                                                                   \
 	}
 
 static uint32_t cpus(const struct pseudo_node *n)
@@ -33,13 +33,13 @@ static int show_text(struct pseudo_node *n, struct file *f, struct strbuf *out)
 	return 0;
 }
 
-#define TEXT(n, t)                                                                                         \
-	{                                                                                                  \
-		n, R_FILE, .show = show_text, .target = (t)                                                \
+#define TEXT(n, t)                                                                                             \
+	{                                                                                                      \
+		n, R_FILE, .show = show_text, .target = (t)                                                    \
 	}
-#define DIR(n, c)                                                                                          \
-	{                                                                                                  \
-		n, R_DIR, .children = (c)                                                                  \
+#define DIR(n, c)                                                                                              \
+	{                                                                                                      \
+		n, R_DIR, .children = (c)                                                                      \
 	}
 
 static const struct pseudo_entry nothing[] = {END};
@@ -226,8 +226,8 @@ static const struct pseudo_entry virtual_net_entries[] = {DIR("lo", lo_entries),
 static const struct pseudo_entry virtual_entries[] = {DIR("net", virtual_net_entries), END};
 static const struct pseudo_entry devices_entries[] = {DIR("system", system_entries),
 						      DIR("virtual", virtual_entries), END};
-static const struct pseudo_entry class_net_entries[] = {
-	{"lo", LINK, .target = "../../devices/virtual/net/lo"}, END};
+static const struct pseudo_entry class_net_entries[] = {{"lo", LINK, .target = "../../devices/virtual/net/lo"},
+							END};
 static const struct pseudo_entry class_entries[] = {DIR("block", nothing),
 						    DIR("mem", nothing),
 						    DIR("net", class_net_entries),

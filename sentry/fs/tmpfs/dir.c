@@ -119,8 +119,8 @@ static int tmpfs_lookup(struct inode *dir, const char *name, size_t len, struct 
 	return 0;
 }
 
-static int make(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev, const char *target,
-		const struct cred *cred, struct inode **out)
+static int make(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev,
+		const char *target, const struct cred *cred, struct inode **out)
 {
 	struct tmpfs_entry *e;
 	struct inode *i;
@@ -192,7 +192,8 @@ static int tmpfs_link(struct inode *dir, const char *name, size_t len, struct in
 			kfree(e);
 			return ret;
 		}
-	} while (!__atomic_compare_exchange_n(&target->nlink, &n, n + 1, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+	} while (!__atomic_compare_exchange_n(&target->nlink, &n, n + 1, true, __ATOMIC_ACQ_REL,
+					      __ATOMIC_RELAXED));
 	insert(dir, e, inode_get(target));
 	touch_ctime(target, &now);
 	changed(dir, &now);
@@ -316,7 +317,8 @@ static int tmpfs_rename(struct inode *old_dir, const char *old_name, size_t old_
 			struct inode *new_dir, const char *new_name, size_t new_len, struct inode *victim,
 			uint32_t flags)
 {
-	struct tmpfs_entry *a = find(old_dir, old_name, old_len), *b = find(new_dir, new_name, new_len), *fresh = NULL;
+	struct tmpfs_entry *a = find(old_dir, old_name, old_len), *b = find(new_dir, new_name, new_len),
+			   *fresh = NULL;
 	struct linux_timespec now = vfs_now();
 	struct inode *i, *white = NULL;
 	int ret = 0;

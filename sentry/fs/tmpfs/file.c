@@ -4,10 +4,10 @@
 
 #include "sentry/fs/tmpfs/internal.h"
 
-#define BOUNCE_SMALL 1024u
-#define BOUNCE_LARGE (32 * 1024u)
+#define BOUNCE_SMALL   1024u
+#define BOUNCE_LARGE   (32 * 1024u)
 #define SIZE_MAX_TMPFS ((uint64_t)INT64_MAX & PAGE_MASK)
-#define SEAL_WRITES (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE)
+#define SEAL_WRITES    (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE)
 
 int tmpfs_data_locked(struct inode *i, struct memfile **out)
 {
@@ -113,7 +113,8 @@ static int may_grow(const struct inode *i, uint64_t end)
 }
 
 /* The part of src that fits into buf, at off. */
-static ssize_t write_piece(struct inode *i, struct memfile *m, struct uio *src, uint64_t off, void *buf, size_t size)
+static ssize_t write_piece(struct inode *i, struct memfile *m, struct uio *src, uint64_t off, void *buf,
+			   size_t size)
 {
 	struct uio saved = *src;
 	ssize_t n = uio_get(src, buf, size), done;
@@ -302,7 +303,8 @@ static struct inode *mapped_inode(struct mappable *m)
 	return container_of(m, struct inode, map);
 }
 
-static int map_host_fd(struct mappable *mp, uint64_t off, uint64_t size, bool for_write, int *fd, uint64_t *fd_off)
+static int map_host_fd(struct mappable *mp, uint64_t off, uint64_t size, bool for_write, int *fd,
+		       uint64_t *fd_off)
 {
 	struct inode *i = mapped_inode(mp);
 	struct memfile *m;

@@ -28,7 +28,7 @@ struct tmpfs {
 
 /* Behind each inode. A directory's part is guarded by the inode's lock, as is a file's. */
 struct tmpfs_node {
-	struct list xattrs; /* [inode lock] */
+	struct list xattrs;		   /* [inode lock] */
 	uint32_t xattr_bytes, xattr_count; /* [inode lock] */
 	union {
 		struct {
@@ -47,7 +47,8 @@ struct tmpfs_node {
 struct tmpfs_entry {
 	struct rbnode node;
 	struct list orphan;
-	uint64_t key; /* a cursor of readdir: of the name alone, so that others coming and going don't move it */
+	uint64_t
+		key; /* a cursor of readdir: of the name alone, so that others coming and going don't move it */
 	struct inode *inode; /* reference */
 	uint16_t len;
 	char name[];

@@ -71,7 +71,11 @@ Test(locks, ranges_follow_a_model)
 		ret = set(f, &owners[who], (int)type, start, len);
 		cr_assert_eq(ret, conflict ? -EAGAIN : 0);
 		if (!conflict)
-			memset(model[who] + start, type == LINUX_F_UNLCK ? 0 : type == LINUX_F_RDLCK ? 1 : 2, len);
+			memset(model[who] + start,
+			       type == LINUX_F_UNLCK   ? 0
+			       : type == LINUX_F_RDLCK ? 1
+						       : 2,
+			       len);
 		for (uint32_t k = 0; k < 64; k++) {
 			struct linux_flock fl;
 

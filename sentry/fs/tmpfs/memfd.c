@@ -9,7 +9,7 @@
 #define MFD_KNOWN	(LINUX_MFD_CLOEXEC | LINUX_MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC)
 #define MFD_NAME_MAX	249u
 #define SEALS_KNOWN                                                                                            \
-	(LINUX_F_SEAL_SEAL | LINUX_F_SEAL_SHRINK | LINUX_F_SEAL_GROW | LINUX_F_SEAL_WRITE |                     \
+	(LINUX_F_SEAL_SEAL | LINUX_F_SEAL_SHRINK | LINUX_F_SEAL_GROW | LINUX_F_SEAL_WRITE |                    \
 	 LINUX_F_SEAL_FUTURE_WRITE | F_SEAL_EXEC)
 
 static const char prefix[] = "memfd:";
@@ -32,7 +32,8 @@ static int name_file(struct inode *i, const char *name, size_t len, struct path 
 	return ret;
 }
 
-int memfd_create_file(struct vfs *v, const char *name, uint32_t flags, const struct cred *cred, struct file **out)
+int memfd_create_file(struct vfs *v, const char *name, uint32_t flags, const struct cred *cred,
+		      struct file **out)
 {
 	size_t len = strnlen(name, MFD_NAME_MAX + 1);
 	uint32_t mode = LINUX_S_IFREG | (flags & MFD_NOEXEC_SEAL ? 0666 : 0777);
@@ -40,8 +41,8 @@ int memfd_create_file(struct vfs *v, const char *name, uint32_t flags, const str
 	struct path p;
 	int ret;
 
-	if ((flags & ~(uint32_t)MFD_KNOWN) || (flags & (MFD_EXEC | MFD_NOEXEC_SEAL)) == (MFD_EXEC | MFD_NOEXEC_SEAL) ||
-	    len > MFD_NAME_MAX)
+	if ((flags & ~(uint32_t)MFD_KNOWN) ||
+	    (flags & (MFD_EXEC | MFD_NOEXEC_SEAL)) == (MFD_EXEC | MFD_NOEXEC_SEAL) || len > MFD_NAME_MAX)
 		return -EINVAL;
 	ret = tmpfs_node_create(v->shm, NULL, mode, 0, NULL, cred, &i);
 	if (ret < 0)
@@ -94,5 +95,6 @@ int memfd_add_seals(struct file *f, uint32_t seals)
 
 int memfd_get_seals(struct file *f)
 {
-	return is_sealable(f) ? (int)__atomic_load_n(&tmpfs_node(f->inode)->file.seals, __ATOMIC_RELAXED) : -EINVAL;
+	return is_sealable(f) ? (int)__atomic_load_n(&tmpfs_node(f->inode)->file.seals, __ATOMIC_RELAXED)
+			      : -EINVAL;
 }

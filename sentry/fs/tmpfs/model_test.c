@@ -41,7 +41,8 @@ Test(tmpfs, contents_follow_a_model)
 				memset(model + off, 0, size - off);
 			size = off;
 		} else if (n) {
-			OK(f->ops->fallocate(f, LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_KEEP_SIZE, off, n));
+			OK(f->ops->fallocate(f, LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_KEEP_SIZE, off,
+					     n));
 			memset(model + off, 0, n);
 		}
 		cr_assert_eq(f->inode->size, size);
@@ -87,7 +88,8 @@ struct listing {
 	uint8_t seen[1000];
 };
 
-static bool collect(struct dir_context *ctx, const char *name, size_t len, uint64_t ino, uint32_t type, uint64_t next)
+static bool collect(struct dir_context *ctx, const char *name, size_t len, uint64_t ino, uint32_t type,
+		    uint64_t next)
 {
 	struct listing *l = container_of(ctx, struct listing, ctx);
 	char text[16] = {0};

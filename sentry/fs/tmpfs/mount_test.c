@@ -151,13 +151,17 @@ Test(mounts, formats)
 	struct strbuf b;
 
 	OK(vfs_mkdir(&w.at, "/sp ace", 0755));
-	OK(vfs_mount(&w.at, "src#1", "/sp ace", "tmpfs", LINUX_MS_NOSUID | LINUX_MS_NODEV, "size=64k,mode=700"));
+	OK(vfs_mount(&w.at, "src#1", "/sp ace", "tmpfs", LINUX_MS_NOSUID | LINUX_MS_NODEV,
+		     "size=64k,mode=700"));
 	show(MOUNTS_MOUNTS, &b);
-	cr_assert_str_eq(b.data, "root / tmpfs rw,relatime,mode=755,inode64 0 0\n"
-				 "src\\0431 /sp\\040ace tmpfs rw,nosuid,nodev,relatime,size=64k,mode=700,inode64 0 0\n");
+	cr_assert_str_eq(
+		b.data, "root / tmpfs rw,relatime,mode=755,inode64 0 0\n"
+			"src\\0431 /sp\\040ace tmpfs rw,nosuid,nodev,relatime,size=64k,mode=700,inode64 0 0\n");
 	strbuf_fini(&b);
 	show(MOUNTS_INFO, &b);
-	cr_assert(strstr(b.data, " /sp\\040ace rw,nosuid,nodev,relatime - tmpfs src\\0431 rw,size=64k,mode=700,inode64\n"));
+	cr_assert(strstr(
+		b.data,
+		" /sp\\040ace rw,nosuid,nodev,relatime - tmpfs src\\0431 rw,size=64k,mode=700,inode64\n"));
 	strbuf_fini(&b);
 	show(MOUNTS_STATS, &b);
 	cr_assert(strstr(b.data, "device root mounted on / with fstype tmpfs\n"));

@@ -28,8 +28,8 @@ static int book_inode(struct tmpfs *t)
 	return 0;
 }
 
-int tmpfs_node_create(struct super *s, const struct inode *dir, uint32_t mode, uint64_t rdev, const char *target,
-		      const struct cred *cred, struct inode **out)
+int tmpfs_node_create(struct super *s, const struct inode *dir, uint32_t mode, uint64_t rdev,
+		      const char *target, const struct cred *cred, struct inode **out)
 {
 	struct tmpfs *t = s->fs;
 	size_t len = target ? strlen(target) : 0, extra = sizeof(struct tmpfs_node) + (target ? len + 1 : 0);
@@ -40,7 +40,10 @@ int tmpfs_node_create(struct super *s, const struct inode *dir, uint32_t mode, u
 
 	if (ret < 0)
 		return ret;
-	ret = inode_create_extra(s, iops_for(mode), is_dir ? &tmpfs_dir_fops : is_reg ? &tmpfs_file_fops : NULL,
+	ret = inode_create_extra(s, iops_for(mode),
+				 is_dir	  ? &tmpfs_dir_fops
+				 : is_reg ? &tmpfs_file_fops
+					  : NULL,
 				 super_new_ino(s), mode, extra, &i);
 	if (ret < 0) {
 		__atomic_sub_fetch(&t->used_inodes, 1, __ATOMIC_RELAXED);

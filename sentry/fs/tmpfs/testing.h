@@ -60,7 +60,8 @@ static inline void world_setup(void)
 	w.as_user.cred = w.user;
 }
 
-static inline int t_open(const struct vfs_at *at, const char *name, uint32_t flags, uint32_t mode, struct file **f)
+static inline int t_open(const struct vfs_at *at, const char *name, uint32_t flags, uint32_t mode,
+			 struct file **f)
 {
 	return vfs_open(at, name, flags, mode, 0, f);
 }

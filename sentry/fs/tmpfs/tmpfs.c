@@ -67,8 +67,8 @@ static int parse_id(const char *val, size_t n, struct user_ns *ns, bool gid, uin
 	return *out == ID_INVALID ? -EINVAL : 0;
 }
 
-static int parse_one(struct options *o, const char *key, size_t kn, const char *val, size_t vn, struct user_ns *ns,
-		     uint64_t default_bytes)
+static int parse_one(struct options *o, const char *key, size_t kn, const char *val, size_t vn,
+		     struct user_ns *ns, uint64_t default_bytes)
 {
 	static const char *const ignored[] = {"huge", "mpol", "noswap", "inode32", "inode64"};
 	uint64_t v;
@@ -193,8 +193,8 @@ static const struct super_ops tmpfs_super_ops = {
 	.destroy = tmpfs_super_destroy,
 };
 
-static int instance_create(struct vfs *v, const char *source, const struct options *o, bool ramfs, bool below_overlay,
-			   struct super **out)
+static int instance_create(struct vfs *v, const char *source, const struct options *o, bool ramfs,
+			   bool below_overlay, struct super **out)
 {
 	const struct cred owner = {.fsuid = o->uid, .fsgid = o->gid};
 	struct tmpfs *t = kmalloc(sizeof(*t));
@@ -215,8 +215,8 @@ static int instance_create(struct vfs *v, const char *source, const struct optio
 	t->max_inodes = ramfs ? 0 : o->inodes;
 	t->size_given = o->size_given;
 	t->inodes_given = o->inodes_given;
-	ret = super_create(v, &tmpfs_super_ops, ramfs ? "ramfs" : "tmpfs", ramfs ? LINUX_RAMFS_MAGIC : LINUX_TMPFS_MAGIC,
-			   source, t, &s);
+	ret = super_create(v, &tmpfs_super_ops, ramfs ? "ramfs" : "tmpfs",
+			   ramfs ? LINUX_RAMFS_MAGIC : LINUX_TMPFS_MAGIC, source, t, &s);
 	if (ret < 0) {
 		kfree(t);
 		return ret;

@@ -153,7 +153,8 @@ Test(walk, umask_and_owner)
 	struct kstat st;
 
 	OK(vfs_mkdir(&w.at, "/t", 0777));
-	OK(vfs_setattr(&w.at, "/t", 0, &(struct iattr){.valid = ATTR_MODE | ATTR_GID, .mode = 02777, .gid = 77}));
+	OK(vfs_setattr(&w.at, "/t", 0,
+		       &(struct iattr){.valid = ATTR_MODE | ATTR_GID, .mode = 02777, .gid = 77}));
 	OK(t_touch(&w.as_user, "/t/f", LINUX_O_CREAT | LINUX_O_WRONLY, 0666));
 	OK(t_stat("/t/f", &st));
 	cr_assert_eq(st.mode, LINUX_S_IFREG | 0644);

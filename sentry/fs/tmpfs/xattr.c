@@ -27,7 +27,7 @@ static struct xattr *find(struct inode *i, const char *name)
 {
 	struct xattr *x;
 
-	list_for_each(x, &tmpfs_node(i)->xattrs, node)
+	list_for_each (x, &tmpfs_node(i)->xattrs, node)
 		if (!strcmp(x->name, name))
 			return x;
 	return NULL;
@@ -68,7 +68,8 @@ int tmpfs_setxattr(struct inode *i, const char *name, const void *buf, size_t si
 		return -EEXIST;
 	if (!old && (flags & LINUX_XATTR_REPLACE))
 		return -ENODATA;
-	if (n->xattr_bytes - have + len + 1 + size > XATTR_BYTES_MAX || (!old && n->xattr_count == XATTR_COUNT_MAX))
+	if (n->xattr_bytes - have + len + 1 + size > XATTR_BYTES_MAX ||
+	    (!old && n->xattr_count == XATTR_COUNT_MAX))
 		return -ENOSPC;
 	x = kmalloc(sizeof(*x) + len + 1 + size);
 	if (!x)
@@ -92,7 +93,7 @@ ssize_t tmpfs_listxattr(struct inode *i, char *buf, size_t size)
 	size_t total = 0;
 	struct xattr *x;
 
-	list_for_each(x, &tmpfs_node(i)->xattrs, node) {
+	list_for_each (x, &tmpfs_node(i)->xattrs, node) {
 		size_t n = x->name_len + 1u;
 
 		if (size) {

@@ -24,7 +24,7 @@
 #define EFLAGS_DF 0x400u
 #define EFLAGS_RF 0x10000u
 /* what a guest may set: CF PF AF ZF SF TF DF OF RF AC */
-#define EFLAGS_USER                                                                                        \
+#define EFLAGS_USER                                                                                            \
 	(0x1u | 0x4u | 0x10u | 0x40u | 0x80u | EFLAGS_TF | EFLAGS_DF | 0x800u | EFLAGS_RF | 0x40000u)
 #define EFLAGS_FIXED 0x202u
 
@@ -122,8 +122,8 @@ static void fill_context(struct task *t, const struct guest_regs *r, struct sigc
 	c->cr2 = t->p->fault_addr;
 }
 
-int sigframe_push(struct task *t, const struct linux_sigaction *sa, int sig,
-		  const struct linux_siginfo *info, uint64_t mask)
+int sigframe_push(struct task *t, const struct linux_sigaction *sa, int sig, const struct linux_siginfo *info,
+		  uint64_t mask)
 {
 	struct guest_regs *r = task_regs(t, true);
 	struct linux_sigaltstack *s = &t->p->altstack;
@@ -185,9 +185,8 @@ static int pop_fpstate(struct task *t, uint64_t fp)
 	if (ret < 0)
 		return ret;
 	memcpy(&sw, buf + SW_OFFSET, sizeof(sw));
-	if (sw.magic1 == FP_MAGIC1 && sw.xstate_size >= FXSAVE_SIZE + XSAVE_HEADER &&
-	    sw.xstate_size <= max && sw.xstate_size <= TASK_BOUNCE_SIZE &&
-	    sw.extended_size == sw.xstate_size + FP_MAGIC2_SIZE) {
+	if (sw.magic1 == FP_MAGIC1 && sw.xstate_size >= FXSAVE_SIZE + XSAVE_HEADER && sw.xstate_size <= max &&
+	    sw.xstate_size <= TASK_BOUNCE_SIZE && sw.extended_size == sw.xstate_size + FP_MAGIC2_SIZE) {
 		ret = copy_from_user(t, &magic2, fp + sw.xstate_size, sizeof(magic2));
 		if (ret < 0)
 			return ret;
@@ -240,8 +239,7 @@ int64_t signal_return(struct task *t)
 	struct linux_siginfo info;
 	struct ucontext uc;
 
-	if (copy_from_user(t, &uc, sp - sizeof(uint64_t) + offsetof(struct rt_sigframe, uc), sizeof(uc)) <
-	    0)
+	if (copy_from_user(t, &uc, sp - sizeof(uint64_t) + offsetof(struct rt_sigframe, uc), sizeof(uc)) < 0)
 		goto bad;
 	signal_set_blocked(t, uc.sigmask);
 	if (pop_fpstate(t, uc.mc.fpstate) < 0)

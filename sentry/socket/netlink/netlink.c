@@ -307,8 +307,8 @@ static ssize_t nl_recv(struct socket *s, const struct sock_caller *c, struct soc
 	return ret;
 }
 
-static int nl_setsockopt(struct socket *s, const struct sock_caller *c, int level, int name,
-			 const void *val, uint32_t len)
+static int nl_setsockopt(struct socket *s, const struct sock_caller *c, int level, int name, const void *val,
+			 uint32_t len)
 {
 	if (level != LINUX_SOL_NETLINK)
 		return socket_setsockopt_generic(s, c, level, name, val, len);

@@ -30,8 +30,7 @@ void unix_addr_fill(const struct unix_sock *u, struct sockaddr_buf *out)
 
 static int check_name(const struct sockaddr_buf *a)
 {
-	if (a->len <= FAMILY_SIZE || a->len > sizeof(struct linux_sockaddr_un) ||
-	    a->family != LINUX_AF_UNIX)
+	if (a->len <= FAMILY_SIZE || a->len > sizeof(struct linux_sockaddr_un) || a->family != LINUX_AF_UNIX)
 		return -EINVAL;
 	return 0;
 }
@@ -170,8 +169,7 @@ int unix_bind(struct socket *s, const struct sock_caller *c, const struct sockad
 	struct unix_addr *addr;
 	int ret;
 
-	if (a->len >= FAMILY_SIZE && a->len <= sizeof(struct linux_sockaddr_un) &&
-	    a->family != LINUX_AF_UNIX)
+	if (a->len >= FAMILY_SIZE && a->len <= sizeof(struct linux_sockaddr_un) && a->family != LINUX_AF_UNIX)
 		return -EINVAL;
 	if (a->len == FAMILY_SIZE) {
 		if (__atomic_load_n(&u->addr, __ATOMIC_ACQUIRE))

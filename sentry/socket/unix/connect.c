@@ -245,8 +245,7 @@ int unix_connect_dgram(struct socket *s, const struct sock_caller *c, const stru
 	return 0;
 }
 
-int unix_accept(struct socket *s, const struct sock_caller *c, struct socket **out,
-		struct sockaddr_buf *peer)
+int unix_accept(struct socket *s, const struct sock_caller *c, struct socket **out, struct sockaddr_buf *peer)
 {
 	struct unix_sock *u = unix_of(s), *e, *p;
 	bool wake;

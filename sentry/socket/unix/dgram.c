@@ -169,8 +169,7 @@ static int make_msg(struct unix_sock *u, struct uio *src, struct unix_msg **out)
 	return 0;
 }
 
-static int send_to(struct unix_sock *u, struct unix_sock *to, const struct sock_caller *c,
-		   struct sock_msg *m)
+static int send_to(struct unix_sock *u, struct unix_sock *to, const struct sock_caller *c, struct sock_msg *m)
 {
 	struct uio saved = *m->uio;
 	uint32_t files = m->file_count;

@@ -196,8 +196,7 @@ int unix_connect(struct socket *s, const struct sock_caller *c, const struct soc
 int unix_connect_result(struct socket *s);
 int unix_connect_dgram(struct socket *s, const struct sock_caller *c, const struct sockaddr_buf *a,
 		       uint32_t file_flags);
-int unix_accept(struct socket *s, const struct sock_caller *c, struct socket **out,
-		struct sockaddr_buf *peer);
+int unix_accept(struct socket *s, const struct sock_caller *c, struct socket **out, struct sockaddr_buf *peer);
 void unix_link_pair(struct unix_sock *a, struct unix_sock *b);
 /* names_lock is taken inside: registers waiter with target; -ENOMEM */
 MUST_CHECK int unix_wait_add(struct unix_sock *target, struct unix_sock *waiter);

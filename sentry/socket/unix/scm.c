@@ -128,8 +128,8 @@ static void fill_cred(struct unix_scm *scm, const struct sock_caller *c, const s
 	}
 }
 
-int unix_scm_take(struct unix_sock *from, struct unix_sock *to, const struct sock_caller *c,
-		  struct sock_msg *m, struct unix_scm **out)
+int unix_scm_take(struct unix_sock *from, struct unix_sock *to, const struct sock_caller *c, struct sock_msg *m,
+		  struct unix_scm **out)
 {
 	const struct cred *cred = c->at ? c->at->cred : NULL;
 	struct unix_scm *scm;

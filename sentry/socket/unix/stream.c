@@ -91,8 +91,7 @@ static bool record_locked(struct unix_sock *u, struct unix_scm *scm, uint64_t po
 	return true;
 }
 
-static ssize_t send_locked(struct unix_sock *u, struct unix_sock *peer, struct uio *src,
-			   struct unix_scm **scm)
+static ssize_t send_locked(struct unix_sock *u, struct unix_sock *peer, struct uio *src, struct unix_scm **scm)
 {
 	uint64_t limit = (uint32_t)u->s.sndbuf, queued = (uint64_t)peer->used + peer->rec_charge;
 	uint64_t pos = peer->read_pos + peer->used;

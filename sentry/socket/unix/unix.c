@@ -285,8 +285,7 @@ static uint32_t ready_common(struct unix_sock *u)
 		ev |= EV_HUP;
 	if (shut & UNIX_RCV_SHUT)
 		ev |= EV_RDHUP | IN_EVENTS;
-	if (__atomic_load_n(&u->used, __ATOMIC_ACQUIRE) ||
-	    __atomic_load_n(&u->msg_count, __ATOMIC_ACQUIRE) ||
+	if (__atomic_load_n(&u->used, __ATOMIC_ACQUIRE) || __atomic_load_n(&u->msg_count, __ATOMIC_ACQUIRE) ||
 	    __atomic_load_n(&u->accept_count, __ATOMIC_ACQUIRE))
 		ev |= IN_EVENTS;
 	return ev;
@@ -382,10 +381,9 @@ static int64_t unix_ioctl(struct socket *s, uint32_t cmd, uint64_t arg, const st
 		n = -1;
 	mutex_unlock(&u->lock);
 	if (cmd == LINUX_SIOCOUTQ && n == 0)
-		n = (int32_t)(s->type != LINUX_SOCK_STREAM
-				      ? __atomic_load_n(&u->sent_charge, __ATOMIC_RELAXED)
-			      : peer ? __atomic_load_n(&peer->used, __ATOMIC_RELAXED)
-				     : 0);
+		n = (int32_t)(s->type != LINUX_SOCK_STREAM ? __atomic_load_n(&u->sent_charge, __ATOMIC_RELAXED)
+			      : peer			   ? __atomic_load_n(&peer->used, __ATOMIC_RELAXED)
+							   : 0);
 	if (peer)
 		unix_put(peer);
 	if (cmd != LINUX_SIOCINQ && cmd != LINUX_SIOCOUTQ)
@@ -395,8 +393,8 @@ static int64_t unix_ioctl(struct socket *s, uint32_t cmd, uint64_t arg, const st
 	return usermem_out(um, arg, &n, sizeof(n));
 }
 
-static int unix_setsockopt(struct socket *s, const struct sock_caller *c, int level, int name,
-			   const void *val, uint32_t len)
+static int unix_setsockopt(struct socket *s, const struct sock_caller *c, int level, int name, const void *val,
+			   uint32_t len)
 {
 	if (level != LINUX_SOL_SOCKET)
 		return -EOPNOTSUPP;
@@ -440,8 +438,7 @@ static int unix_getsockopt(struct socket *s, const struct sock_caller *c, int le
 	case LINUX_SO_PEERCRED:
 		mutex_lock(&u->lock);
 		if (u->peer_id.cred)
-			id = (struct linux_ucred){u->peer_id.pid, u->peer_id.cred->euid,
-						  u->peer_id.cred->egid};
+			id = (struct linux_ucred){u->peer_id.pid, u->peer_id.cred->euid, u->peer_id.cred->egid};
 		mutex_unlock(&u->lock);
 		return socket_option_put(val, len, &id, sizeof(id));
 	case LINUX_SO_PEERGROUPS:
@@ -467,10 +464,10 @@ static int refuse_accept(struct socket *s, const struct sock_caller *c, struct s
 	return -EOPNOTSUPP;
 }
 
-#define COMMON_OPS                                                                                         \
-	.bind = unix_bind, .getname = unix_getname, .shutdown = unix_shutdown,                             \
-	.setsockopt = unix_setsockopt, .getsockopt = unix_getsockopt, .ioctl = unix_ioctl,                 \
-	.release = unix_release, .connect_result = unix_connect_result
+#define COMMON_OPS                                                                                             \
+	.bind = unix_bind, .getname = unix_getname, .shutdown = unix_shutdown, .setsockopt = unix_setsockopt,  \
+	.getsockopt = unix_getsockopt, .ioctl = unix_ioctl, .release = unix_release,                           \
+	.connect_result = unix_connect_result
 
 const struct socket_ops unix_stream_ops = {
 	COMMON_OPS,

@@ -434,9 +434,8 @@ Test(unix_sockets, credentials_when_asked_for)
 
 	pair(LINUX_SOCK_STREAM, f);
 	put(f[0], "old");
-	cr_assert_eq(
-		sock(f[1])->ops->setsockopt(sock(f[1]), &me, LINUX_SOL_SOCKET, LINUX_SO_PASSCRED, &on, 4),
-		0);
+	cr_assert_eq(sock(f[1])->ops->setsockopt(sock(f[1]), &me, LINUX_SOL_SOCKET, LINUX_SO_PASSCRED, &on, 4),
+		     0);
 	cr_assert_eq(send_files(f[0], "new", NULL, 0), 3);
 	cr_assert_eq(recv_files(f[1], buf, 16, &m, NULL, 0, 0), 3);
 	cr_assert(m.have_cred && m.cred_pid == 0 && m.cred_uid == OVERFLOW_ID);

@@ -1,6 +1,6 @@
-/* escape.c: ways out that must all fail: names that climb out of the root, links, /proc tricks, descriptors that
- * were never given, raw and 32-bit system calls, segments, int 0x80, vsyscall, the kernel's own pages. Prints what
- * got through; the last line says whether anything did. */
+/* escape.c: ways out that must all fail: names that climb out of the root, links, /proc tricks, descriptors
+ * that were never given, raw and 32-bit system calls, segments, int 0x80, vsyscall, the kernel's own pages.
+ * Prints what got through; the last line says whether anything did. */
 #include "../guest.h"
 #include <setjmp.h>
 #include <sys/mount.h>
@@ -10,13 +10,13 @@
 
 static int bad;
 
-#define REFUSED(expr)                                                                              \
-	do {                                                                                       \
-		errno = 0;                                                                         \
-		if ((long)(expr) >= 0) {                                                           \
-			printf("GOT THROUGH: %s\n", #expr);                                        \
-			bad++;                                                                     \
-		}                                                                                  \
+#define REFUSED(expr)                                                                                          \
+	do {                                                                                                   \
+		errno = 0;                                                                                     \
+		if ((long)(expr) >= 0) {                                                                       \
+			printf("GOT THROUGH: %s\n", #expr);                                                    \
+			bad++;                                                                                 \
+		}                                                                                              \
 	} while (0)
 
 static sigjmp_buf env;
@@ -66,8 +66,8 @@ int main(void)
 		snprintf(buf, sizeof(buf), "/proc/%d/root/etc/shadow", pid);
 		REFUSED(open(buf, O_RDONLY));
 		snprintf(buf, sizeof(buf), "/proc/%d/mem", pid);
-		if (pid != getpid() && (fd = open(buf, O_RDWR)) >= 0 && pread(fd, buf, 8, 0x400000) > 0 && getpid() != 1 &&
-		    pid == 1) {
+		if (pid != getpid() && (fd = open(buf, O_RDWR)) >= 0 && pread(fd, buf, 8, 0x400000) > 0 &&
+		    getpid() != 1 && pid == 1) {
 			puts("GOT THROUGH: memory of another process");
 			bad++;
 		}
@@ -78,7 +78,10 @@ int main(void)
 	REFUSED(open("/dev/vda", O_RDONLY));
 	REFUSED(open("/dev/kvm", O_RDWR));
 	REFUSED(open("/proc/sysrq-trigger", O_WRONLY));
-	REFUSED(open("/proc/sys/kernel/core_pattern", O_WRONLY) >= 0 && write(open("/proc/sys/kernel/core_pattern", O_WRONLY), "|/tmp/x", 7) == 7 ? 0 : -1);
+	REFUSED(open("/proc/sys/kernel/core_pattern", O_WRONLY) >= 0 &&
+				write(open("/proc/sys/kernel/core_pattern", O_WRONLY), "|/tmp/x", 7) == 7
+			? 0
+			: -1);
 	REFUSED(open("/sys/kernel/uevent_helper", O_WRONLY));
 	/* descriptors of the kernel's process */
 	for (fd = 3; fd < 1024; fd++)
@@ -99,7 +102,10 @@ int main(void)
 	touch(0x7ec000000000);
 	touch(0x7ec000001000);
 	touch(0xffffffffff600000);
-	REFUSED((long)mmap((void *)0x7ec000000000, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) < 0 ? -1 : 0);
+	REFUSED((long)mmap((void *)0x7ec000000000, 4096, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) < 0
+			? -1
+			: 0);
 	REFUSED(munmap((void *)0x7ec000000000, 4096));
 	REFUSED(mprotect((void *)0x7ec000000000, 4096, PROT_READ | PROT_WRITE | PROT_EXEC));
 	/* 32-bit entry: must not run a host call (getpid is 20 there; 1 is exit) */

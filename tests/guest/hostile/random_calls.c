@@ -14,40 +14,94 @@ static uint64_t rng(uint64_t *s)
 }
 
 static char *area;
-static const char *const paths[] = {"/", ".", "..", "/proc/self/mem", "/proc/self/fd/0", "/dev/zero", "/etc/passwd",
-				    "/tmp/x", "/tmp/y", "/proc/1/status", "/dev/ptmx", "", "//../../..", "/tmp/d/../x"};
+static const char *const paths[] = {
+	"/",	       ".",	     "..",     "/proc/self/mem", "/proc/self/fd/0", "/dev/zero",
+	"/etc/passwd", "/tmp/x",     "/tmp/y", "/proc/1/status", "/dev/ptmx",	    "",
+	"//../../..",  "/tmp/d/../x"};
 
 static uint64_t value(uint64_t *s)
 {
 	switch (rng(s) % 14) {
-	case 0: return 0;
-	case 1: return rng(s) % 16;
-	case 2: return (uint64_t)-1;
-	case 3: return (uint64_t)(area + rng(s) % 8192);
-	case 4: return (uint64_t)(area + 4096 - rng(s) % 16); /* across the end into PROT_NONE */
-	case 5: return (uint64_t)paths[rng(s) % (sizeof(paths) / sizeof(paths[0]))];
-	case 6: return rng(s) % 4096;
-	case 7: return 1ULL << (rng(s) % 64);
-	case 8: return rng(s);
-	case 9: return 0x7e8000000000ULL + rng(s) % 0x10000; /* where the kernel keeps itself */
-	case 10: return 0x7ec000000000ULL + rng(s) % 0x10000;
-	case 11: return (uint64_t)-14;
-	case 12: return 0x7ffffffff000ULL - rng(s) % 64;
-	default: return rng(s) % 1024;
+	case 0:
+		return 0;
+	case 1:
+		return rng(s) % 16;
+	case 2:
+		return (uint64_t)-1;
+	case 3:
+		return (uint64_t)(area + rng(s) % 8192);
+	case 4:
+		return (uint64_t)(area + 4096 - rng(s) % 16); /* across the end into PROT_NONE */
+	case 5:
+		return (uint64_t)paths[rng(s) % (sizeof(paths) / sizeof(paths[0]))];
+	case 6:
+		return rng(s) % 4096;
+	case 7:
+		return 1ULL << (rng(s) % 64);
+	case 8:
+		return rng(s);
+	case 9:
+		return 0x7e8000000000ULL + rng(s) % 0x10000; /* where the kernel keeps itself */
+	case 10:
+		return 0x7ec000000000ULL + rng(s) % 0x10000;
+	case 11:
+		return (uint64_t)-14;
+	case 12:
+		return 0x7ffffffff000ULL - rng(s) % 64;
+	default:
+		return rng(s) % 1024;
 	}
 }
 
 static bool skip(long nr)
 {
 	switch (nr) {
-	case SYS_exit: case SYS_exit_group: case SYS_pause: case SYS_rt_sigsuspend: case SYS_rt_sigtimedwait:
-	case SYS_fork: case SYS_vfork: case SYS_clone: case 435: case SYS_kill: case SYS_tkill: case SYS_tgkill:
-	case SYS_nanosleep: case SYS_clock_nanosleep: case SYS_alarm: case SYS_setitimer: case SYS_rt_sigreturn:
-	case SYS_reboot: case SYS_execve: case SYS_execveat: case SYS_wait4: case SYS_waitid: case SYS_poll:
-	case SYS_ppoll: case SYS_select: case SYS_pselect6: case SYS_epoll_wait: case SYS_epoll_pwait: case 441:
-	case SYS_futex: case SYS_semtimedop: case SYS_semop: case SYS_msgrcv: case SYS_mq_timedreceive:
-	case SYS_rt_sigqueueinfo: case SYS_rt_tgsigqueueinfo: case SYS_flock: case SYS_ptrace: case 449: case 455:
-	case SYS_setrlimit: case SYS_prlimit64: case SYS_munmap: case SYS_mprotect: case SYS_mremap: case SYS_brk:
+	case SYS_exit:
+	case SYS_exit_group:
+	case SYS_pause:
+	case SYS_rt_sigsuspend:
+	case SYS_rt_sigtimedwait:
+	case SYS_fork:
+	case SYS_vfork:
+	case SYS_clone:
+	case 435:
+	case SYS_kill:
+	case SYS_tkill:
+	case SYS_tgkill:
+	case SYS_nanosleep:
+	case SYS_clock_nanosleep:
+	case SYS_alarm:
+	case SYS_setitimer:
+	case SYS_rt_sigreturn:
+	case SYS_reboot:
+	case SYS_execve:
+	case SYS_execveat:
+	case SYS_wait4:
+	case SYS_waitid:
+	case SYS_poll:
+	case SYS_ppoll:
+	case SYS_select:
+	case SYS_pselect6:
+	case SYS_epoll_wait:
+	case SYS_epoll_pwait:
+	case 441:
+	case SYS_futex:
+	case SYS_semtimedop:
+	case SYS_semop:
+	case SYS_msgrcv:
+	case SYS_mq_timedreceive:
+	case SYS_rt_sigqueueinfo:
+	case SYS_rt_tgsigqueueinfo:
+	case SYS_flock:
+	case SYS_ptrace:
+	case 449:
+	case 455:
+	case SYS_setrlimit:
+	case SYS_prlimit64:
+	case SYS_munmap:
+	case SYS_mprotect:
+	case SYS_mremap:
+	case SYS_brk:
 		return true;
 	}
 	return false;
@@ -89,7 +143,8 @@ int main(int argc, char **argv)
 				for (int i = 1; i < 64; i++)
 					if (i != SIGALRM && i != SIGSEGV)
 						signal(i, SIG_IGN);
-				area = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+				area = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+					    0);
 				mprotect(area + 4096, 4096, PROT_NONE);
 				pthread_create(&t, NULL, worker, (void *)(intptr_t)(round * 100 + k + 50));
 				worker((void *)(intptr_t)(round * 7 + k + 1));

@@ -90,7 +90,8 @@ static void descriptors(void)
 		/* sockets in flight in each other */
 		char c = 0, ctl[CMSG_SPACE(8)] = {0};
 		struct iovec v = {&c, 1};
-		struct msghdr h = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = ctl, .msg_controllen = sizeof(ctl)};
+		struct msghdr h = {
+			.msg_iov = &v, .msg_iovlen = 1, .msg_control = ctl, .msg_controllen = sizeof(ctl)};
 		struct cmsghdr *cm = CMSG_FIRSTHDR(&h);
 		cm->cmsg_level = SOL_SOCKET;
 		cm->cmsg_type = SCM_RIGHTS;
@@ -116,7 +117,8 @@ static void memory(void)
 			if (mmap(NULL, 4096, i % 2 ? PROT_READ : PROT_READ | PROT_WRITE,
 				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
 				break;
-		while (mmap(NULL, 1UL << 40, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED)
+		while (mmap(NULL, 1UL << 40, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) !=
+		       MAP_FAILED)
 			;
 		_exit(0);
 	}

@@ -45,12 +45,11 @@ static const struct {
 	  NULL,		 "lwp",		  "fma4",	  "tce",	NULL,	      "nodeid_msr", NULL,
 	  "tbm",	 "topoext",	  "perfctr_core", "perfctr_nb", NULL,	      "bpext",	    "ptsc",
 	  "perfctr_llc", "mwaitx"}},
-	{7, 0, EBX, {"fsgsbase", "tsc_adjust", "sgx",	   "bmi1",	 "hle",	     "avx2",
-		     NULL,	 "smep",       "bmi2",	   "erms",	 "invpcid",  "rtm",
-		     "cqm",	 NULL,	       "mpx",	   "rdt_a",	 "avx512f",  "avx512dq",
-		     "rdseed",	 "adx",	       "smap",	   "avx512ifma", NULL,	     "clflushopt",
-		     "clwb",	 "intel_pt",   "avx512pf", "avx512er",	 "avx512cd", "sha_ni",
-		     "avx512bw", "avx512vl"}},
+	{7, 0, EBX, {"fsgsbase",   "tsc_adjust", "sgx",	       "bmi1",	   "hle",      "avx2",	   NULL,
+		     "smep",	   "bmi2",	 "erms",       "invpcid",  "rtm",      "cqm",	   NULL,
+		     "mpx",	   "rdt_a",	 "avx512f",    "avx512dq", "rdseed",   "adx",	   "smap",
+		     "avx512ifma", NULL,	 "clflushopt", "clwb",	   "intel_pt", "avx512pf", "avx512er",
+		     "avx512cd",   "sha_ni",	 "avx512bw",   "avx512vl"}},
 	{0xd, 1, EAX, {"xsaveopt", "xsavec", "xgetbv1", "xsaves"}},
 	{7, 1, EAX, {[4] = "avx_vnni", [5] = "avx512_bf16"}},
 	{0x80000008, 0, EBX, {"clzero", "irperf", "xsaveerptr", [4] = "rdpru", [9] = "wbnoinvd"}},
@@ -210,11 +209,9 @@ int proc_show_cpuinfo(struct pseudo_node *n, struct file *f, struct strbuf *out)
 		strbuf_printf(out, "fpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: %u\nwp\t\t: yes\n",
 			      c.level);
 		show_flags(out);
-		strbuf_printf(out,
-			      "bugs\t\t:\nbogomips\t: %u.00\nclflush size\t: %u\ncache_alignment\t: %u\n",
+		strbuf_printf(out, "bugs\t\t:\nbogomips\t: %u.00\nclflush size\t: %u\ncache_alignment\t: %u\n",
 			      c.mhz * 2, c.clflush, c.clflush);
-		strbuf_printf(out,
-			      "address sizes\t: %u bits physical, %u bits virtual\npower management:\n\n",
+		strbuf_printf(out, "address sizes\t: %u bits physical, %u bits virtual\npower management:\n\n",
 			      c.phys_bits, c.virt_bits);
 	}
 	return 0;
