@@ -16,25 +16,25 @@
 #define CHANNELS 4
 
 struct gofer_channel {
-	struct mutex lock; /* rank GOFER */
-	int fd;		   /* [lock] -1: not made yet */
-	uint32_t tag;	   /* [lock] */
-	bool answered;	   /* [lock] reply is the one to the request under way */
+	struct mutex lock;	  /* rank GOFER */
+	int fd;			  /* [lock] -1: not made yet */
+	uint32_t tag;		  /* [lock] */
+	bool answered;		  /* [lock] reply is the one to the request under way */
 	struct gofer_reply reply; /* [lock] */
-	uint8_t *buf;	   /* [lock] GOFER_MSG_MAX */
+	uint8_t *buf;		  /* [lock] GOFER_MSG_MAX */
 };
 
 struct gofer_client {
 	void (*dead_func)(void *arg, const char *why); /* [I] */
-	void *arg;	     /* [I] */
-	uint32_t dead;	     /* [a] */
-	uint32_t root_count; /* [I] */
-	uint64_t next_id;    /* [a] */
-	uint32_t channel_count; /* [a] channels that exist */
-	uint32_t turn;	     /* [a] */
-	struct mutex forget_lock; /* rank GOFER_FS: never held across a call */
-	uint32_t forget_count, forget_cap; /* [forget_lock] */
-	uint64_t *forget;		   /* [forget_lock] */
+	void *arg;				       /* [I] */
+	uint32_t dead;				       /* [a] */
+	uint32_t root_count;			       /* [I] */
+	uint64_t next_id;			       /* [a] */
+	uint32_t channel_count;			       /* [a] channels that exist */
+	uint32_t turn;				       /* [a] */
+	struct mutex forget_lock;		       /* rank GOFER_FS: never held across a call */
+	uint32_t forget_count, forget_cap;	       /* [forget_lock] */
+	uint64_t *forget;			       /* [forget_lock] */
 	struct gofer_channel ch[CHANNELS];
 };
 
@@ -81,9 +81,9 @@ static int exchange_locked(struct gofer_client *c, struct gofer_channel *ch, ssi
 	}
 	got = fdpass_recv(ch->fd, ch->buf, GOFER_MSG_MAX, fds, &fd_count, 0);
 	if (got <= 0) {
-		give_up(c, got == -EAGAIN ? "no answer within ten seconds" :
-			   got == 0	  ? "it has ended" :
-					    "its connection failed");
+		give_up(c, got == -EAGAIN ? "no answer within ten seconds"
+			   : got == 0	  ? "it has ended"
+					  : "its connection failed");
 		return -EIO;
 	}
 	if (gofer_reply_decode(&ch->reply, ch->buf, (size_t)got) < 0 || ch->reply.op != op ||
@@ -143,7 +143,8 @@ static void add_channel(struct gofer_client *c, struct gofer_channel *from)
 	__atomic_store_n(&c->channel_count, count + 1, __ATOMIC_RELEASE);
 }
 
-/* A channel, held. When all are busy the caller queues at one; whoever gets the first one then makes another. */
+/* A channel, held. When all are busy the caller queues at one; whoever gets the first one then makes another.
+ */
 static struct gofer_channel *acquire(struct gofer_client *c)
 {
 	uint32_t count = __atomic_load_n(&c->channel_count, __ATOMIC_ACQUIRE);
@@ -244,7 +245,8 @@ void gofer_forget(struct gofer_client *c, uint64_t id)
 	/* else the gofer keeps it: a leak there is better than waiting here */
 	if (c->forget_count < c->forget_cap) {
 		c->forget[c->forget_count] = id;
-		__atomic_store_n(&c->forget_count, c->forget_count + 1, __ATOMIC_RELAXED); /* read without the lock */
+		__atomic_store_n(&c->forget_count, c->forget_count + 1,
+				 __ATOMIC_RELAXED); /* read without the lock */
 	}
 	mutex_unlock(&c->forget_lock);
 }

@@ -1,7 +1,7 @@
 /* client.h: the sentry's end of the connections to its gofer. Any thread may call at any time: there are a
  * few connections, made as they are needed, each with one request under way; a caller that finds all of
- * them busy waits for one (lock rank GOFER). A gofer that is gone or hasn't answered for ten seconds is given up for good:
- * from then on every call is -EIO at once, and `dead` has been called, once. */
+ * them busy waits for one (lock rank GOFER). A gofer that is gone or hasn't answered for ten seconds is given
+ * up for good: from then on every call is -EIO at once, and `dead` has been called, once. */
 #pragma once
 
 #include "gofer/wire.h"
@@ -27,7 +27,8 @@ MUST_CHECK int gofer_call(struct gofer_client *c, struct gofer_req *req, struct 
 			  const struct gofer_reply **reply, int *fd);
 void gofer_done(struct gofer_channel *ch);
 /* For requests whose reply holds nothing of interest. attr may be NULL: the first attributes. */
-MUST_CHECK int gofer_call_simple(struct gofer_client *c, struct gofer_req *req, struct gofer_attr *attr, int *fd);
+MUST_CHECK int gofer_call_simple(struct gofer_client *c, struct gofer_req *req, struct gofer_attr *attr,
+				 int *fd);
 
 /* A fresh node id. */
 uint64_t gofer_new_id(struct gofer_client *c);

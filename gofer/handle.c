@@ -240,8 +240,8 @@ static int place_locked(struct server *s, struct node *n, struct node *parent, c
 	return 0;
 }
 
-int node_introduce(struct server *s, uint64_t id, uint64_t parent_id, const struct gofer_name *name, uint64_t ino,
-		   uint64_t dev)
+int node_introduce(struct server *s, uint64_t id, uint64_t parent_id, const struct gofer_name *name,
+		   uint64_t ino, uint64_t dev)
 {
 	struct node *parent, *n;
 	int ret = -ESTALE;

@@ -98,11 +98,30 @@ int host_check_dir(const struct node *dir, bool list)
 bool host_is_pseudo(int fd)
 {
 	static const uint32_t magics[] = {
-		PROC_SUPER_MAGIC, SYSFS_MAGIC, DEVPTS_SUPER_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
-		DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC, BPF_FS_MAGIC, PSTOREFS_MAGIC, NSFS_MAGIC,
-		SELINUX_MAGIC, SMACK_MAGIC, EFIVARFS_MAGIC, BINFMTFS_MAGIC, AUTOFS_SUPER_MAGIC, BINDERFS_SUPER_MAGIC,
-		HUGETLBFS_MAGIC, 0x65735543u /* fusectl */, 0x62656570u /* configfs */, 0x19800202u /* mqueue */,
-		0x67596969u /* rpc_pipefs */, 0x6e667364u /* nfsd */, 0x7655821u /* resctrl */,
+		PROC_SUPER_MAGIC,
+		SYSFS_MAGIC,
+		DEVPTS_SUPER_MAGIC,
+		CGROUP_SUPER_MAGIC,
+		CGROUP2_SUPER_MAGIC,
+		DEBUGFS_MAGIC,
+		TRACEFS_MAGIC,
+		SECURITYFS_MAGIC,
+		BPF_FS_MAGIC,
+		PSTOREFS_MAGIC,
+		NSFS_MAGIC,
+		SELINUX_MAGIC,
+		SMACK_MAGIC,
+		EFIVARFS_MAGIC,
+		BINFMTFS_MAGIC,
+		AUTOFS_SUPER_MAGIC,
+		BINDERFS_SUPER_MAGIC,
+		HUGETLBFS_MAGIC,
+		0x65735543u /* fusectl */,
+		0x62656570u /* configfs */,
+		0x19800202u /* mqueue */,
+		0x67596969u /* rpc_pipefs */,
+		0x6e667364u /* nfsd */,
+		0x7655821u /* resctrl */,
 	};
 	struct statfs st;
 
@@ -123,7 +142,8 @@ static int reopen(const struct server *s, const struct node *n, int flags)
 	flags |= O_NONBLOCK | O_NOCTTY;
 	if (s->proc_fd >= 0)
 		return hc_openat(s->proc_fd, proc_name(n->fd).s, flags, 0);
-	/* without /proc: by name, and it must be the same file; a FIFO doesn't block, but a device may notice */
+	/* without /proc: by name, and it must be the same file; a FIFO doesn't block, but a device may notice
+	 */
 	if (!n->parent || n->parent->fd < 0)
 		return -ESTALE;
 	fd = hc_openat2(n->parent->fd, n->name, (uint64_t)flags | O_NOFOLLOW, 0,
@@ -165,7 +185,8 @@ int host_open(const struct server *s, const struct node *n, uint32_t flags)
 }
 
 /* The owner that the guest's kernel decided on. A gofer that may not give files away leaves its own. */
-static int give_owner(const struct server *s, int dir, const char *name, const struct gofer_req *q, int at_flags)
+static int give_owner(const struct server *s, int dir, const char *name, const struct gofer_req *q,
+		      int at_flags)
 {
 	struct gofer_attr a;
 	struct statx st;

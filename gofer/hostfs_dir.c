@@ -17,8 +17,8 @@
 #define DIRENT_NAME offsetof(struct linux_dirent64, d_name)
 
 /* One entry of getdents64 to the reply. false: no room left. Entries that vanish meanwhile are skipped. */
-static bool add_entry(const struct server *s, const struct node *at, const struct linux_dirent64 *d, uint8_t *data,
-		      uint32_t *used)
+static bool add_entry(const struct server *s, const struct node *at, const struct linux_dirent64 *d,
+		      uint8_t *data, uint32_t *used)
 {
 	struct gofer_entry e = {.cookie = (uint64_t)d->d_off};
 	size_t len = strnlen(d->d_name, d->d_reclen - DIRENT_NAME), n;
@@ -35,10 +35,10 @@ static bool add_entry(const struct server *s, const struct node *at, const struc
 	return n != 0;
 }
 
-/* Entries of an open directory behind *used of data. 1: all of them; 0: no more room; -errno. *cookie: where the
- * next one would be. */
-static int list(const struct server *s, const struct node *at, uint8_t *scratch, size_t scratch_size, uint8_t *data,
-		uint32_t *used, uint64_t *cookie)
+/* Entries of an open directory behind *used of data. 1: all of them; 0: no more room; -errno. *cookie: where
+ * the next one would be. */
+static int list(const struct server *s, const struct node *at, uint8_t *scratch, size_t scratch_size,
+		uint8_t *data, uint32_t *used, uint64_t *cookie)
 {
 	for (;;) {
 		ssize_t n = hc_getdents64(at->fd, scratch, scratch_size);
@@ -56,8 +56,8 @@ static int list(const struct server *s, const struct node *at, uint8_t *scratch,
 	}
 }
 
-int host_readdir(const struct session *ss, const struct node *dir, uint64_t cookie, uint8_t *scratch, size_t scratch_size,
-		 struct gofer_reply *p, uint8_t *data)
+int host_readdir(const struct session *ss, const struct node *dir, uint64_t cookie, uint8_t *scratch,
+		 size_t scratch_size, struct gofer_reply *p, uint8_t *data)
 {
 	struct node at = *dir;
 	uint32_t used = 0;
@@ -202,7 +202,8 @@ ssize_t host_listxattr(const struct server *s, const struct node *n, char *buf, 
 	return ret < 0 ? ret : filter_keys(buf, ret);
 }
 
-int host_setxattr(const struct server *s, const struct node *n, const char *key, const void *data, size_t size, int flags)
+int host_setxattr(const struct server *s, const struct node *n, const char *key, const void *data, size_t size,
+		  int flags)
 {
 	int fd, ret;
 

@@ -1,8 +1,10 @@
 /* internal.h of gofer: the file server. server.c owns connections, session.c serves requests, handle.c keeps
- * the table of nodes, hostfs.c asks the host. The client, a sentry that a guest may have taken over, is hostile. */
+ * the table of nodes, hostfs.c asks the host. The client, a sentry that a guest may have taken over, is
+ * hostile. */
 #pragma once
 
 #include <pthread.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "gofer/wire.h"
@@ -11,7 +13,7 @@
 #define GOFER_ROOT_UDS 4u /* sockets of the host may be connected to; not told to the client */
 
 struct gofer_root {
-	int fd; /* an O_PATH or ordinary descriptor of a folder */
+	int fd;		/* an O_PATH or ordinary descriptor of a folder */
 	uint32_t flags; /* GOFER_ROOT_* */
 };
 
@@ -40,14 +42,14 @@ struct server {
 	const struct gofer_root *roots; /* [I] borrowed */
 	size_t root_count;		/* [I] */
 	int proc_fd;			/* [I] /proc/self/fd, or -1 */
-	bool squash;			/* [I] most ids of the host have no name here: show 0 for the overflow id */
-	uint32_t own_uid, own_gid;	/* [I] */
+	bool squash;		   /* [I] most ids of the host have no name here: show 0 for the overflow id */
+	uint32_t own_uid, own_gid; /* [I] */
 	pthread_mutex_t lock;
-	struct node **hash;		/* [lock] */
-	size_t hash_size, node_count;	/* [lock] */
-	struct list lru;		/* [lock] oldest first */
-	size_t open_count, open_max;	/* [lock], [I] */
-	uint32_t channels;		/* [a] connections so far */
+	struct node **hash;	      /* [lock] */
+	size_t hash_size, node_count; /* [lock] */
+	struct list lru;	      /* [lock] oldest first */
+	size_t open_count, open_max;  /* [lock], [I] */
+	uint32_t channels;	      /* [a] connections so far */
 };
 
 /* One connection, served by one thread. */
@@ -91,8 +93,8 @@ int host_mknod(const struct server *s, const struct node *dir, const char *name,
 int host_symlink(const struct server *s, const struct node *dir, const char *name, const struct gofer_req *q);
 int host_link(const struct server *s, const struct node *n, const struct node *dir, const char *name);
 int host_setattr(const struct server *s, const struct node *n, const struct gofer_setattr *a);
-int host_readdir(const struct session *ss, const struct node *dir, uint64_t cookie, uint8_t *scratch, size_t scratch_size,
-		 struct gofer_reply *p, uint8_t *data);
+int host_readdir(const struct session *ss, const struct node *dir, uint64_t cookie, uint8_t *scratch,
+		 size_t scratch_size, struct gofer_reply *p, uint8_t *data);
 /* The directory at path (components without symbolic links; those above the last were listed before) below dir
  * as one section behind *used of data. above: the device of the directory it lies in. -EMSGSIZE: no room for
  * all of it. */
@@ -106,7 +108,27 @@ int host_setxattr(const struct server *s, const struct node *n, const char *key,
 int host_removexattr(const struct server *s, const struct node *n, const char *key);
 int host_connect(const struct server *s, const struct node *n, uint32_t type);
 
-/* ---- session.c: one request; 0, or -1 when the connection is to be closed */
+/* ---- session.c, session_dirs.c */
+/* A request being served. */
+struct call {
+	struct session *ss;
+	struct server *s;
+	const struct gofer_req *q;
+	struct gofer_reply *p;
+	struct node *n; /* q->node, pinned, for operations that have one */
+	char name[GOFER_NAME_MAX + 1], name2[GOFER_NAME_MAX + 1];
+	int fd; /* to be sent, closed afterwards; -1 */
+};
+static inline void name_copy(char *dst, const struct gofer_name *n)
+{
+	if (n->len)
+		memcpy(dst, n->s, n->len);
+	dst[n->len] = 0;
+}
+
+int session_readdirs(struct call *c);
+
+/* One request; 0, or -1 when the connection is to be closed */
 int session_serve(struct session *ss, size_t size);
 
 /* ---- server.c */

@@ -1,32 +1,11 @@
 /* session.c: decodes one request, serves it, encodes and sends the reply. */
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "gofer/internal.h"
 #include "platform/abi/errno.h"
 #include "platform/host/fdpass.h"
 #include "platform/host/hostcall.h"
-
-#define SECTIONS_MAX 128 /* directories in one READDIRS reply */
-
-struct call {
-	struct session *ss;
-	struct server *s;
-	const struct gofer_req *q;
-	struct gofer_reply *p;
-	struct node *n;	   /* q->node, pinned, for operations that have one */
-	char name[GOFER_NAME_MAX + 1], name2[GOFER_NAME_MAX + 1];
-	int fd; /* to be sent, closed afterwards; -1 */
-};
-
-static void name_copy(char *dst, const struct gofer_name *n)
-{
-	if (n->len)
-		memcpy(dst, n->s, n->len);
-	dst[n->len] = 0;
-}
 
 static int writable(const struct node *n)
 {
@@ -269,7 +248,8 @@ static int do_link(struct call *c)
 }
 
 /* The victim as a pinned node that keeps its descriptor when the name goes; NULL: the client doesn't care. */
-static struct node *hold_victim(struct call *c, uint64_t id, const struct node *dir, const struct gofer_name *name)
+static struct node *hold_victim(struct call *c, uint64_t id, const struct node *dir,
+				const struct gofer_name *name)
 {
 	struct node *n = NULL;
 
@@ -357,88 +337,8 @@ static int do_readlink(struct call *c)
 
 static int do_readdir(struct call *c)
 {
-	return host_readdir(c->ss, c->n, c->q->offset, c->ss->scratch, sizeof(c->ss->scratch), c->p, c->ss->data);
-}
-
-/* Directories of a READDIRS reply that are in it so far, with their paths below the node. */
-struct sections {
-	struct call *c;
-	uint32_t used, count;
-	bool full;
-	struct {
-		char *path;
-		uint32_t at; /* where the section lies */
-	} v[SECTIONS_MAX];
-};
-
-/* 0 when it is in. */
-static int add_section(struct sections *s, const char *path, uint64_t above)
-{
-	struct session *ss = s->c->ss;
-	uint32_t at = s->used;
-	int ret;
-
-	if (s->count == SECTIONS_MAX)
-		return -EMSGSIZE;
-	ret = host_readdir_child(ss, s->c->n, path, above, ss->scratch, sizeof(ss->scratch), ss->data, &s->used);
-	if (ret < 0)
-		return ret;
-	s->v[s->count].path = strdup(path);
-	s->v[s->count++].at = at;
-	return 0;
-}
-
-/* The directories in section i, as far as there is room. */
-static void add_children(struct sections *s, uint32_t i)
-{
-	const uint8_t *data = s->c->ss->data;
-	struct gofer_section dir;
-	struct gofer_entry e;
-	char path[4096];
-
-	if (!s->v[i].path || gofer_section_get(data + s->v[i].at, s->used - s->v[i].at, &dir) < 0)
-		return;
-	for (uint32_t off = 0; off < dir.size;) {
-		ssize_t n = gofer_entry_get((const uint8_t *)dir.entries + off, dir.size - off, &e);
-
-		if (n < 0)
-			return;
-		off += (uint32_t)n;
-		if (!S_ISDIR(e.attr.mode) ||
-		    snprintf(path, sizeof(path), "%s/%.*s", s->v[i].path, (int)e.name.len, e.name.s) >= (int)sizeof(path))
-			continue;
-		if (add_section(s, path, dir.attr.dev) == -EMSGSIZE) {
-			s->full = true;
-			return;
-		}
-	}
-}
-
-/* The first directory is the one that is waited for; what goes wrong with the others doesn't matter. */
-static int do_readdirs(struct call *c)
-{
-	struct sections s = {.c = c};
-	int ret = host_check_dir(c->n, false);
-
-	for (uint32_t i = 0; ret == 0 && i < c->q->walk_count; i++) {
-		name_copy(c->name, &c->q->walk[i].name);
-		ret = add_section(&s, c->name, c->n->dev);
-		if (ret < 0 && i == 0)
-			return ret;
-		s.full = ret == -EMSGSIZE;
-		if (!s.full)
-			ret = 0;
-	}
-	if (ret < 0 && !s.count)
-		return ret;
-	for (uint32_t i = 0; i < s.count && !s.full; i++)
-		add_children(&s, i);
-	for (uint32_t i = 0; i < s.count; i++)
-		free(s.v[i].path);
-	c->p->size = s.count;
-	c->p->data = c->ss->data;
-	c->p->data_size = s.used;
-	return 0;
+	return host_readdir(c->ss, c->n, c->q->offset, c->ss->scratch, sizeof(c->ss->scratch), c->p,
+			    c->ss->data);
 }
 
 static int do_statfs(struct call *c)
@@ -541,7 +441,7 @@ static const struct {
 	[GOFER_RENAME] = {do_rename, true},
 	[GOFER_READLINK] = {do_readlink, true},
 	[GOFER_READDIR] = {do_readdir, true},
-	[GOFER_READDIRS] = {do_readdirs, true},
+	[GOFER_READDIRS] = {session_readdirs, true},
 	[GOFER_STATFS] = {do_statfs, true},
 	[GOFER_GETXATTR] = {do_getxattr, true},
 	[GOFER_SETXATTR] = {do_setxattr, true},
@@ -564,8 +464,8 @@ static int serve(struct call *c)
 	name_copy(c->name, &q->name);
 	name_copy(c->name2, &q->name2);
 	for (uint32_t i = 0; ret == 0 && i < q->bind_count; i++)
-		ret = node_introduce(c->s, q->binds[i].id, q->binds[i].parent, &q->binds[i].name, q->binds[i].ino,
-				     q->binds[i].dev);
+		ret = node_introduce(c->s, q->binds[i].id, q->binds[i].parent, &q->binds[i].name,
+				     q->binds[i].ino, q->binds[i].dev);
 	if (ret == 0 && ops[q->op].node)
 		ret = node_get(c->s, q->node, &c->n);
 	if (ret == 0)

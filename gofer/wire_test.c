@@ -13,9 +13,23 @@ Test(wire, requests_of_every_kind_come_back_the_same)
 	uint64_t ids[3] = {7, 8, UINT64_MAX};
 
 	for (uint32_t op = 1; op < GOFER_OP_COUNT; op++) {
-		struct gofer_req q = {.op = op, .tag = 0x1234567 + op, .node = 5, .node2 = 6, .node3 = 7, .node4 = 8,
-				      .flags = 3, .mode = 0644, .uid = 1000, .gid = 1001, .rdev = 99, .offset = 1ULL << 40,
-				      .size = 77, .walk_count = 2, .data = "target", .data_size = 6, .ids = ids,
+		struct gofer_req q = {.op = op,
+				      .tag = 0x1234567 + op,
+				      .node = 5,
+				      .node2 = 6,
+				      .node3 = 7,
+				      .node4 = 8,
+				      .flags = 3,
+				      .mode = 0644,
+				      .uid = 1000,
+				      .gid = 1001,
+				      .rdev = 99,
+				      .offset = 1ULL << 40,
+				      .size = 77,
+				      .walk_count = 2,
+				      .data = "target",
+				      .data_size = 6,
+				      .ids = ids,
 				      .id_count = 3};
 		struct gofer_req r;
 		ssize_t n;
@@ -97,9 +111,20 @@ Test(wire, replies_come_back_the_same)
 	ssize_t n;
 
 	for (uint32_t op = 1; op < GOFER_OP_COUNT; op++) {
-		p = (struct gofer_reply){.op = op, .tag = op, .flags = 1, .offset = 5, .size = 6, .attr_count = 2,
-					 .data = "xyz", .data_size = 3, .has_fd = true};
-		p.attrs[1] = (struct gofer_attr){.ino = 1, .dev = 2, .size = 1ULL << 33, .mode = 0100644, .nlink = 1,
+		p = (struct gofer_reply){.op = op,
+					 .tag = op,
+					 .flags = 1,
+					 .offset = 5,
+					 .size = 6,
+					 .attr_count = 2,
+					 .data = "xyz",
+					 .data_size = 3,
+					 .has_fd = true};
+		p.attrs[1] = (struct gofer_attr){.ino = 1,
+						 .dev = 2,
+						 .size = 1ULL << 33,
+						 .mode = 0100644,
+						 .nlink = 1,
 						 .mtime = {-5, 999999999}};
 		n = gofer_reply_encode(&p, buf, sizeof(buf));
 		cr_assert_gt(n, 0);
@@ -118,7 +143,8 @@ Test(wire, replies_come_back_the_same)
 
 Test(wire, times_and_sizes_out_of_range_are_refused)
 {
-	struct gofer_req q = {.op = GOFER_SETATTR, .set = {.valid = GOFER_SET_MTIME, .mtime = {1, 1000000000}}}, r;
+	struct gofer_req q = {.op = GOFER_SETATTR, .set = {.valid = GOFER_SET_MTIME, .mtime = {1, 1000000000}}},
+			 r;
 	ssize_t n = gofer_req_encode(&q, buf, sizeof(buf));
 
 	cr_assert_eq(gofer_req_decode(&r, buf, (size_t)n), -EPROTO);
@@ -149,9 +175,11 @@ Test(wire, random_bytes_never_yield_pointers_outside)
 		buf[10] &= 1;
 		buf[11] = 0;
 		if (gofer_req_decode(&r, buf, n) == 0 && r.data_size)
-			cr_assert((const uint8_t *)r.data >= buf && (const uint8_t *)r.data + r.data_size <= buf + n);
+			cr_assert((const uint8_t *)r.data >= buf &&
+				  (const uint8_t *)r.data + r.data_size <= buf + n);
 		if (gofer_reply_decode(&p, buf, n) == 0 && p.data_size)
-			cr_assert((const uint8_t *)p.data >= buf && (const uint8_t *)p.data + p.data_size <= buf + n);
+			cr_assert((const uint8_t *)p.data >= buf &&
+				  (const uint8_t *)p.data + p.data_size <= buf + n);
 	}
 }
 

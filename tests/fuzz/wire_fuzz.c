@@ -34,7 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		if (n < 0)
 			break;
-		if (gofer_entry_put(again, sizeof(again), &e) != (size_t)n || memcmp(again, data + off, (size_t)n) != 0)
+		if (gofer_entry_put(again, sizeof(again), &e) != (size_t)n ||
+		    memcmp(again, data + off, (size_t)n) != 0)
 			abort();
 		off += (size_t)n;
 	}

@@ -86,14 +86,16 @@ struct listing {
 	int count;
 };
 
-static bool collect(struct dir_context *ctx, const char *name, size_t len, uint64_t ino, uint32_t type, uint64_t next)
+static bool collect(struct dir_context *ctx, const char *name, size_t len, uint64_t ino, uint32_t type,
+		    uint64_t next)
 {
 	struct listing *l = container_of(ctx, struct listing, ctx);
 
 	(void)ino, (void)type, (void)next;
 	if (l->count == 4096)
 		return false;
-	if (strcmp(name, ".") != 0 && !(len == 2 && name[0] == '.' && name[1] == '.') && !(len == 1 && name[0] == '.'))
+	if (strcmp(name, ".") != 0 && !(len == 2 && name[0] == '.' && name[1] == '.') &&
+	    !(len == 1 && name[0] == '.'))
 		l->names[l->count++] = strndup(name, len);
 	return true;
 }
@@ -201,7 +203,8 @@ static void compare_trees(struct fsbox *a, struct fsbox *b, const char *dir, int
 		cr_assert_eq(sa.nlink, sb.nlink, "%s: %lu %lu", path, sa.nlink, sb.nlink);
 		cr_assert_eq(sa.size, sb.size, "%s: %lu %lu", path, sa.size, sb.size);
 		if ((sa.mode & LINUX_S_IFMT) == LINUX_S_IFREG) {
-			ssize_t na = fsbox_read(a, path, ta, sizeof(ta)), nb = fsbox_read(b, path, tb, sizeof(tb));
+			ssize_t na = fsbox_read(a, path, ta, sizeof(ta)),
+				nb = fsbox_read(b, path, tb, sizeof(tb));
 
 			cr_assert_eq(na, nb, "%s: %zd, not %zd", path, na, nb);
 			cr_assert_str_eq(ta, tb, "%s", path);

@@ -1,14 +1,14 @@
 /* dir.c: reading directories. A position is the number of an entry, plus two for "." and "..". An open
- * directory reads from one listing until it is rewound. A directory too large to be kept is read through a window of
- * one batch beyond what is kept. */
+ * directory reads from one listing until it is rewound. A directory too large to be kept is read through a
+ * window of one batch beyond what is kept. */
 #include "sentry/fs/gofer/internal.h"
 
 struct dirfile {
-	struct glisting *l;	/* [inode lock] reference; NULL: not begun */
-	uint32_t batch, off;	/* [inode lock] where entry `at` lies */
-	uint64_t at;		/* [inode lock] */
-	struct gbatch *window;	/* [inode lock] beyond the listing; its `first` counts entries */
-	bool window_end;	/* [inode lock] nothing follows the window */
+	struct glisting *l;    /* [inode lock] reference; NULL: not begun */
+	uint32_t batch, off;   /* [inode lock] where entry `at` lies */
+	uint64_t at;	       /* [inode lock] */
+	struct gbatch *window; /* [inode lock] beyond the listing; its `first` counts entries */
+	bool window_end;       /* [inode lock] nothing follows the window */
 };
 
 static int dir_open(struct inode *inode, struct file *f)
@@ -68,8 +68,9 @@ static int current_batch(struct inode *dir, struct dirfile *d, const struct gbat
 {
 	int ret;
 
-	while (d->window ? d->off >= d->window->size : d->batch < glisting_batches(d->l) &&
-		       d->off >= glisting_batch(d->l, d->batch)->size) {
+	while (d->window
+		       ? d->off >= d->window->size
+		       : d->batch < glisting_batches(d->l) && d->off >= glisting_batch(d->l, d->batch)->size) {
 		if (d->window) {
 			ret = slide_window(dir, d);
 			if (ret < 0)

@@ -11,7 +11,8 @@ static bool slot_take(uint64_t *slot, int *fd)
 	do {
 		if (SLOT_VALUE(w) == 0 || w >= SLOT_FULL)
 			return false;
-	} while (!__atomic_compare_exchange_n(slot, &w, w + SLOT_USER, true, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE));
+	} while (!__atomic_compare_exchange_n(slot, &w, w + SLOT_USER, true, __ATOMIC_ACQUIRE,
+					      __ATOMIC_ACQUIRE));
 	*fd = (int)SLOT_VALUE(w) - 1;
 	return true;
 }
@@ -196,7 +197,9 @@ void gfd_close_all(struct gnode *g)
 void *gbuf_get(struct gofer_fs *fs)
 {
 	for (int i = 0; i < GOFER_BUFS; i++) {
-		void *p = __atomic_load_n(&fs->bufs[i], __ATOMIC_RELAXED) ? __atomic_exchange_n(&fs->bufs[i], NULL, __ATOMIC_ACQ_REL) : NULL;
+		void *p = __atomic_load_n(&fs->bufs[i], __ATOMIC_RELAXED)
+				  ? __atomic_exchange_n(&fs->bufs[i], NULL, __ATOMIC_ACQ_REL)
+				  : NULL;
 
 		if (p)
 			return p;
@@ -211,7 +214,7 @@ void gbuf_put(struct gofer_fs *fs, void *buf)
 
 		if (!__atomic_load_n(&fs->bufs[i], __ATOMIC_RELAXED) &&
 		    __atomic_compare_exchange_n(&fs->bufs[i], &none, buf, false, __ATOMIC_ACQ_REL,
-								__ATOMIC_RELAXED))
+						__ATOMIC_RELAXED))
 			return;
 	}
 	kfree(buf);

@@ -138,8 +138,8 @@ static ssize_t write_chunk(int fd, struct uio *src, void *buf, uint64_t pos, boo
 		return n;
 	while (done < (size_t)n) {
 		struct iovec iov = {(char *)buf + done, (size_t)n - done};
-		ssize_t put = append ? hc_pwritev2(fd, &iov, 1, 0, LINUX_RWF_APPEND) :
-				       hc_pwrite(fd, iov.iov_base, iov.iov_len, pos + done);
+		ssize_t put = append ? hc_pwritev2(fd, &iov, 1, 0, LINUX_RWF_APPEND)
+				     : hc_pwrite(fd, iov.iov_base, iov.iov_len, pos + done);
 
 		if (put == -EINTR)
 			continue;
@@ -336,7 +336,8 @@ static struct inode *inode_of(struct mappable *m)
 	return container_of(m, struct inode, map);
 }
 
-static int map_host_fd(struct mappable *m, uint64_t off, uint64_t size, bool for_write, int *out, uint64_t *out_off)
+static int map_host_fd(struct mappable *m, uint64_t off, uint64_t size, bool for_write, int *out,
+		       uint64_t *out_off)
 {
 	struct inode *i = inode_of(m);
 	struct gnode *g = gnode_of(i);

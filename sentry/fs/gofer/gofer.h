@@ -1,6 +1,6 @@
 /* gofer.h: files of the host, reached through the gofer. Names and attributes are asked for; data moves
- * through descriptors that the gofer hands over, without it. Two ways to cache: an EXCLUSIVE mount belongs to the
- * sandbox (or doesn't change), and what was learned stays true; on a SHARED one the host changes files too,
+ * through descriptors that the gofer hands over, without it. Two ways to cache: an EXCLUSIVE mount belongs to
+ * the sandbox (or doesn't change), and what was learned stays true; on a SHARED one the host changes files too,
  * and what was learned holds for ten milliseconds. */
 #pragma once
 
@@ -8,7 +8,7 @@
 #include "sentry/vfs/vfs.h"
 
 struct gofer_mount {
-	uint32_t root;	    /* index among the gofer's roots */
+	uint32_t root; /* index among the gofer's roots */
 	bool shared;
 	bool below_overlay; /* its inodes are locked while an overlay's are held */
 	const char *source; /* for /proc/mounts; borrowed */

@@ -63,7 +63,7 @@ struct ghandle *ghandle_readopt(struct ghandle *h)
 	struct ghandle *o, *found = NULL;
 
 	mutex_lock(&fs->lock);
-	list_for_each(o, orphans_of(h), orphan_node)
+	list_for_each (o, orphans_of(h), orphan_node)
 		if (o->ino == h->ino && o->dev == h->dev && refs_get_unless_zero(&o->refs)) {
 			list_del(&o->orphan_node);
 			found = o;
@@ -144,14 +144,15 @@ void ghandle_path(struct ghandle *h, char *buf, size_t size)
 
 /* ---- requests */
 
-/* Adds h and what is above it and unknown to the gofer, topmost first, as many as there is room for. Returns how
- * many there are. fs lock held. */
+/* Adds h and what is above it and unknown to the gofer, topmost first, as many as there is room for. Returns
+ * how many there are. fs lock held. */
 static uint32_t add_binds_locked(struct gcall *c, struct ghandle *h)
 {
 	struct ghandle *top = h;
 	uint32_t count = 0, skip;
 
-	for (; top && top->parent && !top->gone && !__atomic_load_n(&top->bound, __ATOMIC_ACQUIRE); top = top->parent)
+	for (; top && top->parent && !top->gone && !__atomic_load_n(&top->bound, __ATOMIC_ACQUIRE);
+	     top = top->parent)
 		count++;
 	if (count > GOFER_BIND_MAX - c->req.bind_count)
 		return count;

@@ -47,7 +47,7 @@ static void grow_locked(struct gofer_fs *fs)
 	for (uint64_t i = 0; i < old_size; i++) {
 		struct gnode *g, *tmp;
 
-		list_for_each_safe(g, tmp, &old[i], hash_node) {
+		list_for_each_safe (g, tmp, &old[i], hash_node) {
 			list_del(&g->hash_node);
 			list_add(bucket_of(fs, g->host_dev, g->host_ino), &g->hash_node);
 		}
@@ -66,7 +66,7 @@ static struct inode *find_locked(struct gofer_fs *fs, const struct gofer_attr *a
 	struct list *b = bucket_of(fs, a->dev, a->ino);
 	struct gnode *g;
 
-	list_for_each(g, b, hash_node)
+	list_for_each (g, b, hash_node)
 		if (g->host_ino == a->ino && g->host_dev == a->dev && same_birth(&g->btime, &a->btime) &&
 		    inode_is(g->inode, a->mode & LINUX_S_IFMT) && refs_get_unless_zero(&g->inode->refs))
 			return g->inode;
@@ -145,8 +145,8 @@ static int create(struct gofer_fs *fs, const struct gofer_attr *a, struct inode 
 {
 	struct inode *i;
 	struct gnode *g;
-	int ret = inode_create_extra(fs->super, ops_for(fs, a->mode), fops_for(a->mode), gnode_ino(fs, a->dev, a->ino), a->mode & 0177777u, sizeof(*g),
-				     &i);
+	int ret = inode_create_extra(fs->super, ops_for(fs, a->mode), fops_for(a->mode),
+				     gnode_ino(fs, a->dev, a->ino), a->mode & 0177777u, sizeof(*g), &i);
 
 	if (ret < 0)
 		return ret;
@@ -183,8 +183,8 @@ static void adopt_place(struct inode *i, struct ghandle *h)
 	ghandle_put(h);
 }
 
-int gnode_get(struct gofer_fs *fs, const struct gofer_attr *a, struct ghandle *h, uint64_t parent_ino, bool fresh_attr,
-	      struct inode **out)
+int gnode_get(struct gofer_fs *fs, const struct gofer_attr *a, struct ghandle *h, uint64_t parent_ino,
+	      bool fresh_attr, struct inode **out)
 {
 	struct inode *i, *fresh = NULL;
 	int ret;
@@ -303,10 +303,12 @@ void gnode_set_link(struct inode *i, const void *text, size_t len)
 	char *copy;
 	const char *none = NULL;
 
-	if (!len || len > GOFER_TARGET_MAX || memchr(text, 0, len) || __atomic_load_n(&i->link, __ATOMIC_ACQUIRE))
+	if (!len || len > GOFER_TARGET_MAX || memchr(text, 0, len) ||
+	    __atomic_load_n(&i->link, __ATOMIC_ACQUIRE))
 		return;
 	copy = kstrndup(text, len);
-	if (copy && !__atomic_compare_exchange_n(&i->link, &none, copy, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+	if (copy &&
+	    !__atomic_compare_exchange_n(&i->link, &none, copy, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		kfree(copy);
 }
 

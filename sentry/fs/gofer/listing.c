@@ -9,18 +9,18 @@
 
 struct glisting {
 	struct refs refs;
-	uint64_t loaded_ns;  /* [I] of the first batch */
-	bool complete;	     /* [inode lock] */
-	uint32_t count;	     /* [inode lock] batches */
-	uint64_t entries;    /* [inode lock] */
-	uint64_t bytes;	     /* [inode lock]; in the account with gofer_fs.lock */
+	uint64_t loaded_ns;	 /* [I] of the first batch */
+	bool complete;		 /* [inode lock] */
+	uint32_t count;		 /* [inode lock] batches */
+	uint64_t entries;	 /* [inode lock] */
+	uint64_t bytes;		 /* [inode lock]; in the account with gofer_fs.lock */
 	struct gbatch **batches; /* [inode lock] room for the next power of two, at most BATCHES_MAX */
 	struct gbatch *first;	 /* [inode lock] most have just one: then batches points here */
 	/* where names are: batch << 16 | offset, plus 1; built when the first name is looked up */
-	uint32_t *index;	/* [inode lock] */
-	uint64_t index_mask, indexed; /* [inode lock] batches that are in the index */
-	uint64_t key;		/* [I] */
-	uint64_t dev, ino;	/* [I] of the directory, when it was listed ahead */
+	uint32_t *index;		 /* [inode lock] */
+	uint64_t index_mask, indexed;	 /* [inode lock] batches that are in the index */
+	uint64_t key;			 /* [I] */
+	uint64_t dev, ino;		 /* [I] of the directory, when it was listed ahead */
 	uint32_t ahead_batch, ahead_off; /* [fs lock] directories before it were listed ahead */
 };
 
@@ -322,7 +322,8 @@ int glisting_find(struct glisting *l, const char *name, size_t len, struct gofer
 
 /* ---- for ahead.c */
 
-struct glisting *glisting_from(struct gofer_fs *fs, const struct gofer_attr *dir, const void *entries, uint32_t size)
+struct glisting *glisting_from(struct gofer_fs *fs, const struct gofer_attr *dir, const void *entries,
+			       uint32_t size)
 {
 	struct glisting *l = alloc_listing(fs);
 	struct gbatch *b = kmalloc(sizeof(*b) + size);
@@ -368,8 +369,9 @@ uint32_t glisting_next_dirs(struct glisting *l, char (*names)[GOFER_NAME_MAX + 1
 	while (n < max && l->ahead_batch < l->count && scan--) {
 		const struct gbatch *b = l->batches[l->ahead_batch];
 		struct gofer_entry e;
-		ssize_t size = l->ahead_off < b->size ?
-				       gofer_entry_get(b->data + l->ahead_off, b->size - l->ahead_off, &e) : -1;
+		ssize_t size = l->ahead_off < b->size
+				       ? gofer_entry_get(b->data + l->ahead_off, b->size - l->ahead_off, &e)
+				       : -1;
 
 		if (size < 0) {
 			l->ahead_batch++;

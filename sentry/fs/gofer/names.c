@@ -18,7 +18,8 @@ static int inode_from_entry(struct inode *dir, const struct gofer_entry *e, stru
 {
 	struct gofer_fs *fs = gofer_fs_of(dir);
 	struct ghandle *h;
-	int ret = ghandle_create(fs, gnode_of(dir)->h, e->name.s, e->name.len, gofer_new_id(fs->client), &e->attr, &h);
+	int ret = ghandle_create(fs, gnode_of(dir)->h, e->name.s, e->name.len, gofer_new_id(fs->client),
+				 &e->attr, &h);
 
 	return ret < 0 ? ret : gnode_get(fs, &e->attr, h, dir->ino, false, out);
 }
@@ -132,8 +133,8 @@ struct maker {
 };
 
 /* The owner and mode that the new file is to have, as the guest's rules say. */
-static void prepare(struct maker *m, struct inode *dir, uint32_t op, const char *name, size_t len, uint32_t mode,
-		    const struct cred *cred)
+static void prepare(struct maker *m, struct inode *dir, uint32_t op, const char *name, size_t len,
+		    uint32_t mode, const struct cred *cred)
 {
 	struct inode like = {.mode = mode};
 
@@ -158,8 +159,8 @@ static int make(struct maker *m, struct inode **out)
 	if (ret < 0)
 		return ret;
 	changed(m->dir);
-	ret = ghandle_create(fs, gnode_of(m->dir)->h, m->c.req.name.s ? m->c.req.name.s : "", m->c.req.name.len, m->id,
-			     &a, &h);
+	ret = ghandle_create(fs, gnode_of(m->dir)->h, m->c.req.name.s ? m->c.req.name.s : "", m->c.req.name.len,
+			     m->id, &a, &h);
 	if (ret == 0) {
 		h->bound = 1;
 		h->gone = m->c.req.op == GOFER_TMPFILE;
@@ -176,8 +177,8 @@ static int make(struct maker *m, struct inode **out)
 	return ret;
 }
 
-int gofer_mknod(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev, const struct cred *cred,
-		struct inode **out)
+int gofer_mknod(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev,
+		const struct cred *cred, struct inode **out)
 {
 	bool regular = (mode & LINUX_S_IFMT) == LINUX_S_IFREG || (mode & LINUX_S_IFMT) == 0;
 	struct maker m;
@@ -313,7 +314,8 @@ static void was_renamed(struct inode *inode, uint64_t id, struct inode *new_dir,
 }
 
 int gofer_rename(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *inode,
-		 struct inode *new_dir, const char *new_name, size_t new_len, struct inode *victim, uint32_t flags)
+		 struct inode *new_dir, const char *new_name, size_t new_len, struct inode *victim,
+		 uint32_t flags)
 {
 	uint64_t id = victim_id(old_dir, old_name, old_len, inode);
 	uint64_t other = victim_id(new_dir, new_name, new_len, victim);

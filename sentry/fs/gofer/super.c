@@ -28,10 +28,14 @@ static uint32_t set_bits(uint32_t valid)
 	static const struct {
 		uint32_t attr, set;
 	} bits[] = {
-		{ATTR_MODE, GOFER_SET_MODE},	       {ATTR_UID, GOFER_SET_UID},
-		{ATTR_GID, GOFER_SET_GID},	       {ATTR_SIZE, GOFER_SET_SIZE},
-		{ATTR_ATIME, GOFER_SET_ATIME},	       {ATTR_MTIME, GOFER_SET_MTIME},
-		{ATTR_ATIME_NOW, GOFER_SET_ATIME_NOW}, {ATTR_MTIME_NOW, GOFER_SET_MTIME_NOW},
+		{ATTR_MODE, GOFER_SET_MODE},
+		{ATTR_UID, GOFER_SET_UID},
+		{ATTR_GID, GOFER_SET_GID},
+		{ATTR_SIZE, GOFER_SET_SIZE},
+		{ATTR_ATIME, GOFER_SET_ATIME},
+		{ATTR_MTIME, GOFER_SET_MTIME},
+		{ATTR_ATIME_NOW, GOFER_SET_ATIME_NOW},
+		{ATTR_MTIME_NOW, GOFER_SET_MTIME_NOW},
 	};
 	uint32_t set = 0;
 
@@ -219,15 +223,16 @@ static int gofer_open(struct inode *i, struct file *f)
 	return inode_is(i, LINUX_S_IFDIR) ? gofer_dir_open(i, f) : gofer_file_open(i, f);
 }
 
-#define GOFER_INODE_OPS                                                                                              \
-	.lookup = gofer_lookup, .mknod = gofer_mknod, .mkdir = gofer_mkdir, .symlink = gofer_symlink,                \
-	.link = gofer_link, .unlink = gofer_unlink, .rmdir = gofer_rmdir, .rename = gofer_rename,                    \
-	.tmpfile = gofer_tmpfile, .readlink = gofer_readlink, .getattr = gofer_getattr, .setattr = gofer_setattr,    \
-	.getxattr = gofer_getxattr, .setxattr = gofer_setxattr, .listxattr = gofer_listxattr,    \
-	.removexattr = gofer_removexattr, .destroy = gnode_destroy
+#define GOFER_INODE_OPS                                                                                        \
+	.lookup = gofer_lookup, .mknod = gofer_mknod, .mkdir = gofer_mkdir, .symlink = gofer_symlink,          \
+	.link = gofer_link, .unlink = gofer_unlink, .rmdir = gofer_rmdir, .rename = gofer_rename,              \
+	.tmpfile = gofer_tmpfile, .readlink = gofer_readlink, .getattr = gofer_getattr,                        \
+	.setattr = gofer_setattr, .getxattr = gofer_getxattr, .setxattr = gofer_setxattr,                      \
+	.listxattr = gofer_listxattr, .removexattr = gofer_removexattr, .destroy = gnode_destroy
 
 const struct inode_ops gofer_inode_ops = {GOFER_INODE_OPS, .open = gofer_open};
-const struct inode_ops gofer_shared_inode_ops = {GOFER_INODE_OPS, .open = gofer_open, .revalidate = gofer_revalidate};
+const struct inode_ops gofer_shared_inode_ops = {GOFER_INODE_OPS, .open = gofer_open,
+						 .revalidate = gofer_revalidate};
 /* FIFOs are the guest's own, devices those of its number in the guest: the host's are never opened. */
 const struct inode_ops gofer_special_inode_ops = {GOFER_INODE_OPS};
 
@@ -331,7 +336,8 @@ static int attach(struct gofer_fs *fs, uint32_t root, struct inode **out)
 	return gnode_get(fs, &a, h, 0, true, out);
 }
 
-int gofer_super_create(struct vfs *v, struct gofer_client *client, const struct gofer_mount *m, struct super **out)
+int gofer_super_create(struct vfs *v, struct gofer_client *client, const struct gofer_mount *m,
+		       struct super **out)
 {
 	struct gofer_fs *fs = new_fs(client, m);
 	struct inode *root;
@@ -340,7 +346,8 @@ int gofer_super_create(struct vfs *v, struct gofer_client *client, const struct 
 
 	if (!fs)
 		return -ENOMEM;
-	ret = super_create(v, &gofer_super_ops, "hostfs", 0x01021997 /* V9FS_MAGIC, what guests know of such a kind */,
+	ret = super_create(v, &gofer_super_ops, "hostfs",
+			   0x01021997 /* V9FS_MAGIC, what guests know of such a kind */,
 			   m->source ? m->source : "host", fs, &s);
 	if (ret < 0) {
 		free_fs(fs);

@@ -171,8 +171,8 @@ Test(hostfd, a_file_shares_its_position_with_other_programs)
 
 Test(hostfd, only_harmless_requests_reach_a_terminal)
 {
-	static const uint32_t bad[] = {0x5412 /* TIOCSTI */, 0x540e /* TIOCSCTTY */, 0x5410 /* TIOCSPGRP */,
-				       0x541d /* TIOCCONS */, 0x5423 /* TIOCSETD */, 0x5422 /* TIOCNOTTY */};
+	static const uint32_t bad[] = {0x5412 /* TIOCSTI */,  0x540e /* TIOCSCTTY */, 0x5410 /* TIOCSPGRP */,
+				       0x541d /* TIOCCONS */, 0x5423 /* TIOCSETD */,  0x5422 /* TIOCNOTTY */};
 	struct file *f;
 	int master, slave;
 

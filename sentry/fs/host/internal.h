@@ -11,17 +11,17 @@
 
 struct hostfd_dir {
 	struct mutex lock;
-	void *buf;	 /* [lock] HOSTFD_BUF, made when needed */
-	bool no_nowait;	 /* [lock] RWF_NOWAIT isn't supported: ask poll first */
+	void *buf;	/* [lock] HOSTFD_BUF, made when needed */
+	bool no_nowait; /* [lock] RWF_NOWAIT isn't supported: ask poll first */
 };
 
 /* One for each descriptor; the inode holds it, files point to it. */
 struct hostfd {
-	int fd;		  /* [I] owned */
-	uint32_t type;	  /* [I] LINUX_S_IF* */
+	int fd;		   /* [I] owned */
+	uint32_t type;	   /* [I] LINUX_S_IF* */
 	bool tty, watched; /* [I] */
 	struct hostfd_dir in, out;
-	uint64_t host_pos; /* [out.lock] regular files: where the host's own position is */
+	uint64_t host_pos;  /* [out.lock] regular files: where the host's own position is */
 	struct file *first; /* [I] the file that shares the host's position; borrowed; others have their own */
 	struct waitq wq;
 	struct poll_watch watch;
@@ -41,4 +41,5 @@ void *hostfd_buf(struct hostfd_dir *d);
 
 extern const struct file_ops hostfd_regular_ops;
 
-int64_t hostfd_ioctl(struct file *f, uint32_t cmd, uint64_t arg, const struct usermem *um, const struct cred *cred);
+int64_t hostfd_ioctl(struct file *f, uint32_t cmd, uint64_t arg, const struct usermem *um,
+		     const struct cred *cred);

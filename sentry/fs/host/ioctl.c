@@ -28,7 +28,8 @@ static const struct request {
 	{LINUX_FIONREAD, sizeof(int32_t), false, false},
 };
 
-int64_t hostfd_ioctl(struct file *f, uint32_t cmd, uint64_t arg, const struct usermem *um, const struct cred *cred)
+int64_t hostfd_ioctl(struct file *f, uint32_t cmd, uint64_t arg, const struct usermem *um,
+		     const struct cred *cred)
 {
 	struct hostfd *h = hostfd_of(f);
 	const struct request *r = NULL;

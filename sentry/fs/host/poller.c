@@ -20,8 +20,8 @@ struct slot {
 };
 
 struct poller {
-	struct mutex lock; /* rank POLLER */
-	int ep;		   /* [I] */
+	struct mutex lock;  /* rank POLLER */
+	int ep;		    /* [I] */
 	struct slot *slots; /* [lock] */
 	uint32_t count;	    /* [lock] */
 };

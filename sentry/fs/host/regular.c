@@ -75,8 +75,8 @@ static ssize_t regular_write(struct file *f, struct uio *src, uint64_t *pos)
 		goto out;
 	shared = f == h->first && (src->append || use_host_pos_locked(f, h, *pos));
 	do {
-		n = shared ? hc_write(h->fd, h->out.buf, (size_t)got) :
-			     hc_pwrite(h->fd, h->out.buf, (size_t)got, *pos);
+		n = shared ? hc_write(h->fd, h->out.buf, (size_t)got)
+			   : hc_pwrite(h->fd, h->out.buf, (size_t)got, *pos);
 	} while (n == -EINTR);
 	if (n > 0) {
 		*pos += (uint64_t)n;

@@ -39,7 +39,8 @@ static int copy_piece(struct file *from, struct file *to, void *buf, uint64_t *o
 	return 0;
 }
 
-static int copy_open_files(struct ovl_fs *fs, struct file *from, struct inode *up, struct file *to, uint64_t size)
+static int copy_open_files(struct ovl_fs *fs, struct file *from, struct inode *up, struct file *to,
+			   uint64_t size)
 {
 	struct iattr a = {.valid = ATTR_SIZE | ATTR_FORCE, .size = size};
 	void *buf = kalloc_pages(OVL_BUF_SIZE / PAGE_SIZE);
@@ -189,9 +190,10 @@ static int make_special_locked(struct ovl_fs *fs, const struct spot *s, struct i
 		if (!target)
 			return -ENOMEM;
 		n = real_readlink(low, target, VFS_PATH_MAX);
-		ret = n < 0 ? (int)n :
-		      s->dir->ops->symlink ? s->dir->ops->symlink(s->dir, s->name, s->len, target, fs->cred, out) :
-					     -EPERM;
+		ret = n < 0 ? (int)n
+		      : s->dir->ops->symlink
+			      ? s->dir->ops->symlink(s->dir, s->name, s->len, target, fs->cred, out)
+			      : -EPERM;
 		kfree(target);
 		return ret;
 	default:

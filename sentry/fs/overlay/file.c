@@ -61,7 +61,8 @@ static ssize_t file_write_at(struct file *f, struct uio *src, uint64_t *pos)
 		return -EINVAL;
 	n = r->ops->write(r, src, pos);
 	if (n > 0) { /* what others look at without asking */
-		__atomic_store_n(&i->size, __atomic_load_n(&r->inode->size, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+		__atomic_store_n(&i->size, __atomic_load_n(&r->inode->size, __ATOMIC_RELAXED),
+				 __ATOMIC_RELAXED);
 		mutex_lock(&i->lock);
 		i->mtime = i->ctime = vfs_now();
 		mutex_unlock(&i->lock);
@@ -69,7 +70,8 @@ static ssize_t file_write_at(struct file *f, struct uio *src, uint64_t *pos)
 	return n;
 }
 
-static int64_t file_ioctl(struct file *f, uint32_t cmd, uint64_t arg, const struct usermem *um, const struct cred *cred)
+static int64_t file_ioctl(struct file *f, uint32_t cmd, uint64_t arg, const struct usermem *um,
+			  const struct cred *cred)
 {
 	struct file *r;
 	int ret = real_of(f, &r);

@@ -36,7 +36,7 @@ static void grow_locked(struct ovl_fs *fs)
 	for (uint64_t i = 0; i < old_size; i++) {
 		struct ovl_link *l, *tmp;
 
-		list_for_each_safe(l, tmp, &old[i], node) {
+		list_for_each_safe (l, tmp, &old[i], node) {
 			list_del(&l->node);
 			list_add(bucket_of(fs, l->real), &l->node);
 		}
@@ -66,7 +66,7 @@ static struct ovl_inode *find_locked(struct ovl_fs *fs, const struct inode *real
 	struct list *b = bucket_of(fs, real);
 	struct ovl_link *l;
 
-	list_for_each(l, b, node)
+	list_for_each (l, b, node)
 		if (l->real == real && refs_read(&l->owner->inode->refs))
 			return l->owner;
 	return NULL;
@@ -247,16 +247,18 @@ static int set_lowers(struct ovl_inode *oi, struct inode **lowers, uint32_t coun
 	return 0;
 }
 
-static int create(struct ovl_fs *fs, struct inode *upper, struct inode **lowers, uint32_t count, struct inode **out)
+static int create(struct ovl_fs *fs, struct inode *upper, struct inode **lowers, uint32_t count,
+		  struct inode **out)
 {
 	struct inode *real = upper ? upper : lowers[0], *i;
 	struct ovl_inode *oi;
-	bool plain = inode_is(real, LINUX_S_IFREG) || inode_is(real, LINUX_S_IFDIR) || inode_is(real, LINUX_S_IFLNK);
+	bool plain =
+		inode_is(real, LINUX_S_IFREG) || inode_is(real, LINUX_S_IFDIR) || inode_is(real, LINUX_S_IFLNK);
 	/* a merged directory has the number of its lowest part: that never changes */
 	struct inode *first = count ? lowers[count - 1] : upper;
 	uint64_t ino = ovl_ino(fs, first->super, first->ino);
-	int ret = inode_create_extra(fs->super, plain ? &ovl_inode_ops : &ovl_special_inode_ops, NULL, ino, real->mode,
-				     sizeof(*oi), &i);
+	int ret = inode_create_extra(fs->super, plain ? &ovl_inode_ops : &ovl_special_inode_ops, NULL, ino,
+				     real->mode, sizeof(*oi), &i);
 
 	if (ret < 0)
 		return ret;
@@ -294,7 +296,8 @@ static void put_all(struct inode *upper, struct inode **lowers, uint32_t count)
 }
 
 /* With a reference, or NULL. */
-static struct inode *find_known_locked(struct ovl_fs *fs, struct inode *upper, struct inode **lowers, uint32_t count)
+static struct inode *find_known_locked(struct ovl_fs *fs, struct inode *upper, struct inode **lowers,
+				       uint32_t count)
 {
 	struct ovl_inode *oi = upper ? find_locked(fs, upper) : find_locked(fs, lowers[0]);
 

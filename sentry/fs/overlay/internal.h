@@ -17,51 +17,51 @@
 #include "sentry/fs/overlay/overlay.h"
 #include "sentry/vfs/file.h"
 
-#define OVERLAY_MAGIC 0x794c7630u
-#define OVL_OPAQUE    "trusted.overlay.opaque"
+#define OVERLAY_MAGIC	0x794c7630u
+#define OVL_OPAQUE	"trusted.overlay.opaque"
 #define OVL_OPAQUE_USER "user.overlay.opaque" /* where trusted ones can't be had */
-#define OVL_BUF_SIZE  (64 * 1024UL)
+#define OVL_BUF_SIZE	(64 * 1024UL)
 
 struct ovl_fs {
-	struct super *super;   /* [I] borrowed: it owns us */
-	struct cred *cred;     /* [I] reference */
-	struct inode *upper;   /* [I] reference; NULL: read-only */
-	struct inode *lowers[OVERLAY_LOWERS_MAX]; /* [I] references */
-	uint32_t lower_count;  /* [I] */
+	struct super *super;			      /* [I] borrowed: it owns us */
+	struct cred *cred;			      /* [I] reference */
+	struct inode *upper;			      /* [I] reference; NULL: read-only */
+	struct inode *lowers[OVERLAY_LOWERS_MAX];     /* [I] references */
+	uint32_t lower_count;			      /* [I] */
 	struct super *supers[OVERLAY_LOWERS_MAX + 1]; /* [I] references; distinct; index: inode number space */
-	uint32_t super_count;  /* [I] */
-	char *options;	       /* [I] owned; NULL: none */
-	struct mutex lock;     /* rank OVERLAY */
-	struct list *hash;     /* [lock] ovl_links by real inode */
-	uint64_t hash_mask, count; /* [lock] */
-	struct list pinned;    /* [lock] inodes that stay without users */
-	struct list parents;   /* [lock] inodes with puts due */
-	bool draining;	       /* [lock] somebody is at it */
+	uint32_t super_count;			      /* [I] */
+	char *options;				      /* [I] owned; NULL: none */
+	struct mutex lock;			      /* rank OVERLAY */
+	struct list *hash;			      /* [lock] ovl_links by real inode */
+	uint64_t hash_mask, count;		      /* [lock] */
+	struct list pinned;			      /* [lock] inodes that stay without users */
+	struct list parents;			      /* [lock] inodes with puts due */
+	bool draining;				      /* [lock] somebody is at it */
 };
 
 struct ovl_link {
-	struct list node; /* [fs lock] */
+	struct list node;   /* [fs lock] */
 	struct inode *real; /* [I] once linked: the key */
 	struct ovl_inode *owner;
 };
 
 struct ovl_inode {
-	struct inode *inode;	/* [I] the one we are embedded in */
-	struct inode *upper;	/* [a] reference; set once, with the fs lock */
-	struct inode **lowers;	/* [I] references, topmost first */
-	uint32_t lower_count;	/* [I] non-directories: at most 1 */
-	struct inode *one_lower; /* [I] room for lowers of the usual length */
+	struct inode *inode;		    /* [I] the one we are embedded in */
+	struct inode *upper;		    /* [a] reference; set once, with the fs lock */
+	struct inode **lowers;		    /* [I] references, topmost first */
+	uint32_t lower_count;		    /* [I] non-directories: at most 1 */
+	struct inode *one_lower;	    /* [I] room for lowers of the usual length */
 	struct ovl_link by_upper, by_lower; /* [fs lock] */
-	struct inode *parent;	/* [fs lock] overlay's directory; reference; NULL: the root */
-	char *name;		/* [fs lock] owned */
-	uint16_t name_len;	/* [fs lock] */
-	bool nameless;		/* [fs lock] the name was removed (others may remain) */
-	bool pinned;		/* [fs lock] holds a reference to itself */
-	struct list pin_node;	/* [fs lock] */
-	struct mutex copy_lock;	/* rank OVERLAY_COPY */
-	uint64_t ino;		/* [I] */
-	struct list parent_node; /* [fs lock] in fs->parents */
-	uint32_t puts_due;	/* [fs lock] */
+	struct inode *parent;		    /* [fs lock] overlay's directory; reference; NULL: the root */
+	char *name;			    /* [fs lock] owned */
+	uint16_t name_len;		    /* [fs lock] */
+	bool nameless;			    /* [fs lock] the name was removed (others may remain) */
+	bool pinned;			    /* [fs lock] holds a reference to itself */
+	struct list pin_node;		    /* [fs lock] */
+	struct mutex copy_lock;		    /* rank OVERLAY_COPY */
+	uint64_t ino;			    /* [I] */
+	struct list parent_node;	    /* [fs lock] in fs->parents */
+	uint32_t puts_due;		    /* [fs lock] */
 };
 
 static inline struct ovl_inode *ovl_of(const struct inode *i)
@@ -146,8 +146,8 @@ MUST_CHECK int ovl_copy_up(struct inode *i, uint64_t limit);
 /* Does a lower layer of dir have name? 1, 0, -errno */
 int ovl_lower_has(struct inode *dir, const char *name, size_t len);
 int ovl_lookup(struct inode *dir, const char *name, size_t len, struct inode **out);
-int ovl_mknod(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev, const struct cred *cred,
-	      struct inode **out);
+int ovl_mknod(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev,
+	      const struct cred *cred, struct inode **out);
 int ovl_mkdir(struct inode *dir, const char *name, size_t len, uint32_t mode, const struct cred *cred,
 	      struct inode **out);
 int ovl_symlink(struct inode *dir, const char *name, size_t len, const char *target, const struct cred *cred,
@@ -162,8 +162,9 @@ int ovl_rmdir(struct inode *dir, const char *name, size_t len, struct inode *ino
 MUST_CHECK int ovl_clear_dir(struct inode *victim);
 
 /* ---- rename.c */
-int ovl_rename(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *inode, struct inode *new_dir,
-	       const char *new_name, size_t new_len, struct inode *victim, uint32_t flags);
+int ovl_rename(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *inode,
+	       struct inode *new_dir, const char *new_name, size_t new_len, struct inode *victim,
+	       uint32_t flags);
 
 /* ---- readdir.c */
 int ovl_dir_open(struct inode *inode, struct file *f);

@@ -67,8 +67,9 @@ static int add_lowers(const struct vfs_at *at, const char *list, struct parsed *
 /* Options of Linux's overlay that change nothing here. */
 static bool is_harmless(const char *opt)
 {
-	static const char *const known[] = {"index=", "xino=", "metacopy=off", "redirect_dir=off", "redirect_dir=nofollow",
-					    "nfs_export=off", "uuid=", "verity=off", "userxattr", "volatile"};
+	static const char *const known[] = {
+		"index=",	  "xino=", "metacopy=off", "redirect_dir=off", "redirect_dir=nofollow",
+		"nfs_export=off", "uuid=", "verity=off",   "userxattr",	       "volatile"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (strncmp(opt, known[i], strlen(known[i])) == 0)
@@ -105,8 +106,8 @@ static int parse(const struct vfs_at *at, const char *data, struct parsed *p)
 	return p->upper && (p->upper == p->work || p->upper->super != p->work->super) ? -EINVAL : 0;
 }
 
-static int overlay_mount(struct vfs *v, const struct vfs_at *at, const char *source, uint64_t flags, const char *data,
-			 struct super **out)
+static int overlay_mount(struct vfs *v, const struct vfs_at *at, const char *source, uint64_t flags,
+			 const char *data, struct super **out)
 {
 	struct parsed *p = kmalloc(sizeof(*p));
 	int ret;

@@ -117,7 +117,8 @@ static int make_locked(const struct maker *m, struct inode *u, struct inode **ou
 	case LINUX_S_IFLNK:
 		return u->ops->symlink ? u->ops->symlink(u, m->name, m->len, m->target, m->cred, out) : -EPERM;
 	default:
-		return u->ops->mknod ? u->ops->mknod(u, m->name, m->len, m->mode, m->rdev, m->cred, out) : -EPERM;
+		return u->ops->mknod ? u->ops->mknod(u, m->name, m->len, m->mode, m->rdev, m->cred, out)
+				     : -EPERM;
 	}
 }
 
@@ -170,10 +171,15 @@ static int make_inode(const struct maker *m, struct inode **out)
 	return ret < 0 ? ret : ovl_get(ovl_fs_of(m->dir), up, NULL, 0, m->dir, m->name, m->len, out);
 }
 
-int ovl_mknod(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev, const struct cred *cred,
-	      struct inode **out)
+int ovl_mknod(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev,
+	      const struct cred *cred, struct inode **out)
 {
-	struct maker m = {.dir = dir, .name = name, .len = len, .op = LINUX_S_IFREG, .mode = mode, .rdev = rdev,
+	struct maker m = {.dir = dir,
+			  .name = name,
+			  .len = len,
+			  .op = LINUX_S_IFREG,
+			  .mode = mode,
+			  .rdev = rdev,
 			  .cred = cred};
 
 	if ((mode & LINUX_S_IFMT) == LINUX_S_IFCHR && rdev == 0)
@@ -184,7 +190,8 @@ int ovl_mknod(struct inode *dir, const char *name, size_t len, uint32_t mode, ui
 int ovl_mkdir(struct inode *dir, const char *name, size_t len, uint32_t mode, const struct cred *cred,
 	      struct inode **out)
 {
-	struct maker m = {.dir = dir, .name = name, .len = len, .op = LINUX_S_IFDIR, .mode = mode, .cred = cred};
+	struct maker m = {
+		.dir = dir, .name = name, .len = len, .op = LINUX_S_IFDIR, .mode = mode, .cred = cred};
 
 	return make_inode(&m, out);
 }
@@ -192,7 +199,8 @@ int ovl_mkdir(struct inode *dir, const char *name, size_t len, uint32_t mode, co
 int ovl_symlink(struct inode *dir, const char *name, size_t len, const char *target, const struct cred *cred,
 		struct inode **out)
 {
-	struct maker m = {.dir = dir, .name = name, .len = len, .op = LINUX_S_IFLNK, .target = target, .cred = cred};
+	struct maker m = {
+		.dir = dir, .name = name, .len = len, .op = LINUX_S_IFLNK, .target = target, .cred = cred};
 
 	return make_inode(&m, out);
 }

@@ -124,12 +124,12 @@ static ssize_t ovl_listxattr(struct inode *i, char *buf, size_t size)
 	return n;
 }
 
-#define OVL_INODE_OPS                                                                                                \
-	.lookup = ovl_lookup, .mknod = ovl_mknod, .mkdir = ovl_mkdir, .symlink = ovl_symlink, .link = ovl_link,      \
-	.unlink = ovl_unlink, .rmdir = ovl_rmdir, .rename = ovl_rename, .tmpfile = ovl_tmpfile,                      \
-	.readlink = ovl_readlink, .getattr = ovl_getattr, .setattr = ovl_setattr, .getxattr = ovl_getxattr,          \
-	.setxattr = ovl_setxattr, .listxattr = ovl_listxattr, .removexattr = ovl_removexattr,                        \
-	.destroy = ovl_destroy_inode
+#define OVL_INODE_OPS                                                                                          \
+	.lookup = ovl_lookup, .mknod = ovl_mknod, .mkdir = ovl_mkdir, .symlink = ovl_symlink,                  \
+	.link = ovl_link, .unlink = ovl_unlink, .rmdir = ovl_rmdir, .rename = ovl_rename,                      \
+	.tmpfile = ovl_tmpfile, .readlink = ovl_readlink, .getattr = ovl_getattr, .setattr = ovl_setattr,      \
+	.getxattr = ovl_getxattr, .setxattr = ovl_setxattr, .listxattr = ovl_listxattr,                        \
+	.removexattr = ovl_removexattr, .destroy = ovl_destroy_inode
 
 const struct inode_ops ovl_inode_ops = {OVL_INODE_OPS, .open = ovl_open};
 /* devices, FIFOs, sockets: the vfs opens them by type and number */
@@ -148,8 +148,8 @@ static int ovl_statfs(struct super *s, struct linux_statfs *out)
 	struct super *real = (fs->upper ? fs->upper : fs->lowers[0])->super;
 	int ret = super_statfs(real, out);
 
-	/* Differs from Linux, which shows the upper layer alone: what the first lower one uses is used here too,
-	 * and can't be freed. */
+	/* Differs from Linux, which shows the upper layer alone: what the first lower one uses is used here
+	 * too, and can't be freed. */
 	if (ret == 0 && fs->upper && fs->lower_count) {
 		struct linux_statfs low = {0};
 
@@ -315,8 +315,10 @@ static int look_like(struct inode *upper, struct inode *low, const struct cred *
 	ret = real_setattr(upper, &a, cred);
 	if (ret < 0)
 		return ret;
-	a = (struct iattr){.valid = ATTR_MODE | ATTR_ATIME | ATTR_MTIME | ATTR_FORCE, .mode = st.mode & 07777,
-			   .atime = st.atime, .mtime = st.mtime};
+	a = (struct iattr){.valid = ATTR_MODE | ATTR_ATIME | ATTR_MTIME | ATTR_FORCE,
+			   .mode = st.mode & 07777,
+			   .atime = st.atime,
+			   .mtime = st.mtime};
 	return real_setattr(upper, &a, cred);
 }
 

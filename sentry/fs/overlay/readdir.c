@@ -22,9 +22,9 @@ struct list_of_names {
 };
 
 struct dirfile {
-	struct mutex lock;	  /* rank OVERLAY_COPY: taken with the directory's */
-	struct file *real;	  /* [lock] the single layer's; NULL: merged or not begun */
-	struct super *real_super; /* [lock] */
+	struct mutex lock;	    /* rank OVERLAY_COPY: taken with the directory's */
+	struct file *real;	    /* [lock] the single layer's; NULL: merged or not begun */
+	struct super *real_super;   /* [lock] */
 	struct list_of_names *list; /* [lock] NULL: read through, or not begun */
 };
 
@@ -39,7 +39,8 @@ struct each {
 	int ret;
 };
 
-static bool each_emit(struct dir_context *ctx, const char *name, size_t len, uint64_t ino, uint32_t type, uint64_t next)
+static bool each_emit(struct dir_context *ctx, const char *name, size_t len, uint64_t ino, uint32_t type,
+		      uint64_t next)
 {
 	struct each *e = container_of(ctx, struct each, ctx);
 
@@ -51,7 +52,8 @@ static bool each_emit(struct dir_context *ctx, const char *name, size_t len, uin
 }
 
 static int for_each_ino(struct inode *dir, const struct cred *cred,
-			int (*func)(void *arg, const char *name, size_t len, uint64_t ino, uint32_t type), void *arg)
+			int (*func)(void *arg, const char *name, size_t len, uint64_t ino, uint32_t type),
+			void *arg)
 {
 	struct each e = {.ctx = {.emit = each_emit}, .func = func, .arg = arg};
 	struct file *f;
@@ -315,8 +317,12 @@ static bool through_emit(struct dir_context *ctx, const char *name, size_t len, 
 
 static int read_through(struct file *f, struct dirfile *d, struct dir_context *ctx)
 {
-	struct through t = {.ctx = {.emit = through_emit, .pos = ctx->pos}, .outer = ctx, .fs = ovl_fs_of(f->inode),
-			    .real = d->real_super, .self = ovl_of(f->inode)->ino, .up = up_ino(f->inode)};
+	struct through t = {.ctx = {.emit = through_emit, .pos = ctx->pos},
+			    .outer = ctx,
+			    .fs = ovl_fs_of(f->inode),
+			    .real = d->real_super,
+			    .self = ovl_of(f->inode)->ino,
+			    .up = up_ino(f->inode)};
 	int ret = d->real->ops->iterate ? d->real->ops->iterate(d->real, &t.ctx) : -ENOTDIR;
 
 	ctx->pos = t.ctx.pos;

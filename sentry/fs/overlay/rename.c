@@ -102,7 +102,8 @@ static int ensure_name_locked(struct inode *u, const char *name, size_t len, str
 
 static int ensure_names_locked(const struct rename *r, struct inode *u1, struct inode *u2)
 {
-	int ret = ovl_is_dir(r->inode) ? 0 : ensure_name_locked(u1, r->old_name, r->old_len, ovl_upper(r->inode));
+	int ret =
+		ovl_is_dir(r->inode) ? 0 : ensure_name_locked(u1, r->old_name, r->old_len, ovl_upper(r->inode));
 
 	if (ret == 0 && r->exchange && !ovl_is_dir(r->victim))
 		ret = ensure_name_locked(u2, r->new_name, r->new_len, ovl_upper(r->victim));
@@ -128,8 +129,8 @@ static int rename_upper_locked(const struct rename *r, struct inode *u1, struct 
 			return ret;
 		whiteout = true;
 	}
-	ret = u1->ops->rename(u1, r->old_name, r->old_len, ovl_upper(r->inode), u2, r->new_name, r->new_len, there,
-			      r->exchange ? LINUX_RENAME_EXCHANGE : 0);
+	ret = u1->ops->rename(u1, r->old_name, r->old_len, ovl_upper(r->inode), u2, r->new_name, r->new_len,
+			      there, r->exchange ? LINUX_RENAME_EXCHANGE : 0);
 	if (there)
 		inode_put(there);
 	if (ret < 0 && whiteout)
@@ -193,12 +194,20 @@ static int rename_over(const struct rename *r)
 	return ret;
 }
 
-int ovl_rename(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *inode, struct inode *new_dir,
-	       const char *new_name, size_t new_len, struct inode *victim, uint32_t flags)
+int ovl_rename(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *inode,
+	       struct inode *new_dir, const char *new_name, size_t new_len, struct inode *victim,
+	       uint32_t flags)
 {
-	struct rename r = {.fs = ovl_fs_of(old_dir), .old_dir = old_dir, .new_dir = new_dir, .inode = inode,
-			   .victim = victim, .old_name = old_name, .new_name = new_name, .old_len = old_len,
-			   .new_len = new_len, .exchange = flags & LINUX_RENAME_EXCHANGE};
+	struct rename r = {.fs = ovl_fs_of(old_dir),
+			   .old_dir = old_dir,
+			   .new_dir = new_dir,
+			   .inode = inode,
+			   .victim = victim,
+			   .old_name = old_name,
+			   .new_name = new_name,
+			   .old_len = old_len,
+			   .new_len = new_len,
+			   .exchange = flags & LINUX_RENAME_EXCHANGE};
 	int ret;
 
 	if (flags & ~(uint32_t)(LINUX_RENAME_NOREPLACE | LINUX_RENAME_EXCHANGE))
