@@ -1,5 +1,5 @@
-/* fasync.c: signal-driven I/O. A watched file's wait queue only notes that something happened, because signals can't
- * be sent under its lock; a thread of the kernel, started with the first use, sends them. */
+/* fasync.c: signal-driven I/O. A watched file's wait queue only notes that something happened, because signals
+ * can't be sent under its lock; a thread of the kernel, started with the first use, sends them. */
 #include "platform/base/thread.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/fasync.h"
@@ -7,9 +7,9 @@
 #define ASYNC_EVENTS (EV_IN | EV_RDNORM | EV_OUT | EV_WRNORM | EV_PRI | EV_RDBAND | EV_ERR | EV_HUP)
 
 struct sigio {
-	struct mutex lock; /* rank TIMER: below what signals need, so held for copying only */
-	struct list all;   /* [lock] struct async_io that watch */
-	uint32_t word;	   /* [a] counts events; the thread sleeps on it */
+	struct mutex lock;     /* rank TIMER: below what signals need, so held for copying only */
+	struct list all;       /* [lock] struct async_io that watch */
+	uint32_t word;	       /* [a] counts events; the thread sleeps on it */
 	struct kernel *kernel; /* [I] */
 };
 
@@ -18,13 +18,13 @@ struct async_io {
 	struct sigio *queue; /* [I] */
 	struct list node;    /* [lock] */
 	struct waiter waiter;
-	struct file *f;	     /* [I] it is part of f */
-	uint32_t pending;    /* [a] EV_* since last looked at */
-	bool watching;	     /* [lock] */
-	int fd;		     /* [lock] for si_fd */
-	int32_t type;	     /* [lock] LINUX_F_OWNER_* */
-	struct pid *pid;     /* [lock] reference; NULL: nobody */
-	uint32_t uid, euid;  /* [lock] of who set the owner */
+	struct file *f;	    /* [I] it is part of f */
+	uint32_t pending;   /* [a] EV_* since last looked at */
+	bool watching;	    /* [lock] */
+	int fd;		    /* [lock] for si_fd */
+	int32_t type;	    /* [lock] LINUX_F_OWNER_* */
+	struct pid *pid;    /* [lock] reference; NULL: nobody */
+	uint32_t uid, euid; /* [lock] of who set the owner */
 };
 
 /* What the thread takes along to send one file's signals. */
@@ -94,11 +94,9 @@ static const struct {
 	int code;
 	uint32_t events;
 } bands[] = {
-	{ LINUX_POLL_IN, EV_IN | EV_RDNORM },
-	{ LINUX_POLL_OUT, EV_OUT | EV_WRNORM | EV_WRBAND },
-	{ LINUX_POLL_ERR, EV_ERR },
-	{ LINUX_POLL_PRI, EV_PRI | EV_RDBAND },
-	{ LINUX_POLL_HUP, EV_HUP },
+	{LINUX_POLL_IN, EV_IN | EV_RDNORM}, {LINUX_POLL_OUT, EV_OUT | EV_WRNORM | EV_WRBAND},
+	{LINUX_POLL_ERR, EV_ERR},	    {LINUX_POLL_PRI, EV_PRI | EV_RDBAND},
+	{LINUX_POLL_HUP, EV_HUP},
 };
 
 static void send_notice(struct kernel *k, const struct notice *n)
@@ -113,7 +111,7 @@ static void send_notice(struct kernel *k, const struct notice *n)
 	for (i = 0; i < ARRAY_SIZE(bands); i++) {
 		if (!(n->events & bands[i].events))
 			continue;
-		info = (struct linux_siginfo){ .si_signo = n->sig, .si_code = bands[i].code };
+		info = (struct linux_siginfo){.si_signo = n->sig, .si_code = bands[i].code};
 		info.poll.si_band = n->events & bands[i].events;
 		info.poll.si_fd = n->fd;
 		send_one(k, n, n->sig, &info);
@@ -127,14 +125,18 @@ static bool take_notice(struct sigio *q, struct notice *n)
 	bool found = false;
 
 	mutex_lock(&q->lock);
-	list_for_each(a, &q->all, node) {
+	list_for_each (a, &q->all, node) {
 		uint32_t events = __atomic_exchange_n(&a->pending, 0, __ATOMIC_SEQ_CST);
 
 		if (!events || !a->pid)
 			continue;
-		*n = (struct notice){ .type = a->type, .pid = pid_get(a->pid), .uid = a->uid, .euid = a->euid,
-				      .events = events, .fd = a->fd,
-				      .sig = __atomic_load_n(&a->f->owner_sig, __ATOMIC_RELAXED) };
+		*n = (struct notice){.type = a->type,
+				     .pid = pid_get(a->pid),
+				     .uid = a->uid,
+				     .euid = a->euid,
+				     .events = events,
+				     .fd = a->fd,
+				     .sig = __atomic_load_n(&a->f->owner_sig, __ATOMIC_RELAXED)};
 		/* to the end, so that a busy file doesn't starve the others */
 		list_del(&a->node);
 		list_add_tail(&q->all, &a->node);
@@ -219,7 +221,8 @@ static struct async_io *async_of(struct task *t, struct file *f)
 	a->queue = q;
 	a->f = f;
 	list_init(&a->node);
-	if (!__atomic_compare_exchange_n(&f->fasync, &none, &a->head, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+	if (!__atomic_compare_exchange_n(&f->fasync, &none, &a->head, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_ACQUIRE)) {
 		kfree(a);
 		a = container_of(none, struct async_io, head);
 	}
@@ -246,7 +249,7 @@ int file_set_async(struct task *t, struct file *f, int fd, bool on)
 	if (!change)
 		return 0;
 	if (on) {
-		a->waiter = (struct waiter){ .mask = ASYNC_EVENTS, .func = on_event, .arg = a };
+		a->waiter = (struct waiter){.mask = ASYNC_EVENTS, .func = on_event, .arg = a};
 		list_init(&a->waiter.node);
 		waitq_add(f->wq, &a->waiter);
 	} else {
@@ -286,7 +289,7 @@ void file_get_owner(struct task *t, struct file *f, struct linux_f_owner_ex *ex)
 	struct file_async *head = __atomic_load_n(&f->fasync, __ATOMIC_ACQUIRE);
 	struct async_io *a;
 
-	*ex = (struct linux_f_owner_ex){ .type = LINUX_F_OWNER_PID };
+	*ex = (struct linux_f_owner_ex){.type = LINUX_F_OWNER_PID};
 	if (!head)
 		return;
 	a = container_of(head, struct async_io, head);

@@ -188,7 +188,8 @@ int ipc_may(struct task *t, const struct ipc_object *o, uint32_t want)
 
 	if (c->euid == o->cuid || c->euid == o->uid)
 		mode >>= 6;
-	else if (c->egid == o->cgid || c->egid == o->gid || cred_in_group(c, o->cgid) || cred_in_group(c, o->gid))
+	else if (c->egid == o->cgid || c->egid == o->gid || cred_in_group(c, o->cgid) ||
+		 cred_in_group(c, o->gid))
 		mode >>= 3;
 	if ((want & ~mode & 7) && !cred_has_cap_in(c, LINUX_CAP_IPC_OWNER, o->ipc->owner))
 		return -EACCES;
@@ -220,7 +221,8 @@ void ipc_fill_perm(struct task *t, const struct ipc_object *o, struct linux_ipc_
 
 int ipc_set_perm(struct task *t, struct ipc_object *o, const struct linux_ipc_perm *p)
 {
-	uint32_t uid = user_ns_to_kuid(t->cred->user_ns, p->uid), gid = user_ns_to_kgid(t->cred->user_ns, p->gid);
+	uint32_t uid = user_ns_to_kuid(t->cred->user_ns, p->uid),
+		 gid = user_ns_to_kgid(t->cred->user_ns, p->gid);
 
 	if (uid == ID_INVALID || gid == ID_INVALID)
 		return -EINVAL;

@@ -6,7 +6,8 @@
 
 /* What *ctl calls carry back and forth: kernel ids are translated by the caller of these functions' structs. */
 MUST_CHECK int64_t sem_get(struct task *t, int32_t key, int count, int flags);
-MUST_CHECK int64_t sem_op(struct task *t, int id, const struct linux_sembuf *ops, uint32_t count, uint64_t deadline);
+MUST_CHECK int64_t sem_op(struct task *t, int id, const struct linux_sembuf *ops, uint32_t count,
+			  uint64_t deadline);
 /* arg: the guest's fourth argument, a value or an address by cmd */
 MUST_CHECK int64_t sem_ctl(struct task *t, int id, int num, int cmd, uint64_t arg);
 /* The last task of p ends, or it leaves its ipc namespace: undoes what SEM_UNDO asked for. */

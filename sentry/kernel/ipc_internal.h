@@ -1,5 +1,5 @@
-/* ipc_internal.h: the tables of an ipc namespace. One lock for all of it, rank IPC: held for short books only; data
- * is copied from and to guests outside of it. */
+/* ipc_internal.h: the tables of an ipc namespace. One lock for all of it, rank IPC: held for short books only;
+ * data is copied from and to guests outside of it. */
 #pragma once
 
 #include <string.h>
@@ -21,15 +21,16 @@ enum ipc_kind {
 /* Head of every System V object. Referenced by its table and by those who wait on it. */
 struct ipc_object {
 	struct refs refs;
-	struct ipc_state *ipc;	 /* [I] borrowed: an object in use has a task in the namespace; see ipc_state.refs */
-	enum ipc_kind kind;	 /* [I] */
-	int32_t id;		 /* [I] */
-	int32_t key;		 /* [IPC] */
-	uint32_t uid, gid;	 /* [IPC] kernel ids */
-	uint32_t cuid, cgid;	 /* [I] */
-	uint32_t mode;		 /* [IPC] */
-	bool dead;		 /* [IPC] removed: waiters get EIDRM */
-	struct waitq wq;	 /* something about it changed */
+	struct ipc_state
+		*ipc;	    /* [I] borrowed: an object in use has a task in the namespace; see ipc_state.refs */
+	enum ipc_kind kind; /* [I] */
+	int32_t id;	    /* [I] */
+	int32_t key;	    /* [IPC] */
+	uint32_t uid, gid;  /* [IPC] kernel ids */
+	uint32_t cuid, cgid; /* [I] */
+	uint32_t mode;	     /* [IPC] */
+	bool dead;	     /* [IPC] removed: waiters get EIDRM */
+	struct waitq wq;     /* something about it changed */
 	void (*destroy)(struct ipc_object *o);
 };
 
@@ -42,15 +43,15 @@ struct ipc_table {
 /* Survives its namespace while objects (attached segments) need it. */
 struct ipc_state {
 	struct refs refs;
-	struct user_ns *owner; /* [I] reference */
-	struct mutex lock;     /* rank IPC */
+	struct user_ns *owner;		    /* [I] reference */
+	struct mutex lock;		    /* rank IPC */
 	struct ipc_table tables[IPC_KINDS]; /* [lock] */
-	uint64_t shm_pages;    /* [lock] in segments */
-	uint64_t sem_count;    /* [lock] semaphores in sets */
-	uint64_t msg_bytes;    /* [lock] in messages of all queues */
-	struct list mqs;       /* [lock] POSIX queues that have a name */
-	uint32_t mq_count;     /* [lock] */
-	uint64_t mq_bytes;     /* [lock] reserved by their attributes */
+	uint64_t shm_pages;		    /* [lock] in segments */
+	uint64_t sem_count;		    /* [lock] semaphores in sets */
+	uint64_t msg_bytes;		    /* [lock] in messages of all queues */
+	struct list mqs;		    /* [lock] POSIX queues that have a name */
+	uint32_t mq_count;		    /* [lock] */
+	uint64_t mq_bytes;		    /* [lock] reserved by their attributes */
 };
 
 /* mqueue.c: the names go; open queues live on. */
@@ -61,8 +62,8 @@ MUST_CHECK int ipc_state_of(struct task *t, struct ipc_state **out);
 void ipc_state_put(struct ipc_state *s);
 
 /* *get: finds by key or says that one is to be made. Locked. 1: make it; 0: *out; or -errno. */
-MUST_CHECK int ipc_find_key_locked(struct task *t, struct ipc_state *s, enum ipc_kind kind, int32_t key, int flags,
-				   struct ipc_object **out);
+MUST_CHECK int ipc_find_key_locked(struct task *t, struct ipc_state *s, enum ipc_kind kind, int32_t key,
+				   int flags, struct ipc_object **out);
 /* Enters o with a new id and the caller as its maker; the table takes the reference. -ENOSPC, -ENOMEM */
 MUST_CHECK int ipc_add_locked(struct task *t, struct ipc_state *s, struct ipc_object *o, enum ipc_kind kind,
 			      int32_t key, int flags);

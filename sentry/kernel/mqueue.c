@@ -1,5 +1,5 @@
-/* mqueue.c: POSIX message queues (mq_overview(7)). A queue is named in its ipc namespace and lives as long as it has
- * a name or a descriptor. Descriptors are files; names don't show in a file system. */
+/* mqueue.c: POSIX message queues (mq_overview(7)). A queue is named in its ipc namespace and lives as long as
+ * it has a name or a descriptor. Descriptors are files; names don't show in a file system. */
 #include <stdio.h>
 
 #include "platform/abi/fs.h"
@@ -9,8 +9,8 @@
 
 #define MQ_DEFAULT_MSGS 10
 #define MQ_DEFAULT_SIZE 8192
-#define MQ_MAX_MSGS	10    /* without privilege: fs/mqueue/msg_max */
-#define MQ_MAX_SIZE	8192  /* fs/mqueue/msgsize_max */
+#define MQ_MAX_MSGS	10   /* without privilege: fs/mqueue/msg_max */
+#define MQ_MAX_SIZE	8192 /* fs/mqueue/msgsize_max */
 #define MQ_HARD_MSGS	65536
 #define MQ_HARD_SIZE	(16L << 20)
 #define MQ_MAX_QUEUES	256
@@ -29,12 +29,12 @@ struct mq {
 	struct list node;      /* [IPC] in ipc->mqs while it has a name */
 	struct list messages;  /* [IPC] highest priority first, oldest first */
 	struct waitq wq;
-	uint32_t uid, gid, mode; /* [I] */
+	uint32_t uid, gid, mode;	    /* [I] */
 	int64_t max_messages, message_size; /* [I] */
-	uint64_t reserved;     /* [I] counted in ipc->mq_bytes */
-	int64_t count, bytes;  /* [IPC] */
+	uint64_t reserved;		    /* [I] counted in ipc->mq_bytes */
+	int64_t count, bytes;		    /* [IPC] */
 	/* who wants to hear of the first message */
-	struct process *notify; /* [IPC] reference; NULL: nobody */
+	struct process *notify;	     /* [IPC] reference; NULL: nobody */
 	struct linux_sigevent event; /* [IPC] */
 	char name[VFS_NAME_MAX + 1]; /* [I] */
 };
@@ -46,7 +46,7 @@ static void mq_put(struct mq *q)
 
 	if (!refs_put(&q->refs))
 		return;
-	list_for_each_safe(m, next, &q->messages, node)
+	list_for_each_safe (m, next, &q->messages, node)
 		kfree(m);
 	mutex_lock(&s->lock);
 	s->mq_bytes -= q->reserved;
@@ -60,7 +60,7 @@ static struct mq *find_locked(struct ipc_state *s, const char *name)
 {
 	struct mq *q;
 
-	list_for_each(q, &s->mqs, node)
+	list_for_each (q, &s->mqs, node)
 		if (strcmp(q->name, name) == 0)
 			return q;
 	return NULL;
@@ -168,10 +168,10 @@ static int check_attr(struct task *t, const struct linux_mq_attr *a)
 	return 0;
 }
 
-static int create(struct task *t, struct ipc_state *s, const char *name, uint32_t mode, const struct linux_mq_attr *attr,
-		  struct mq **out)
+static int create(struct task *t, struct ipc_state *s, const char *name, uint32_t mode,
+		  const struct linux_mq_attr *attr, struct mq **out)
 {
-	struct linux_mq_attr a = { .mq_maxmsg = MQ_DEFAULT_MSGS, .mq_msgsize = MQ_DEFAULT_SIZE };
+	struct linux_mq_attr a = {.mq_maxmsg = MQ_DEFAULT_MSGS, .mq_msgsize = MQ_DEFAULT_SIZE};
 	struct mq *q;
 	int ret;
 
@@ -202,7 +202,7 @@ static int create(struct task *t, struct ipc_state *s, const char *name, uint32_
 
 static int may_open(struct task *t, const struct mq *q, uint32_t flags)
 {
-	static const uint32_t wants[] = { 4, 2, 6, 0 };
+	static const uint32_t wants[] = {4, 2, 6, 0};
 	const struct cred *c = t->cred;
 	uint32_t mode = q->mode, want = wants[flags & LINUX_O_ACCMODE];
 
@@ -251,8 +251,8 @@ static int name_queue(struct task *t, struct ipc_state *s, const char *name, uin
 	return ret;
 }
 
-int mq_open_file(struct task *t, const char *name, uint32_t flags, uint32_t mode, const struct linux_mq_attr *attr,
-		 struct file **out)
+int mq_open_file(struct task *t, const char *name, uint32_t flags, uint32_t mode,
+		 const struct linux_mq_attr *attr, struct file **out)
 {
 	struct mq *fresh = NULL, *q = NULL;
 	int ret, made = -ENOENT;

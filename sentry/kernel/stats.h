@@ -10,6 +10,6 @@ struct call_stats {
 
 struct kernel_stats {
 	struct call_stats call[LINUX_NR_MAX + 1];
-	uint64_t unknown; /* [a] numbers beyond the table */
+	uint64_t unknown;		/* [a] numbers beyond the table */
 	uint64_t faults, kicks, blocks; /* [a] exceptions seen, runs interrupted, times a task slept */
 };

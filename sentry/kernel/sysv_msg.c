@@ -1,5 +1,5 @@
-/* sysv_msg.c: System V message queues (msgop(2)). Messages are copied outside the lock; senders wait for room and
- * receivers for a message on the queue's one wait queue. */
+/* sysv_msg.c: System V message queues (msgop(2)). Messages are copied outside the lock; senders wait for room
+ * and receivers for a message on the queue's one wait queue. */
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/ipc_internal.h"
 
@@ -14,11 +14,11 @@ struct msg {
 
 struct msg_queue {
 	struct ipc_object o;
-	struct list msgs;	 /* [IPC] oldest first */
-	uint64_t bytes, count;	 /* [IPC] */
-	uint64_t max_bytes;	 /* [IPC] */
+	struct list msgs;	     /* [IPC] oldest first */
+	uint64_t bytes, count;	     /* [IPC] */
+	uint64_t max_bytes;	     /* [IPC] */
 	int64_t stime, rtime, ctime; /* [IPC] */
-	int32_t lspid, lrpid;	 /* [IPC] */
+	int32_t lspid, lrpid;	     /* [IPC] */
 };
 
 static struct msg_queue *queue_of(struct ipc_object *o)
@@ -31,7 +31,7 @@ static void queue_destroy(struct ipc_object *o)
 	struct msg_queue *q = queue_of(o);
 	struct msg *m, *next;
 
-	list_for_each_safe(m, next, &q->msgs, node)
+	list_for_each_safe (m, next, &q->msgs, node)
 		kfree(m);
 	kfree(q);
 }
@@ -196,7 +196,7 @@ static struct msg *choose_locked(struct msg_queue *q, const struct msg_call *c)
 	struct msg *m, *best = NULL;
 	int64_t index = 0;
 
-	list_for_each(m, &q->msgs, node) {
+	list_for_each (m, &q->msgs, node) {
 		if (c->flags & LINUX_MSG_COPY) {
 			if (index++ == c->type)
 				return m;
@@ -274,7 +274,7 @@ static int receive_wait(struct task *t, struct msg_queue *q, struct msg_call *c)
 
 int64_t msg_receive(struct task *t, int id, uaddr_t buf, uint64_t size, int64_t type, int flags)
 {
-	struct msg_call c = { .type = type, .size = size, .flags = flags };
+	struct msg_call c = {.type = type, .size = size, .flags = flags};
 	struct msg_queue *q;
 	int64_t ret;
 
@@ -343,8 +343,14 @@ static int64_t ctl_stat(struct task *t, struct ipc_state *s, int id, int cmd, ua
 static int64_t ctl_info(struct task *t, struct ipc_state *s, int cmd, uaddr_t buf)
 {
 	struct linux_msginfo info = {
-		.msgpool = LINUX_MSGPOOL, .msgmap = LINUX_MSGMAP, .msgmax = LINUX_MSGMAX, .msgmnb = LINUX_MSGMNB,
-		.msgmni = LINUX_MSGMNI, .msgssz = LINUX_MSGSSZ, .msgtql = LINUX_MSGTQL, .msgseg = LINUX_MSGSEG,
+		.msgpool = LINUX_MSGPOOL,
+		.msgmap = LINUX_MSGMAP,
+		.msgmax = LINUX_MSGMAX,
+		.msgmnb = LINUX_MSGMNB,
+		.msgmni = LINUX_MSGMNI,
+		.msgssz = LINUX_MSGSSZ,
+		.msgtql = LINUX_MSGTQL,
+		.msgseg = LINUX_MSGSEG,
 	};
 	int32_t max;
 	int ret;

@@ -1,5 +1,5 @@
-/* sysv_shm.c: System V shared memory (shmop(2)). A segment is a mappable of its own over shared anonymous memory,
- * so that it can count who has it attached: one for each mapping, as Linux counts. */
+/* sysv_shm.c: System V shared memory (shmop(2)). A segment is a mappable of its own over shared anonymous
+ * memory, so that it can count who has it attached: one for each mapping, as Linux counts. */
 #include <stdio.h>
 
 #include "platform/abi/mman.h"
@@ -14,11 +14,11 @@
 struct shm_segment {
 	struct ipc_object o;
 	struct mappable map;
-	struct mappable *backing; /* [I] reference */
-	uint64_t size;		  /* [I] bytes asked for */
+	struct mappable *backing;    /* [I] reference */
+	uint64_t size;		     /* [I] bytes asked for */
 	int64_t atime, dtime, ctime; /* [IPC] */
-	int32_t cpid, lpid;	  /* [IPC] */
-	uint64_t attached;	  /* [IPC] */
+	int32_t cpid, lpid;	     /* [IPC] */
+	uint64_t attached;	     /* [IPC] */
 };
 
 static struct shm_segment *segment_of(struct ipc_object *o)
@@ -31,7 +31,8 @@ static struct shm_segment *segment_of_map(struct mappable *m)
 	return container_of(m, struct shm_segment, map);
 }
 
-static int shm_host_fd(struct mappable *m, uint64_t off, uint64_t size, bool for_write, int *fd, uint64_t *fd_off)
+static int shm_host_fd(struct mappable *m, uint64_t off, uint64_t size, bool for_write, int *fd,
+		       uint64_t *fd_off)
 {
 	struct mappable *b = segment_of_map(m)->backing;
 
@@ -135,7 +136,8 @@ static int segment_prepare(struct task *t, uint64_t size, struct shm_segment **o
 	return 0;
 }
 
-static int segment_add_locked(struct task *t, struct ipc_state *s, struct shm_segment *seg, int32_t key, int flags)
+static int segment_add_locked(struct task *t, struct ipc_state *s, struct shm_segment *seg, int32_t key,
+			      int flags)
 {
 	uint64_t pages = (seg->size + PAGE_SIZE - 1) >> PAGE_SHIFT;
 	int ret;
@@ -190,7 +192,7 @@ int64_t shm_get(struct task *t, int32_t key, uint64_t size, int flags)
 
 int64_t shm_attach(struct task *t, int id, uaddr_t addr, int flags)
 {
-	struct mmap_args m = { .prot = LINUX_PROT_READ, .flags = LINUX_MAP_SHARED, .max_prot = LINUX_PROT_READ };
+	struct mmap_args m = {.prot = LINUX_PROT_READ, .flags = LINUX_MAP_SHARED, .max_prot = LINUX_PROT_READ};
 	uint32_t want = flags & LINUX_SHM_RDONLY ? 4 : 6;
 	struct ipc_object *o;
 	struct ipc_state *s;
@@ -289,8 +291,11 @@ static int64_t ctl_stat(struct task *t, struct ipc_state *s, int id, int cmd, ua
 static int64_t ctl_info(struct task *t, struct ipc_state *s, int cmd, uaddr_t buf)
 {
 	struct linux_shminfo limits = {
-		.shmmax = SHM_ALL_PAGES << PAGE_SHIFT, .shmmin = LINUX_SHMMIN, .shmmni = LINUX_SHMMNI,
-		.shmseg = LINUX_SHMSEG, .shmall = SHM_ALL_PAGES,
+		.shmmax = SHM_ALL_PAGES << PAGE_SHIFT,
+		.shmmin = LINUX_SHMMIN,
+		.shmmni = LINUX_SHMMNI,
+		.shmseg = LINUX_SHMSEG,
+		.shmall = SHM_ALL_PAGES,
 	};
 	struct linux_shm_info used;
 	int32_t max;

@@ -2,8 +2,8 @@
  * SCM_CREDENTIALS becomes kernel ids; all else is handed to the protocol as it is. */
 #include "sentry/syscalls/sock.h"
 
-#define CONTROL_MAX 20480 /* net.core.optmem_max */
-#define HDR	    sizeof(struct linux_cmsghdr)
+#define CONTROL_MAX    20480 /* net.core.optmem_max */
+#define HDR	       sizeof(struct linux_cmsghdr)
 #define ALIGNED_LEN(n) ROUND_UP((uint64_t)(n), 8)
 
 /* Does the family take descriptors and credentials? */
@@ -12,7 +12,8 @@ static bool passes_scm(const struct socket *s)
 	return s->family == LINUX_AF_UNIX || s->family == LINUX_AF_NETLINK;
 }
 
-static int import_rights(struct task *t, const uint8_t *data, uint64_t len, struct sock_msg *m, struct cmsg_in *in)
+static int import_rights(struct task *t, const uint8_t *data, uint64_t len, struct sock_msg *m,
+			 struct cmsg_in *in)
 {
 	uint64_t i, count = len / sizeof(int32_t);
 
@@ -68,8 +69,8 @@ static int import_cred(struct task *t, const uint8_t *data, uint64_t len, struct
 	return 0;
 }
 
-static int import_one(struct sock_ctx *c, const struct linux_cmsghdr *h, const uint8_t *data, struct sock_msg *m,
-		      struct cmsg_in *in)
+static int import_one(struct sock_ctx *c, const struct linux_cmsghdr *h, const uint8_t *data,
+		      struct sock_msg *m, struct cmsg_in *in)
 {
 	uint64_t len = h->cmsg_len - HDR;
 
@@ -93,7 +94,7 @@ int cmsg_import(struct sock_ctx *c, uaddr_t control, uint64_t len, struct sock_m
 	uint64_t off;
 	int ret;
 
-	*in = (struct cmsg_in){ NULL, NULL };
+	*in = (struct cmsg_in){NULL, NULL};
 	if (len == 0 || control == 0)
 		return 0;
 	if (len > CONTROL_MAX)
@@ -133,7 +134,7 @@ void cmsg_import_done(struct sock_msg *m, struct cmsg_in *in)
 		file_put(in->files[i]);
 	kfree(in->files);
 	kfree(in->raw);
-	*in = (struct cmsg_in){ NULL, NULL };
+	*in = (struct cmsg_in){NULL, NULL};
 	m->files = NULL;
 	m->file_count = 0;
 	m->control = NULL;
@@ -179,7 +180,7 @@ struct cmsg_out {
 
 static int put_cmsg(struct cmsg_out *o, int32_t type, const void *data, uint64_t len)
 {
-	struct linux_cmsghdr h = { .cmsg_len = HDR + len, .cmsg_level = LINUX_SOL_SOCKET, .cmsg_type = type };
+	struct linux_cmsghdr h = {.cmsg_len = HDR + len, .cmsg_level = LINUX_SOL_SOCKET, .cmsg_type = type};
 	uint64_t space;
 	int ret;
 
@@ -232,7 +233,8 @@ static int put_cred(struct cmsg_out *o, const struct sock_msg *m)
 static int put_rights(struct cmsg_out *o, struct sock_msg *m, bool cloexec)
 {
 	uint64_t limit = task_rlimit(o->t, LINUX_RLIMIT_NOFILE);
-	uint32_t fit = o->left > HDR ? (uint32_t)MIN((o->left - HDR) / sizeof(int32_t), (uint64_t)SCM_MAX_FDS) : 0;
+	uint32_t fit =
+		o->left > HDR ? (uint32_t)MIN((o->left - HDR) / sizeof(int32_t), (uint64_t)SCM_MAX_FDS) : 0;
 	int32_t fds[SCM_MAX_FDS];
 	uint32_t i, n = 0;
 
@@ -268,9 +270,10 @@ static int put_raw(struct cmsg_out *o, const struct sock_msg *m)
 	return ret;
 }
 
-int cmsg_export(struct sock_ctx *c, struct sock_msg *m, uaddr_t control, uint64_t size, bool cloexec, uint64_t *used)
+int cmsg_export(struct sock_ctx *c, struct sock_msg *m, uaddr_t control, uint64_t size, bool cloexec,
+		uint64_t *used)
 {
-	struct cmsg_out o = { .t = c->t, .at = control, .left = control ? size : 0 };
+	struct cmsg_out o = {.t = c->t, .at = control, .left = control ? size : 0};
 	int ret = put_raw(&o, m);
 
 	if (ret == 0 && m->have_cred)

@@ -66,8 +66,8 @@ int sys_change_flags(struct file *f, uint32_t mask, uint32_t value)
 			if (ret < 0)
 				return ret;
 		}
-	} while (!__atomic_compare_exchange_n(&f->flags, &old, want, false, __ATOMIC_RELAXED,
-					      __ATOMIC_RELAXED));
+	} while (
+		!__atomic_compare_exchange_n(&f->flags, &old, want, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 	return 0;
 }
 

@@ -1,5 +1,5 @@
-/* dispatch.c: from a number to its handler, with counters and the trace for people where they are on. Filters and
- * tracers have had their say before (kernel/run.c). */
+/* dispatch.c: from a number to its handler, with counters and the trace for people where they are on. Filters
+ * and tracers have had their say before (kernel/run.c). */
 #include "platform/abi/x86_64/nr.h"
 #include "platform/base/log.h"
 #include "sentry/kernel/stats.h"
@@ -7,8 +7,8 @@
 #include "sentry/syscalls/strace.h"
 
 static const struct sys_entry table[LINUX_NR_MAX + 1] = {
-#define SYSCALL(nr, name, handler, level, note) [nr] = { #name, handler, SYS_##level, note },
-#define SYSCALL_NONE(nr, name)			[nr] = { #name, NULL, SYS_NONE, "" },
+#define SYSCALL(nr, name, handler, level, note) [nr] = {#name, handler, SYS_##level, note},
+#define SYSCALL_NONE(nr, name)			[nr] = {#name, NULL, SYS_NONE, ""},
 #include "sentry/syscalls/table.def"
 #undef SYSCALL
 #undef SYSCALL_NONE
@@ -82,7 +82,7 @@ static NOINLINE int64_t call_watched(struct task *t, const struct sys_entry *e, 
 int64_t syscall_dispatch(struct task *t, const struct run_event *ev)
 {
 	const struct sys_entry *e = sys_lookup(ev->nr);
-	struct sysargs a = { .ev = ev };
+	struct sysargs a = {.ev = ev};
 
 	if (UNLIKELY(t->kernel->strace || t->kernel->stats))
 		return call_watched(t, e, &a);

@@ -65,8 +65,8 @@ static inline bool access_ok(uaddr_t addr, uint64_t n)
 	return n <= GUEST_VA_END && addr <= GUEST_VA_END - n;
 }
 
-/* RLIMIT_FSIZE for a write of u->resid bytes at pos (WRITE_APPEND: at the end, wherever that is): 0 (u->resid may
- * have become smaller), or -EFBIG after SIGXFSZ. */
+/* RLIMIT_FSIZE for a write of u->resid bytes at pos (WRITE_APPEND: at the end, wherever that is): 0 (u->resid
+ * may have become smaller), or -EFBIG after SIGXFSZ. */
 #define WRITE_APPEND UINT64_MAX
 MUST_CHECK int write_limit(struct task *t, struct file *f, struct uio *u, uint64_t pos);
 MUST_CHECK int size_limit(struct task *t, uint64_t old_size, uint64_t new_size);
@@ -77,7 +77,7 @@ uint64_t sys_file_size(struct file *f);
 /* Times. */
 MUST_CHECK int timespec_check(const struct linux_timespec *ts);
 MUST_CHECK int get_timespec(struct task *t, uaddr_t src, struct linux_timespec *ts); /* checked */
-uint64_t timespec_ns(const struct linux_timespec *ts); /* saturates */
+uint64_t timespec_ns(const struct linux_timespec *ts);				     /* saturates */
 /* CLOCK_MONOTONIC from now; never 0 */
 uint64_t deadline_after(uint64_t ns);
 /* What is left until deadline, never negative. */

@@ -56,7 +56,7 @@ static int list_level(int fd, enum sys_level level)
 
 int syscall_listing(int fd)
 {
-	static const enum sys_level order[] = { SYS_FULL, SYS_PARTIAL, SYS_REFUSED, SYS_NONE };
+	static const enum sys_level order[] = {SYS_FULL, SYS_PARTIAL, SYS_REFUSED, SYS_NONE};
 	int ret = put(fd, "# System calls (x86-64)\n\n| level | calls |\n|---|---|\n");
 	size_t i;
 

@@ -5,9 +5,9 @@
 
 struct poll_item {
 	struct waiter w;
-	struct file *f; /* reference; NULL: not looked at */
+	struct file *f;	  /* reference; NULL: not looked at */
 	struct waitq *wq; /* while queued */
-	uint32_t want;	/* EV_* */
+	uint32_t want;	  /* EV_* */
 	uint32_t got;
 };
 

@@ -6,7 +6,7 @@
 #include "sentry/syscalls/internal.h"
 
 #define LINUX_SCM_CREDENTIALS 2
-#define SCM_MAX_FDS 253
+#define SCM_MAX_FDS	      253
 
 /* The calling task as the socket room sees it; lives as long as the handler's frame. */
 struct sock_ctx {
@@ -38,7 +38,8 @@ struct cmsg_in {
 	struct file **files; /* references */
 	void *raw;
 };
-MUST_CHECK int cmsg_import(struct sock_ctx *c, uaddr_t control, uint64_t len, struct sock_msg *m, struct cmsg_in *in);
+MUST_CHECK int cmsg_import(struct sock_ctx *c, uaddr_t control, uint64_t len, struct sock_msg *m,
+			   struct cmsg_in *in);
 void cmsg_import_done(struct sock_msg *m, struct cmsg_in *in);
 /* Room for what recv hands over; NULL control: none. */
 MUST_CHECK int cmsg_prepare(uint64_t controllen, struct sock_msg *m);

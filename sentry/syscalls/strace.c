@@ -1,6 +1,6 @@
-/* strace.c: whole lines of the trace: who called, the call, its result. A line is built in memory and written at
- * once, so that lines of tasks don't mix. The arguments are read when the call is over (what it stored is there to
- * show), but for those that replace the memory they came from. */
+/* strace.c: whole lines of the trace: who called, the call, its result. A line is built in memory and written
+ * at once, so that lines of tasks don't mix. The arguments are read when the call is over (what it stored is
+ * there to show), but for those that replace the memory they came from. */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -14,14 +14,14 @@ struct call_args {
 };
 
 static const struct call_args calls[LINUX_NR_MAX + 1] = {
-#define ARGS(call, ...) [LINUX_NR_##call] = { .listed = true, .kinds = { __VA_ARGS__ } },
+#define ARGS(call, ...) [LINUX_NR_##call] = {.listed = true, .kinds = {__VA_ARGS__}},
 #include "sentry/syscalls/strace_args.def"
 #undef ARGS
 };
 
 static const struct call_args unlisted = {
 	.listed = true,
-	.kinds = { A_HEX, A_HEX, A_HEX, A_HEX, A_HEX, A_HEX },
+	.kinds = {A_HEX, A_HEX, A_HEX, A_HEX, A_HEX, A_HEX},
 };
 
 void line_add(struct line *l, const char *fmt, ...)
@@ -96,14 +96,15 @@ static void line_write(const struct strace *st, struct line *l)
 /* Calls whose arguments are gone when they return, or that don't return. */
 static bool shown_at_entry(int64_t nr)
 {
-	return nr == LINUX_NR_execve || nr == LINUX_NR_execveat || nr == LINUX_NR_exit || nr == LINUX_NR_exit_group;
+	return nr == LINUX_NR_execve || nr == LINUX_NR_execveat || nr == LINUX_NR_exit ||
+	       nr == LINUX_NR_exit_group;
 }
 
 void strace_enter(struct task *t, const struct run_event *ev, const struct sys_entry *e)
 {
 	const struct strace *st = t->kernel->strace;
-	struct arg_view v = { .t = t, .st = st, .ev = ev, .kinds = args_of(e, ev->nr)->kinds };
-	struct line l = { .len = 0 };
+	struct arg_view v = {.t = t, .st = st, .ev = ev, .kinds = args_of(e, ev->nr)->kinds};
+	struct line l = {.len = 0};
 
 	if (!shown_at_entry(ev->nr) || !wanted(st, e, ev->nr))
 		return;
@@ -161,11 +162,13 @@ static void line_result(struct line *l, int64_t nr, int64_t ret)
 	}
 }
 
-void strace_exit(struct task *t, const struct run_event *ev, const struct sys_entry *e, int64_t ret, uint64_t ns)
+void strace_exit(struct task *t, const struct run_event *ev, const struct sys_entry *e, int64_t ret,
+		 uint64_t ns)
 {
 	const struct strace *st = t->kernel->strace;
-	struct arg_view v = { .t = t, .st = st, .ev = ev, .kinds = args_of(e, ev->nr)->kinds, .ret = ret, .done = true };
-	struct line l = { .buf = t->strace_line };
+	struct arg_view v = {
+		.t = t, .st = st, .ev = ev, .kinds = args_of(e, ev->nr)->kinds, .ret = ret, .done = true};
+	struct line l = {.buf = t->strace_line};
 	bool failed = ret < 0 && ret >= -4095;
 
 	t->strace_line = NULL;

@@ -19,4 +19,5 @@ MUST_CHECK int strace_select(struct strace *st, const char *names);
 
 /* Around the handler. exit doesn't come back and prints at entry; exec's arguments are kept from there. */
 void strace_enter(struct task *t, const struct run_event *ev, const struct sys_entry *e);
-void strace_exit(struct task *t, const struct run_event *ev, const struct sys_entry *e, int64_t ret, uint64_t ns);
+void strace_exit(struct task *t, const struct run_event *ev, const struct sys_entry *e, int64_t ret,
+		 uint64_t ns);

@@ -1,5 +1,5 @@
-/* strace_args.c: single arguments of traced calls: numbers, strings, buffers, flags. Guest memory is read as it is
- * now; what can't be read is shown as its address. */
+/* strace_args.c: single arguments of traced calls: numbers, strings, buffers, flags. Guest memory is read as it
+ * is now; what can't be read is shown as its address. */
 #include "sentry/syscalls/strace_internal.h"
 
 static void show_address(struct line *l, uint64_t v)
@@ -88,7 +88,7 @@ static bool open_mode_shown(const struct arg_view *v, int i)
 
 static void show_open_flags(struct line *l, uint64_t flags)
 {
-	static const char *const access[] = { "O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE" };
+	static const char *const access[] = {"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"};
 
 	line_add(l, "%s", access[flags & LINUX_O_ACCMODE]);
 	flags &= ~(uint64_t)LINUX_O_ACCMODE;

@@ -62,8 +62,9 @@ static bool show_statfs(struct line *l, const struct arg_view *v, uaddr_t a)
 
 	if (!get(v, &s, a, sizeof(s)))
 		return false;
-	line_add(l, "{f_type=0x%llx, f_bsize=%lld, f_blocks=%lld, f_bfree=%lld, ...}", (unsigned long long)s.f_type,
-		 (long long)s.f_bsize, (long long)s.f_blocks, (long long)s.f_bfree);
+	line_add(l, "{f_type=0x%llx, f_bsize=%lld, f_blocks=%lld, f_bfree=%lld, ...}",
+		 (unsigned long long)s.f_type, (long long)s.f_bsize, (long long)s.f_blocks,
+		 (long long)s.f_bfree);
 	return true;
 }
 
@@ -266,7 +267,7 @@ static bool show_epoll(struct line *l, const struct arg_view *v, uaddr_t a, int6
 static bool show_fdset(struct line *l, const struct arg_view *v, uaddr_t a)
 {
 	uint32_t n = (uint32_t)v->ev->args[0], i;
-	uint64_t words[16] = { 0 };
+	uint64_t words[16] = {0};
 	bool first = true;
 
 	n = MIN(n, 1024u);
@@ -331,9 +332,11 @@ static bool show_rlimit(struct line *l, const struct arg_view *v, uaddr_t a)
 	if (!get(v, &r, a, sizeof(r)))
 		return false;
 	line_add(l, "{rlim_cur=");
-	line_add(l, r.rlim_cur == LINUX_RLIM_INFINITY ? "RLIM64_INFINITY" : "%llu", (unsigned long long)r.rlim_cur);
+	line_add(l, r.rlim_cur == LINUX_RLIM_INFINITY ? "RLIM64_INFINITY" : "%llu",
+		 (unsigned long long)r.rlim_cur);
 	line_add(l, ", rlim_max=");
-	line_add(l, r.rlim_max == LINUX_RLIM_INFINITY ? "RLIM64_INFINITY" : "%llu", (unsigned long long)r.rlim_max);
+	line_add(l, r.rlim_max == LINUX_RLIM_INFINITY ? "RLIM64_INFINITY" : "%llu",
+		 (unsigned long long)r.rlim_max);
 	line_add(l, "}");
 	return true;
 }

@@ -8,7 +8,8 @@ enum sys_level {
 	SYS_NONE,    /* -ENOSYS, logged once by name */
 	SYS_PARTIAL, /* some flags or operations answer an error; the note says which */
 	SYS_FULL,
-	SYS_REFUSED, /* exists, and answers what Linux answers to the unprivileged or where it isn't configured */
+	SYS_REFUSED, /* exists, and answers what Linux answers to the unprivileged or where it isn't configured
+		      */
 };
 
 struct sysargs {

@@ -1,6 +1,6 @@
-/* sys_aio.c: Linux asynchronous I/O (io_setup(2)), served synchronously: io_submit does the work, io_getevents hands
- * out the results. A context's id is the address of a page mapped for it, because libaio reads what lies there; its
- * content (no ring) sends libaio back to the system call.
+/* sys_aio.c: Linux asynchronous I/O (io_setup(2)), served synchronously: io_submit does the work, io_getevents
+ * hands out the results. A context's id is the address of a page mapped for it, because libaio reads what lies
+ * there; its content (no ring) sends libaio back to the system call.
  *
  * Contexts belong to the address space: mm->aio. */
 #include "sentry/fs/eventfd.h"
@@ -32,16 +32,16 @@ struct linux_io_event {
 
 struct aio_context {
 	struct refs refs;
-	uaddr_t id;		/* [I] */
-	uint32_t max;		/* [I] */
-	uint32_t head, count;	/* [table lock] */
-	bool dead;		/* [table lock] */
+	uaddr_t id;	      /* [I] */
+	uint32_t max;	      /* [I] */
+	uint32_t head, count; /* [table lock] */
+	bool dead;	      /* [table lock] */
 	struct waitq wq;
 	struct linux_io_event events[]; /* [table lock] ring of max */
 };
 
 struct aio_table {
-	struct mutex lock; /* rank IPC: a leaf */
+	struct mutex lock;				/* rank IPC: a leaf */
 	struct aio_context *contexts[AIO_MAX_CONTEXTS]; /* [lock] */
 };
 
@@ -110,9 +110,9 @@ static struct aio_context *context_get(struct task *t, uaddr_t id)
 
 static int64_t map_page(struct task *t)
 {
-	struct mmap_args m = { .size = PAGE_SIZE,
-			       .prot = LINUX_PROT_READ | LINUX_PROT_WRITE,
-			       .flags = LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS };
+	struct mmap_args m = {.size = PAGE_SIZE,
+			      .prot = LINUX_PROT_READ | LINUX_PROT_WRITE,
+			      .flags = LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS};
 
 	return mm_mmap(t->mm, t->ctx, task_rlimits(t), &m);
 }
@@ -215,8 +215,8 @@ static int64_t rw_one(struct task *t, struct file *f, const struct linux_iocb *c
 	if (ret == 0 && !f->ops->seekable)
 		ret = write ? file_write_block(t, f, &u) : file_read_block(t, f, &u);
 	else if (ret == 0)
-		ret = write ? file_pwrite_block(t, f, &u, (uint64_t)cb->offset) :
-			      file_pread_block(t, f, &u, (uint64_t)cb->offset);
+		ret = write ? file_pwrite_block(t, f, &u, (uint64_t)cb->offset)
+			    : file_pread_block(t, f, &u, (uint64_t)cb->offset);
 	if (vector)
 		iov_release(&b);
 	return ret <= -ERESTARTSYS ? -EINTR : ret;
@@ -269,7 +269,8 @@ static void complete(struct task *t, struct aio_context *c, const struct linux_i
 	struct aio_table *tab = t->mm->aio;
 
 	mutex_lock(&tab->lock);
-	if (c->count < c->max) /* another submitter may have been faster: then the event is lost, as a full ring loses */
+	if (c->count <
+	    c->max) /* another submitter may have been faster: then the event is lost, as a full ring loses */
 		c->events[(c->head + c->count++) % c->max] = *e;
 	mutex_unlock(&tab->lock);
 	waitq_wake(&c->wq, EV_IN);
@@ -277,7 +278,7 @@ static void complete(struct task *t, struct aio_context *c, const struct linux_i
 
 static int submit_one(struct task *t, struct aio_context *c, uaddr_t ucb)
 {
-	struct linux_io_event e = { .obj = ucb };
+	struct linux_io_event e = {.obj = ucb};
 	struct file *notify = NULL;
 	struct linux_iocb cb;
 	int ret = copy_from_user(t, &cb, ucb, sizeof(cb));
@@ -390,7 +391,8 @@ static int64_t getevents(struct task *t, const struct sysargs *a, const struct p
 	task_waiter(t, &w, EV_IN);
 	waitq_add(&c->wq, &w);
 	for (;;) {
-		n = take_out(t, c, arg_addr(a, 3) + (uint64_t)done * sizeof(struct linux_io_event), count - done);
+		n = take_out(t, c, arg_addr(a, 3) + (uint64_t)done * sizeof(struct linux_io_event),
+			     count - done);
 		if (n < 0)
 			break;
 		done += n;
@@ -423,7 +425,7 @@ int64_t sys_io_pgetevents(struct task *t, const struct sysargs *a)
 	struct {
 		uaddr_t mask;
 		uint64_t size;
-	} sig = { 0, 0 };
+	} sig = {0, 0};
 	struct poll_limit limit;
 	bool swapped = false;
 	int64_t ret = poll_limit_user(t, arg_addr(a, 4), &limit);

@@ -1,4 +1,5 @@
-/* sys_attr.c: changing attributes: chmod(2), chown(2), utimensat(2) and its elders, truncate(2), fallocate(2). */
+/* sys_attr.c: changing attributes: chmod(2), chown(2), utimensat(2) and its elders, truncate(2), fallocate(2).
+ */
 #include "sentry/syscalls/internal.h"
 
 static int64_t setattr_at(struct task *t, int dirfd, uaddr_t name, uint32_t lookup, const struct iattr *attr)
@@ -27,7 +28,7 @@ static int64_t setattr_fd(struct task *t, int fd, const struct iattr *attr)
 
 static struct iattr mode_attr(uint32_t mode)
 {
-	return (struct iattr){ .valid = ATTR_MODE, .mode = mode & 07777 };
+	return (struct iattr){.valid = ATTR_MODE, .mode = mode & 07777};
 }
 
 int64_t sys_chmod(struct task *t, const struct sysargs *a)
@@ -63,7 +64,7 @@ int64_t sys_fchmodat2(struct task *t, const struct sysargs *a)
 
 static int owner_attr(struct task *t, uint32_t uid, uint32_t gid, struct iattr *attr)
 {
-	*attr = (struct iattr){ 0 };
+	*attr = (struct iattr){0};
 	if (uid != ID_INVALID) {
 		attr->valid |= ATTR_UID;
 		attr->uid = user_ns_to_kuid(t->cred->user_ns, uid);
@@ -139,7 +140,7 @@ static int one_time(const struct linux_timespec *ts, uint32_t set, uint32_t now,
 static int64_t do_utimes(struct task *t, int dirfd, uaddr_t name, const struct linux_timespec *times,
 			 uint32_t flags)
 {
-	struct iattr attr = { .valid = ATTR_ATIME_NOW | ATTR_MTIME_NOW };
+	struct iattr attr = {.valid = ATTR_ATIME_NOW | ATTR_MTIME_NOW};
 	int ret;
 
 	if (times) {
@@ -204,7 +205,7 @@ int64_t sys_futimesat(struct task *t, const struct sysargs *a)
 
 int64_t sys_utime(struct task *t, const struct sysargs *a)
 {
-	struct linux_timespec ts[2] = { { 0, 0 }, { 0, 0 } };
+	struct linux_timespec ts[2] = {{0, 0}, {0, 0}};
 	int64_t times[2];
 	int ret;
 
@@ -222,7 +223,7 @@ int64_t sys_utime(struct task *t, const struct sysargs *a)
 
 int64_t sys_truncate(struct task *t, const struct sysargs *a)
 {
-	struct iattr attr = { .valid = ATTR_SIZE, .size = arg_u64(a, 1) };
+	struct iattr attr = {.valid = ATTR_SIZE, .size = arg_u64(a, 1)};
 	struct at_name n;
 	struct kstat k;
 	int ret;

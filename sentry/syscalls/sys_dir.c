@@ -143,7 +143,7 @@ static bool dents_emit(struct dir_context *ctx, const char *name, size_t len, ui
 static int64_t do_getdents(struct task *t, int fd, uaddr_t ubuf, uint32_t size, bool old)
 {
 	struct file *f = sys_file(t, fd);
-	struct dents d = { .ctx.emit = dents_emit, .old = old };
+	struct dents d = {.ctx.emit = dents_emit, .old = old};
 	int64_t ret;
 
 	if (!f)

@@ -26,8 +26,8 @@ int64_t sys_epoll_create1(struct task *t, const struct sysargs *a)
 	return do_epoll_create(t, arg_u32(a, 0));
 }
 
-#define EXCLUSIVE_OK                                                                               \
-	(LINUX_EPOLLIN | LINUX_EPOLLOUT | LINUX_EPOLLERR | LINUX_EPOLLHUP | LINUX_EPOLLWAKEUP |    \
+#define EXCLUSIVE_OK                                                                                           \
+	(LINUX_EPOLLIN | LINUX_EPOLLOUT | LINUX_EPOLLERR | LINUX_EPOLLHUP | LINUX_EPOLLWAKEUP |                \
 	 LINUX_EPOLLET | LINUX_EPOLLEXCLUSIVE)
 
 static int epoll_check(struct file *ep, struct file *target, int op, struct linux_epoll_event *ev)
@@ -51,7 +51,7 @@ static int epoll_check(struct file *ep, struct file *target, int op, struct linu
 int64_t sys_epoll_ctl(struct task *t, const struct sysargs *a)
 {
 	int op = arg_int(a, 1), fd = arg_int(a, 2), ret;
-	struct linux_epoll_event ev = { 0 };
+	struct linux_epoll_event ev = {0};
 	struct file *ep, *target;
 
 	if (op != LINUX_EPOLL_CTL_DEL) {
@@ -139,7 +139,7 @@ put:
 
 static struct poll_limit limit_ms(int timeout)
 {
-	struct poll_limit limit = { .now = timeout == 0 };
+	struct poll_limit limit = {.now = timeout == 0};
 
 	if (timeout > 0)
 		limit.deadline = deadline_after((uint64_t)timeout * 1000000);

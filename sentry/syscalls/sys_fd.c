@@ -18,7 +18,7 @@ static int64_t do_dup3(struct task *t, int old, int new, bool cloexec)
 	struct file *f;
 	int ret;
 
-	if (new < 0 || (uint64_t)new >= limit)
+	if (new < 0 || (uint64_t) new >= limit)
 		return -EBADF;
 	f = sys_file_any(t, old);
 	if (!f)
@@ -62,8 +62,7 @@ static int64_t dup_from(struct task *t, struct file *f, uint64_t min, bool cloex
 	return fdtable_install(t->fds, f, (int)min, limit, cloexec);
 }
 
-#define SETFL_MASK                                                                                 \
-	(LINUX_O_APPEND | LINUX_O_NONBLOCK | LINUX_O_DIRECT | LINUX_O_NOATIME | LINUX_O_ASYNC)
+#define SETFL_MASK (LINUX_O_APPEND | LINUX_O_NONBLOCK | LINUX_O_DIRECT | LINUX_O_NOATIME | LINUX_O_ASYNC)
 
 static int64_t set_status(struct task *t, int fd, struct file *f, uint32_t flags)
 {
@@ -107,7 +106,7 @@ static int64_t set_lease(struct task *t, struct file *f, int arg)
 static int64_t fcntl_owner(struct task *t, struct file *f, uint32_t cmd, uint64_t arg)
 {
 	struct linux_f_owner_ex ex;
-	uint32_t ids[2] = { 0, 0 };
+	uint32_t ids[2] = {0, 0};
 	int ret;
 
 	switch (cmd) {

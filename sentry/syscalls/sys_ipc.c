@@ -210,7 +210,7 @@ static int mq_begin(struct task *t, const struct sysargs *a, struct mq_call *c)
 
 int64_t sys_mq_timedsend(struct task *t, const struct sysargs *a)
 {
-	struct mq_call c = { .size = arg_u64(a, 2), .priority = arg_u32(a, 3) };
+	struct mq_call c = {.size = arg_u64(a, 2), .priority = arg_u32(a, 3)};
 	ssize_t ret;
 
 	if (c.priority >= MQ_PRIORITIES)
@@ -234,7 +234,7 @@ int64_t sys_mq_timedsend(struct task *t, const struct sysargs *a)
 
 int64_t sys_mq_timedreceive(struct task *t, const struct sysargs *a)
 {
-	struct mq_call c = { .receive = true };
+	struct mq_call c = {.receive = true};
 	ssize_t ret = mq_begin(t, a, &c);
 
 	if (ret < 0)
@@ -291,7 +291,7 @@ int64_t sys_mq_getsetattr(struct task *t, const struct sysargs *a)
 	ret = -EBADF;
 	if (file_is_mq(f)) {
 		mq_get_attr(f, &old);
-		ret = arg_addr(a, 1) ? sys_change_flags(f, LINUX_O_NONBLOCK, (uint32_t)new.mq_flags) : 0;
+		ret = arg_addr(a, 1) ? sys_change_flags(f, LINUX_O_NONBLOCK, (uint32_t) new.mq_flags) : 0;
 		if (ret == 0 && arg_addr(a, 2))
 			ret = copy_to_user(t, arg_addr(a, 2), &old, sizeof(old));
 	}

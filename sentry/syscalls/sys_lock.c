@@ -59,7 +59,7 @@ static int lock_wait(struct task *t, struct lock_request *r, bool wait)
 int64_t sys_flock(struct task *t, const struct sysargs *a)
 {
 	int op = arg_int(a, 1), kind = op & ~LINUX_LOCK_NB;
-	struct lock_request r = { .flock_op = kind };
+	struct lock_request r = {.flock_op = kind};
 	int64_t ret;
 
 	if (kind != LINUX_LOCK_SH && kind != LINUX_LOCK_EX && kind != LINUX_LOCK_UN)
@@ -110,7 +110,7 @@ static int lock_settle(struct task *t, int fd, struct lock_request *r)
 
 int64_t lock_set(struct task *t, int fd, struct file *f, uaddr_t arg, bool ofd, bool wait)
 {
-	struct lock_request r = { .f = f, .ofd = ofd, .owner = task_lock_owner(t) };
+	struct lock_request r = {.f = f, .ofd = ofd, .owner = task_lock_owner(t)};
 	int ret = copy_from_user(t, &r.fl, arg, sizeof(r.fl));
 
 	if (ret < 0)

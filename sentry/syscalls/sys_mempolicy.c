@@ -6,7 +6,7 @@
 /* maxnode counts one more than the highest bit (mbind(2)). Only node 0 may be named. */
 static int get_nodes(struct task *t, uaddr_t umask, uint64_t maxnode, uint64_t *out)
 {
-	uint64_t words[NODE_WORDS] = { 0 }, bits;
+	uint64_t words[NODE_WORDS] = {0}, bits;
 	uint32_t i, count;
 	int ret;
 
@@ -81,7 +81,7 @@ int64_t sys_mbind(struct task *t, const struct sysargs *a)
 
 int64_t sys_get_mempolicy(struct task *t, const struct sysargs *a)
 {
-	uint64_t flags = arg_u64(a, 4), maxnode = arg_u64(a, 2), words[NODE_WORDS] = { 0 };
+	uint64_t flags = arg_u64(a, 4), maxnode = arg_u64(a, 2), words[NODE_WORDS] = {0};
 	int32_t mode = LINUX_MPOL_DEFAULT;
 	uint32_t prot;
 	enum vma_kind kind;

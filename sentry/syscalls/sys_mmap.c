@@ -2,12 +2,12 @@
 #include "sentry/kernel/task.h"
 #include "sentry/syscalls/internal.h"
 
-#define MAP_LEGACY                                                                                 \
-	(LINUX_MAP_SHARED | LINUX_MAP_PRIVATE | LINUX_MAP_FIXED | LINUX_MAP_ANONYMOUS |            \
-	 LINUX_MAP_DENYWRITE | LINUX_MAP_EXECUTABLE | LINUX_MAP_UNINITIALIZED |                    \
-	 LINUX_MAP_GROWSDOWN | LINUX_MAP_LOCKED | LINUX_MAP_NORESERVE | LINUX_MAP_POPULATE |       \
-	 LINUX_MAP_NONBLOCK | LINUX_MAP_STACK | LINUX_MAP_HUGETLB | LINUX_MAP_32BIT |              \
-	 LINUX_MAP_FIXED_NOREPLACE | ((uint32_t)LINUX_MAP_HUGE_MASK << LINUX_MAP_HUGE_SHIFT))
+#define MAP_LEGACY                                                                                             \
+	(LINUX_MAP_SHARED | LINUX_MAP_PRIVATE | LINUX_MAP_FIXED | LINUX_MAP_ANONYMOUS | LINUX_MAP_DENYWRITE |  \
+	 LINUX_MAP_EXECUTABLE | LINUX_MAP_UNINITIALIZED | LINUX_MAP_GROWSDOWN | LINUX_MAP_LOCKED |             \
+	 LINUX_MAP_NORESERVE | LINUX_MAP_POPULATE | LINUX_MAP_NONBLOCK | LINUX_MAP_STACK | LINUX_MAP_HUGETLB | \
+	 LINUX_MAP_32BIT | LINUX_MAP_FIXED_NOREPLACE |                                                         \
+	 ((uint32_t)LINUX_MAP_HUGE_MASK << LINUX_MAP_HUGE_SHIFT))
 
 /* What f's mode and mount allow the mapping to be, now and by mprotect later. */
 static int file_protection(struct file *f, uint32_t prot, uint32_t flags, uint32_t *max)

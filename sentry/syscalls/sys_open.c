@@ -3,12 +3,12 @@
 #include "sentry/kernel/task.h"
 #include "sentry/syscalls/internal.h"
 
-#define OPEN_FLAGS                                                                                 \
-	(LINUX_O_ACCMODE | LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_NOCTTY | LINUX_O_TRUNC |         \
-	 LINUX_O_APPEND | LINUX_O_NONBLOCK | LINUX_O_SYNC | LINUX_O_DSYNC | LINUX_O_ASYNC |        \
-	 LINUX_O_DIRECT | LINUX_O_LARGEFILE | LINUX_O_DIRECTORY | LINUX_O_NOFOLLOW |               \
-	 LINUX_O_NOATIME | LINUX_O_CLOEXEC | LINUX_O_PATH | LINUX_O_TMPFILE)
-#define PATH_FLAGS (LINUX_O_DIRECTORY | LINUX_O_NOFOLLOW | LINUX_O_PATH | LINUX_O_CLOEXEC)
+#define OPEN_FLAGS                                                                                             \
+	(LINUX_O_ACCMODE | LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_NOCTTY | LINUX_O_TRUNC | LINUX_O_APPEND |    \
+	 LINUX_O_NONBLOCK | LINUX_O_SYNC | LINUX_O_DSYNC | LINUX_O_ASYNC | LINUX_O_DIRECT |                    \
+	 LINUX_O_LARGEFILE | LINUX_O_DIRECTORY | LINUX_O_NOFOLLOW | LINUX_O_NOATIME | LINUX_O_CLOEXEC |        \
+	 LINUX_O_PATH | LINUX_O_TMPFILE)
+#define PATH_FLAGS   (LINUX_O_DIRECTORY | LINUX_O_NOFOLLOW | LINUX_O_PATH | LINUX_O_CLOEXEC)
 #define TMPFILE_ONLY (LINUX_O_TMPFILE & ~LINUX_O_DIRECTORY)
 
 static bool will_create(uint64_t flags)
@@ -77,7 +77,8 @@ static int64_t do_open(struct task *t, int dirfd, uaddr_t uname, const struct li
 		ret = at_use_dir(t, dirfd, &n);
 	if (ret < 0)
 		return ret;
-	ret = vfs_open(&n.at, n.name, (uint32_t)how->flags, (uint32_t)how->mode, resolve_bits(how->resolve), &f);
+	ret = vfs_open(&n.at, n.name, (uint32_t)how->flags, (uint32_t)how->mode, resolve_bits(how->resolve),
+		       &f);
 	at_end(&n);
 	if (ret < 0)
 		return ret;
@@ -92,7 +93,7 @@ static int64_t do_open(struct task *t, int dirfd, uaddr_t uname, const struct li
 /* open(2) ignores what it doesn't know. */
 static struct linux_open_how old_how(uint32_t flags, uint32_t mode)
 {
-	struct linux_open_how how = { .flags = flags & OPEN_FLAGS, .mode = mode & 07777 };
+	struct linux_open_how how = {.flags = flags & OPEN_FLAGS, .mode = mode & 07777};
 
 	if (how.flags & LINUX_O_PATH)
 		how.flags &= PATH_FLAGS;
@@ -119,8 +120,7 @@ int64_t sys_openat(struct task *t, const struct sysargs *a)
 
 int64_t sys_creat(struct task *t, const struct sysargs *a)
 {
-	struct linux_open_how how =
-		old_how(LINUX_O_CREAT | LINUX_O_WRONLY | LINUX_O_TRUNC, arg_u32(a, 1));
+	struct linux_open_how how = old_how(LINUX_O_CREAT | LINUX_O_WRONLY | LINUX_O_TRUNC, arg_u32(a, 1));
 
 	return do_open(t, LINUX_AT_FDCWD, arg_addr(a, 0), &how);
 }
@@ -188,6 +188,5 @@ int64_t sys_close_range(struct task *t, const struct sysargs *a)
 		if (ret < 0)
 			return ret;
 	}
-	return fdtable_close_range(t->fds, first, last, flags & LINUX_CLOSE_RANGE_CLOEXEC,
-				   task_lock_owner(t));
+	return fdtable_close_range(t->fds, first, last, flags & LINUX_CLOSE_RANGE_CLOEXEC, task_lock_owner(t));
 }

@@ -114,10 +114,10 @@ static int watch_path(struct task *t, struct file *in, uaddr_t uname, uint32_t m
 	return ret;
 }
 
-#define INOTIFY_BITS                                                                               \
-	(LINUX_IN_ALL_EVENTS | LINUX_IN_UNMOUNT | LINUX_IN_Q_OVERFLOW | LINUX_IN_IGNORED |         \
-	 LINUX_IN_ONLYDIR | LINUX_IN_DONT_FOLLOW | LINUX_IN_EXCL_UNLINK | LINUX_IN_MASK_ADD |      \
-	 LINUX_IN_MASK_CREATE | LINUX_IN_ISDIR | LINUX_IN_ONESHOT)
+#define INOTIFY_BITS                                                                                           \
+	(LINUX_IN_ALL_EVENTS | LINUX_IN_UNMOUNT | LINUX_IN_Q_OVERFLOW | LINUX_IN_IGNORED | LINUX_IN_ONLYDIR |  \
+	 LINUX_IN_DONT_FOLLOW | LINUX_IN_EXCL_UNLINK | LINUX_IN_MASK_ADD | LINUX_IN_MASK_CREATE |              \
+	 LINUX_IN_ISDIR | LINUX_IN_ONESHOT)
 
 int64_t sys_inotify_add_watch(struct task *t, const struct sysargs *a)
 {

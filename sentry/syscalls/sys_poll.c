@@ -84,7 +84,7 @@ int poll_limit_user(struct task *t, uaddr_t uts, struct poll_limit *limit)
 	struct linux_timespec ts;
 	int ret;
 
-	*limit = (struct poll_limit){ .now = false };
+	*limit = (struct poll_limit){.now = false};
 	if (uts == 0)
 		return 0;
 	ret = get_timespec(t, uts, &ts);
@@ -115,7 +115,7 @@ int poll_sigmask(struct task *t, uaddr_t mask, uint64_t size, bool *swapped)
 
 int64_t poll_finish(struct task *t, int64_t ret, uaddr_t uts, const struct poll_limit *limit, bool swapped)
 {
-	struct linux_timespec left = { 0, 0 };
+	struct linux_timespec left = {0, 0};
 
 	if (swapped && ret != -ERESTARTNOHAND)
 		signal_mask_restore(t);
@@ -214,13 +214,13 @@ static int64_t poll_again(struct task *t, struct restart_block *r);
 /* Interrupted without a handler: goes on with the time that is left. */
 static int64_t poll_later(struct task *t, uaddr_t ufds, uint32_t count, uint64_t deadline)
 {
-	t->p->restart = (struct restart_block){ .fn = poll_again, .deadline = deadline, .a = { ufds, count } };
+	t->p->restart = (struct restart_block){.fn = poll_again, .deadline = deadline, .a = {ufds, count}};
 	return -ERESTART_RESTARTBLOCK;
 }
 
 static int64_t poll_again(struct task *t, struct restart_block *r)
 {
-	struct poll_limit limit = { .deadline = r->deadline };
+	struct poll_limit limit = {.deadline = r->deadline};
 	uaddr_t ufds = r->a[0];
 	uint32_t count = (uint32_t)r->a[1];
 	int64_t ret = do_poll(t, ufds, count, &limit);
@@ -231,7 +231,7 @@ static int64_t poll_again(struct task *t, struct restart_block *r)
 int64_t sys_poll(struct task *t, const struct sysargs *a)
 {
 	int timeout = arg_int(a, 2);
-	struct poll_limit limit = { .now = timeout == 0 };
+	struct poll_limit limit = {.now = timeout == 0};
 	int64_t ret;
 
 	if (timeout > 0)

@@ -46,7 +46,7 @@ static int64_t vm_copy(struct task *t, struct mm *mm, const struct iov_buf *loca
 		       bool write)
 {
 	struct usermem here = task_usermem(t), there = mm_usermem(mm, NULL);
-	struct vm_cursor l = { .b = local }, r = { .b = remote };
+	struct vm_cursor l = {.b = local}, r = {.b = remote};
 	char *buf = task_bounce(t);
 	uaddr_t la, ra;
 	uint64_t ln, rn;
@@ -60,7 +60,9 @@ static int64_t vm_copy(struct task *t, struct mm *mm, const struct iov_buf *loca
 		if (task_interrupted(t))
 			return done ? done : -EINTR;
 		got = write ? here.ops->in(&here, buf, la, n) : there.ops->in(&there, buf, ra, n);
-		put = !got ? 0 : write ? there.ops->out(&there, ra, buf, got) : here.ops->out(&here, la, buf, got);
+		put = !got    ? 0
+		      : write ? there.ops->out(&there, ra, buf, got)
+			      : here.ops->out(&here, la, buf, got);
 		done += (int64_t)put;
 		if (put < n)
 			return done ? done : -EFAULT;

@@ -18,7 +18,8 @@ static int64_t do_write(struct task *t, struct file *f, struct uio *u)
 	int ret;
 
 	if (FILE_CAN_WRITE(f)) {
-		ret = write_limit(t, f, u, appends(f, u) ? WRITE_APPEND : __atomic_load_n(&f->pos, __ATOMIC_RELAXED));
+		ret = write_limit(t, f, u,
+				  appends(f, u) ? WRITE_APPEND : __atomic_load_n(&f->pos, __ATOMIC_RELAXED));
 		if (ret < 0)
 			return ret;
 	}
@@ -132,7 +133,8 @@ int64_t sys_pwrite64(struct task *t, const struct sysargs *a)
 }
 
 /* One vector call; pos -1: at the file's position. */
-static int64_t vector_io(struct task *t, int fd, uaddr_t vec, uint64_t count, int64_t pos, uint32_t rwf, bool write)
+static int64_t vector_io(struct task *t, int fd, uaddr_t vec, uint64_t count, int64_t pos, uint32_t rwf,
+			 bool write)
 {
 	struct file *f = sys_file(t, fd);
 	struct usermem um = task_usermem(t);
@@ -187,8 +189,7 @@ int64_t sys_pwritev(struct task *t, const struct sysargs *a)
 	return vector_io(t, arg_int(a, 0), arg_addr(a, 1), arg_u64(a, 2), arg_i64(a, 3), 0, true);
 }
 
-#define RWF_KNOWN                                                                                  \
-	(LINUX_RWF_HIPRI | LINUX_RWF_DSYNC | LINUX_RWF_SYNC | LINUX_RWF_NOWAIT | LINUX_RWF_APPEND)
+#define RWF_KNOWN (LINUX_RWF_HIPRI | LINUX_RWF_DSYNC | LINUX_RWF_SYNC | LINUX_RWF_NOWAIT | LINUX_RWF_APPEND)
 
 static int64_t vector_io2(struct task *t, const struct sysargs *a, bool write)
 {

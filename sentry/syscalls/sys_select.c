@@ -9,10 +9,10 @@
 #define SELECT_FAST 6
 
 struct select_set {
-	uaddr_t user[3];	/* in, out, ex; 0: not given */
-	uint64_t *bits[3];	/* within one allocation of words each */
+	uaddr_t user[3];   /* in, out, ex; 0: not given */
+	uint64_t *bits[3]; /* within one allocation of words each */
 	uint32_t n, words, count;
-	uint32_t *fd;		/* of each item */
+	uint32_t *fd; /* of each item */
 	struct poll_item *items;
 	uint64_t fast_bits[3];
 	uint32_t fast_fd[SELECT_FAST];
@@ -104,7 +104,7 @@ static int select_load_items(struct task *t, struct select_set *s)
 /* Results into the bitmaps; the number of bits set. */
 static int64_t select_collect(struct select_set *s)
 {
-	static const uint32_t masks[3] = { SELECT_IN, SELECT_OUT, SELECT_EX };
+	static const uint32_t masks[3] = {SELECT_IN, SELECT_OUT, SELECT_EX};
 	int64_t total = 0;
 	uint32_t i, j;
 
@@ -140,7 +140,7 @@ static int64_t select_run(struct task *t, struct select_set *s, const struct pol
 
 static int64_t do_select(struct task *t, const struct sysargs *a, const struct poll_limit *limit)
 {
-	struct select_set s = { .user = { arg_addr(a, 1), arg_addr(a, 2), arg_addr(a, 3) } };
+	struct select_set s = {.user = {arg_addr(a, 1), arg_addr(a, 2), arg_addr(a, 3)}};
 	int64_t ret;
 
 	if (arg_int(a, 0) < 0)
@@ -160,8 +160,8 @@ static int64_t do_select(struct task *t, const struct sysargs *a, const struct p
 
 int64_t sys_select(struct task *t, const struct sysargs *a)
 {
-	struct poll_limit limit = { .now = false };
-	struct linux_timespec left = { 0, 0 };
+	struct poll_limit limit = {.now = false};
+	struct linux_timespec left = {0, 0};
 	struct linux_timeval tv;
 	int64_t ret;
 
@@ -170,7 +170,8 @@ int64_t sys_select(struct task *t, const struct sysargs *a)
 		if (ret < 0)
 			return ret;
 		/* microseconds may exceed a second here, as on Linux */
-		if (tv.tv_sec < 0 || tv.tv_usec < 0 || add_overflows(tv.tv_sec, tv.tv_usec / 1000000, &tv.tv_sec))
+		if (tv.tv_sec < 0 || tv.tv_usec < 0 ||
+		    add_overflows(tv.tv_sec, tv.tv_usec / 1000000, &tv.tv_sec))
 			return -EINVAL;
 		left.tv_sec = tv.tv_sec;
 		left.tv_nsec = tv.tv_usec % 1000000 * 1000;
@@ -194,7 +195,7 @@ int64_t sys_pselect6(struct task *t, const struct sysargs *a)
 	struct {
 		uaddr_t mask;
 		uint64_t size;
-	} sig = { 0, 0 };
+	} sig = {0, 0};
 	struct poll_limit limit;
 	bool swapped = false;
 	int64_t ret = 0;

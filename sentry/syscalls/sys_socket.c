@@ -195,7 +195,7 @@ static int64_t connect_try(struct sock_ctx *c, void *arg)
 int64_t sys_connect(struct task *t, const struct sysargs *a)
 {
 	struct sockaddr_buf addr;
-	struct connect_op o = { .addr = &addr };
+	struct connect_op o = {.addr = &addr};
 	struct sock_ctx c;
 	int64_t ret = sock_begin(&c, t, arg_int(a, 0));
 
@@ -203,8 +203,8 @@ int64_t sys_connect(struct task *t, const struct sysargs *a)
 		return ret;
 	ret = get_sockaddr(t, arg_addr(a, 1), arg_int(a, 2), &addr);
 	if (ret == 0) {
-		ret = c.s->ops->connect ? sock_wait(&c, connect_try, &o, EV_OUT, c.s->sndtimeo, nonblocking(&c)) :
-					  -EOPNOTSUPP;
+		ret = c.s->ops->connect ? sock_wait(&c, connect_try, &o, EV_OUT, c.s->sndtimeo, nonblocking(&c))
+					: -EOPNOTSUPP;
 		if (ret == -EAGAIN && o.in_progress)
 			ret = -EINPROGRESS; /* SO_SNDTIMEO ran out */
 	}
@@ -226,7 +226,7 @@ static int64_t accept_try(struct sock_ctx *c, void *arg)
 
 static int64_t do_accept(struct task *t, int fd, uaddr_t addr, uaddr_t len, uint32_t flags)
 {
-	struct accept_op o = { .new = NULL };
+	struct accept_op o = {.new = NULL};
 	struct sock_ctx c;
 	struct file *f;
 	int64_t ret;
@@ -266,7 +266,7 @@ int64_t sys_accept4(struct task *t, const struct sysargs *a)
 
 static int64_t do_getname(struct task *t, const struct sysargs *a, bool peer)
 {
-	struct sockaddr_buf addr = { 0 };
+	struct sockaddr_buf addr = {0};
 	struct sock_ctx c;
 	int ret = sock_begin(&c, t, arg_int(a, 0));
 
@@ -330,8 +330,8 @@ int64_t sys_setsockopt(struct task *t, const struct sysargs *a)
 	ret = len ? copy_from_user(t, val, arg_addr(a, 3), (size_t)len) : 0;
 	if (ret == 0)
 		ret = c.s->ops->setsockopt ? c.s->ops->setsockopt(c.s, &c.caller, arg_int(a, 1), arg_int(a, 2),
-								  val, (uint32_t)len) :
-					     -ENOPROTOOPT;
+								  val, (uint32_t)len)
+					   : -ENOPROTOOPT;
 	if (val != fast)
 		kfree(val);
 out:
@@ -342,7 +342,7 @@ out:
 /* SO_PEERCRED speaks of ids as the caller's namespaces number them; families keep kernel ids. */
 int64_t sys_getsockopt(struct task *t, const struct sysargs *a)
 {
-	uint64_t fast[OPT_FAST / 8] = { 0 };
+	uint64_t fast[OPT_FAST / 8] = {0};
 	void *val = fast;
 	struct sock_ctx c;
 	int32_t ulen;
@@ -363,8 +363,9 @@ int64_t sys_getsockopt(struct task *t, const struct sysargs *a)
 		if (!val)
 			goto out;
 	}
-	ret = c.s->ops->getsockopt ? c.s->ops->getsockopt(c.s, &c.caller, arg_int(a, 1), arg_int(a, 2), val, &len) :
-				     -ENOPROTOOPT;
+	ret = c.s->ops->getsockopt
+		      ? c.s->ops->getsockopt(c.s, &c.caller, arg_int(a, 1), arg_int(a, 2), val, &len)
+		      : -ENOPROTOOPT;
 	ulen = (int32_t)MIN(len, (uint32_t)INT32_MAX);
 	if (ret == 0 && len)
 		ret = copy_to_user(t, arg_addr(a, 3), val, MIN(len, room));

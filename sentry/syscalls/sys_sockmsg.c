@@ -32,8 +32,8 @@ static int64_t send_all(struct sock_ctx *c, struct sock_msg *m)
 
 int64_t sys_sendto(struct task *t, const struct sysargs *a)
 {
-	struct sockaddr_buf addr = { 0 };
-	struct sock_msg m = { .flags = arg_u32(a, 3) };
+	struct sockaddr_buf addr = {0};
+	struct sock_msg m = {.flags = arg_u32(a, 3)};
 	struct sock_ctx c;
 	struct uio u;
 	int64_t ret = sock_begin(&c, t, arg_int(a, 0));
@@ -73,8 +73,8 @@ static int get_msghdr(struct task *t, uaddr_t src, struct linux_msghdr *h)
 
 static int64_t send_one(struct sock_ctx *c, uaddr_t uhdr, uint32_t flags)
 {
-	struct sockaddr_buf addr = { 0 };
-	struct sock_msg m = { .flags = flags };
+	struct sockaddr_buf addr = {0};
+	struct sock_msg m = {.flags = flags};
 	struct linux_msghdr h;
 	struct iov_buf iov;
 	struct cmsg_in in;
@@ -154,10 +154,10 @@ static int64_t recv_try(struct sock_ctx *c, void *arg)
 
 static int64_t recv_all(struct sock_ctx *c, struct sock_msg *m)
 {
-	struct recv_op o = { .m = m, .flags = m->flags };
+	struct recv_op o = {.m = m, .flags = m->flags};
 	bool nonblock = (o.flags & LINUX_MSG_DONTWAIT) || (c->f->flags & LINUX_O_NONBLOCK);
-	bool whole = (o.flags & LINUX_MSG_WAITALL) && !(o.flags & (LINUX_MSG_PEEK | LINUX_MSG_OOB)) && !nonblock &&
-		     c->s->type == LINUX_SOCK_STREAM;
+	bool whole = (o.flags & LINUX_MSG_WAITALL) && !(o.flags & (LINUX_MSG_PEEK | LINUX_MSG_OOB)) &&
+		     !nonblock && c->s->type == LINUX_SOCK_STREAM;
 	int64_t n, total = 0;
 
 	if (!c->s->ops->recv)
@@ -178,8 +178,8 @@ static int64_t recv_all(struct sock_ctx *c, struct sock_msg *m)
 
 int64_t sys_recvfrom(struct task *t, const struct sysargs *a)
 {
-	struct sockaddr_buf addr = { 0 };
-	struct sock_msg m = { .flags = arg_u32(a, 3), .name = arg_addr(a, 4) ? &addr : NULL };
+	struct sockaddr_buf addr = {0};
+	struct sock_msg m = {.flags = arg_u32(a, 3), .name = arg_addr(a, 4) ? &addr : NULL};
 	struct sock_ctx c;
 	struct uio u;
 	int64_t ret = sock_begin(&c, t, arg_int(a, 0));
@@ -202,7 +202,8 @@ int64_t sys_recvfrom(struct task *t, const struct sysargs *a)
 }
 
 /* The results into the guest's msghdr. */
-static int put_msghdr(struct sock_ctx *c, uaddr_t uhdr, const struct linux_msghdr *h, struct sock_msg *m, uint32_t flags)
+static int put_msghdr(struct sock_ctx *c, uaddr_t uhdr, const struct linux_msghdr *h, struct sock_msg *m,
+		      uint32_t flags)
 {
 	uint64_t used;
 	int32_t len, out_flags;
@@ -213,7 +214,8 @@ static int put_msghdr(struct sock_ctx *c, uaddr_t uhdr, const struct linux_msghd
 		if (len && h->msg_namelen)
 			ret = copy_to_user(c->t, h->msg_name, m->name->bytes, (size_t)MIN(len, h->msg_namelen));
 		if (ret == 0)
-			ret = copy_to_user(c->t, uhdr + offsetof(struct linux_msghdr, msg_namelen), &len, sizeof(len));
+			ret = copy_to_user(c->t, uhdr + offsetof(struct linux_msghdr, msg_namelen), &len,
+					   sizeof(len));
 	}
 	if (ret < 0) {
 		cmsg_drop(m);
@@ -226,16 +228,18 @@ static int put_msghdr(struct sock_ctx *c, uaddr_t uhdr, const struct linux_msghd
 					  LINUX_MSG_ERRQUEUE | LINUX_MSG_CMSG_CLOEXEC));
 	if (flags & LINUX_MSG_CMSG_CLOEXEC)
 		out_flags |= LINUX_MSG_CMSG_CLOEXEC;
-	ret = copy_to_user(c->t, uhdr + offsetof(struct linux_msghdr, msg_flags), &out_flags, sizeof(out_flags));
+	ret = copy_to_user(c->t, uhdr + offsetof(struct linux_msghdr, msg_flags), &out_flags,
+			   sizeof(out_flags));
 	if (ret == 0)
-		ret = copy_to_user(c->t, uhdr + offsetof(struct linux_msghdr, msg_controllen), &used, sizeof(used));
+		ret = copy_to_user(c->t, uhdr + offsetof(struct linux_msghdr, msg_controllen), &used,
+				   sizeof(used));
 	return ret;
 }
 
 static int64_t recv_one(struct sock_ctx *c, uaddr_t uhdr, uint32_t flags)
 {
-	struct sockaddr_buf addr = { 0 };
-	struct sock_msg m = { .flags = flags };
+	struct sockaddr_buf addr = {0};
+	struct sock_msg m = {.flags = flags};
 	struct linux_msghdr h;
 	struct iov_buf iov;
 	struct uio u;
@@ -294,7 +298,8 @@ static int64_t recv_many(struct sock_ctx *c, uaddr_t vec, uint32_t count, uint32
 			break;
 		if (flags & LINUX_MSG_WAITFORONE)
 			flags |= LINUX_MSG_DONTWAIT;
-		if (deadline && clock_monotonic_ns() >= deadline) { /* looked at between messages only, as Linux */
+		if (deadline &&
+		    clock_monotonic_ns() >= deadline) { /* looked at between messages only, as Linux */
 			i++;
 			break;
 		}

@@ -3,8 +3,7 @@
 #include "sentry/fs/pipe/pipe.h"
 #include "sentry/syscalls/internal.h"
 
-#define SPLICE_KNOWN                                                                               \
-	(LINUX_SPLICE_F_MOVE | LINUX_SPLICE_F_NONBLOCK | LINUX_SPLICE_F_MORE | LINUX_SPLICE_F_GIFT)
+#define SPLICE_KNOWN (LINUX_SPLICE_F_MOVE | LINUX_SPLICE_F_NONBLOCK | LINUX_SPLICE_F_MORE | LINUX_SPLICE_F_GIFT)
 
 enum splice_kind {
 	SPLICE_FILL,  /* file to pipe */
@@ -79,7 +78,7 @@ static int get_offset(struct task *t, struct file *f, uaddr_t src, uint64_t *off
 /* RLIMIT_FSIZE and the largest offset for count bytes into f at pos. */
 static int limit_count(struct task *t, struct file *f, uint64_t pos, uint64_t *count)
 {
-	struct uio u = { .resid = *count };
+	struct uio u = {.resid = *count};
 	int ret = write_limit(t, f, &u, pos);
 
 	*count = u.resid;
@@ -148,7 +147,7 @@ static int get_both(struct task *t, int fd_in, int fd_out, struct file **in, str
 
 int64_t sys_splice(struct task *t, const struct sysargs *a)
 {
-	struct splice_op o = { .count = MIN(arg_u64(a, 4), UIO_MAX_RW), .bounce = task_bounce(t) };
+	struct splice_op o = {.count = MIN(arg_u64(a, 4), UIO_MAX_RW), .bounce = task_bounce(t)};
 	uint32_t flags = arg_u32(a, 5);
 	int64_t ret;
 
@@ -169,7 +168,7 @@ int64_t sys_splice(struct task *t, const struct sysargs *a)
 
 int64_t sys_tee(struct task *t, const struct sysargs *a)
 {
-	struct splice_op o = { .kind = SPLICE_TEE, .count = MIN(arg_u64(a, 2), UIO_MAX_RW) };
+	struct splice_op o = {.kind = SPLICE_TEE, .count = MIN(arg_u64(a, 2), UIO_MAX_RW)};
 	uint32_t flags = arg_u32(a, 3);
 	int64_t ret;
 
@@ -273,8 +272,8 @@ static int64_t do_sendfile(struct task *t, struct file *in, struct file *out, ua
 	if (ret < 0)
 		return ret;
 	if (!in->ops->seekable) {
-		struct splice_op o = { .kind = SPLICE_DRAIN, .in = in, .out = out, .count = count,
-				       .bounce = task_bounce(t) };
+		struct splice_op o = {
+			.kind = SPLICE_DRAIN, .in = in, .out = out, .count = count, .bounce = task_bounce(t)};
 
 		if (!o.bounce)
 			return -ENOMEM;
@@ -305,14 +304,16 @@ int64_t sys_sendfile(struct task *t, const struct sysargs *a)
 
 	if (ret < 0)
 		return ret;
-	ret = (int64_t)arg_u64(a, 3) < 0 ? -EINVAL :
-	      do_sendfile(t, in, out, arg_addr(a, 2), MIN(arg_u64(a, 3), UIO_MAX_RW));
+	ret = (int64_t)arg_u64(a, 3) < 0
+		      ? -EINVAL
+		      : do_sendfile(t, in, out, arg_addr(a, 2), MIN(arg_u64(a, 3), UIO_MAX_RW));
 	file_put(out);
 	file_put(in);
 	return ret;
 }
 
-static int copy_range_check(struct file *in, uint64_t off_in, struct file *out, uint64_t off_out, uint64_t *count)
+static int copy_range_check(struct file *in, uint64_t off_in, struct file *out, uint64_t off_out,
+			    uint64_t *count)
 {
 	uint64_t size, end;
 

@@ -93,7 +93,7 @@ int64_t sys_newfstatat(struct task *t, const struct sysargs *a)
 
 static struct linux_statx_timestamp statx_time(const struct linux_timespec *ts)
 {
-	return (struct linux_statx_timestamp){ .tv_sec = ts->tv_sec, .tv_nsec = (uint32_t)ts->tv_nsec };
+	return (struct linux_statx_timestamp){.tv_sec = ts->tv_sec, .tv_nsec = (uint32_t)ts->tv_nsec};
 }
 
 int64_t sys_statx(struct task *t, const struct sysargs *a)

@@ -59,7 +59,7 @@ int64_t sys_sync(struct task *t, const struct sysargs *a)
 
 	(void)a;
 	rwlock_read(&v->mount_lock);
-	list_for_each(m, &t->mount_ns->mounts, ns_node) {
+	list_for_each (m, &t->mount_ns->mounts, ns_node) {
 		if (n == SYNC_BATCH)
 			break;
 		if (!can_sync(m->super))

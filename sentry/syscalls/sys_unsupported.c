@@ -1,14 +1,14 @@
-/* sys_unsupported.c: calls that exist and are refused, with the error Linux gives to the unprivileged or where the
- * feature isn't built in: programs know how to go on from these. */
+/* sys_unsupported.c: calls that exist and are refused, with the error Linux gives to the unprivileged or where
+ * the feature isn't built in: programs know how to go on from these. */
 #include "platform/abi/misc.h"
 #include "sentry/syscalls/internal.h"
 
-#define REFUSE(call, error)                                                                        \
-	int64_t call(struct task *t, const struct sysargs *a)                                      \
-	{                                                                                          \
-		(void)t;                                                                           \
-		(void)a;                                                                           \
-		return error;                                                                      \
+#define REFUSE(call, error)                                                                                    \
+	int64_t call(struct task *t, const struct sysargs *a)                                                  \
+	{                                                                                                      \
+		(void)t;                                                                                       \
+		(void)a;                                                                                       \
+		return error;                                                                                  \
 	}
 
 /* For the administrator of a real machine only. */
@@ -25,8 +25,8 @@ int64_t sys_reboot(struct task *t, const struct sysargs *a)
 	if (!capable(t, LINUX_CAP_SYS_BOOT))
 		return -EPERM;
 	if (arg_u32(a, 0) != LINUX_REBOOT_MAGIC1 ||
-	    (magic2 != LINUX_REBOOT_MAGIC2 && magic2 != LINUX_REBOOT_MAGIC2A && magic2 != LINUX_REBOOT_MAGIC2B &&
-	     magic2 != LINUX_REBOOT_MAGIC2C))
+	    (magic2 != LINUX_REBOOT_MAGIC2 && magic2 != LINUX_REBOOT_MAGIC2A &&
+	     magic2 != LINUX_REBOOT_MAGIC2B && magic2 != LINUX_REBOOT_MAGIC2C))
 		return -EINVAL;
 	if (arg_u32(a, 2) == LINUX_REBOOT_CMD_CAD_ON || arg_u32(a, 2) == LINUX_REBOOT_CMD_CAD_OFF)
 		return 0;
@@ -60,7 +60,7 @@ int64_t sys_cachestat(struct task *t, const struct sysargs *a)
 {
 	struct {
 		uint64_t cache, dirty, writeback, evicted, recently_evicted;
-	} zero = { 0 };
+	} zero = {0};
 	uint64_t range[2];
 	struct file *f;
 	int ret;

@@ -1,5 +1,5 @@
-/* sys_xattr.c: extended attributes (xattr(7)): twelve old calls and the four *at ones over three ways to name the
- * file. */
+/* sys_xattr.c: extended attributes (xattr(7)): twelve old calls and the four *at ones over three ways to name
+ * the file. */
 #include "sentry/syscalls/internal.h"
 
 /* Which file: by name (followed or not), or by descriptor. */
@@ -128,25 +128,25 @@ static int64_t xattr_remove(struct task *t, struct xattr_target *x, uaddr_t unam
 }
 
 /* Each old call in its three forms. */
-#define XATTR_FORM(call, open_target, do_it)                                                       \
-	int64_t call(struct task *t, const struct sysargs *a)                                      \
-	{                                                                                          \
-		struct xattr_target x;                                                             \
-		int64_t ret = open_target;                                                         \
-                                                                                                   \
-		if (ret < 0)                                                                       \
-			return ret;                                                                \
-		ret = do_it;                                                                       \
-		target_put(&x);                                                                    \
-		return ret;                                                                        \
+#define XATTR_FORM(call, open_target, do_it)                                                                   \
+	int64_t call(struct task *t, const struct sysargs *a)                                                  \
+	{                                                                                                      \
+		struct xattr_target x;                                                                         \
+		int64_t ret = open_target;                                                                     \
+                                                                                                               \
+		if (ret < 0)                                                                                   \
+			return ret;                                                                            \
+		ret = do_it;                                                                                   \
+		target_put(&x);                                                                                \
+		return ret;                                                                                    \
 	}
 #define BY_PATH target_at(t, LINUX_AT_FDCWD, arg_addr(a, 0), 0, &x)
 #define BY_LINK target_at(t, LINUX_AT_FDCWD, arg_addr(a, 0), LINUX_AT_SYMLINK_NOFOLLOW, &x)
-#define BY_FD   target_fd(t, arg_int(a, 0), &x)
-#define GET     xattr_get(t, &x, arg_addr(a, 1), arg_addr(a, 2), arg_u64(a, 3))
-#define SET     xattr_set(t, &x, arg_addr(a, 1), arg_addr(a, 2), arg_u64(a, 3), arg_u32(a, 4))
-#define LIST    xattr_list(t, &x, arg_addr(a, 1), arg_u64(a, 2))
-#define REMOVE  xattr_remove(t, &x, arg_addr(a, 1))
+#define BY_FD	target_fd(t, arg_int(a, 0), &x)
+#define GET	xattr_get(t, &x, arg_addr(a, 1), arg_addr(a, 2), arg_u64(a, 3))
+#define SET	xattr_set(t, &x, arg_addr(a, 1), arg_addr(a, 2), arg_u64(a, 3), arg_u32(a, 4))
+#define LIST	xattr_list(t, &x, arg_addr(a, 1), arg_u64(a, 2))
+#define REMOVE	xattr_remove(t, &x, arg_addr(a, 1))
 
 XATTR_FORM(sys_getxattr, BY_PATH, GET)
 XATTR_FORM(sys_lgetxattr, BY_LINK, GET)

@@ -13,9 +13,13 @@ Test(syscalls, every_number_has_its_line)
 		int nr;
 		const char *name;
 	} known[] = {
-		{ LINUX_NR_read, "read" },	 { LINUX_NR_execve, "execve" },	  { LINUX_NR_epoll_ctl, "epoll_ctl" },
-		{ LINUX_NR_statx, "statx" },	 { LINUX_NR_clone3, "clone3" },	  { LINUX_NR_mseal, "mseal" },
-		{ LINUX_NR_futex_waitv, "futex_waitv" },
+		{LINUX_NR_read, "read"},
+		{LINUX_NR_execve, "execve"},
+		{LINUX_NR_epoll_ctl, "epoll_ctl"},
+		{LINUX_NR_statx, "statx"},
+		{LINUX_NR_clone3, "clone3"},
+		{LINUX_NR_mseal, "mseal"},
+		{LINUX_NR_futex_waitv, "futex_waitv"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
@@ -33,14 +37,15 @@ Test(syscalls, every_number_has_its_line)
 		}
 		cr_assert_not_null(e, "%d has no line", (int)nr);
 		cr_assert_eq(e->handler == NULL, e->level == SYS_NONE, "%s", e->name);
-		cr_assert(e->level != SYS_PARTIAL || e->note[0], "%s is partial and doesn't say what is missing", e->name);
+		cr_assert(e->level != SYS_PARTIAL || e->note[0],
+			  "%s is partial and doesn't say what is missing", e->name);
 		cr_assert(e->level != SYS_REFUSED || e->note[0], "%s", e->name);
 	}
 }
 
 Test(syscalls, any_number_can_be_looked_up)
 {
-	static const int64_t wild[] = { -1, LINUX_NR_MAX + 1, INT32_MAX, 0x40000000, 0x40000001 };
+	static const int64_t wild[] = {-1, LINUX_NR_MAX + 1, INT32_MAX, 0x40000000, 0x40000001};
 
 	for (size_t i = 0; i < ARRAY_SIZE(wild); i++)
 		cr_assert_null(sys_lookup(wild[i]), "%lld", (long long)wild[i]);

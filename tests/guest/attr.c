@@ -68,12 +68,14 @@ static void changes(void)
 	SHOW(fchownat(fd, "", -1, -1, AT_EMPTY_PATH));
 	SHOW(utimensat(AT_FDCWD, "f", ts, 0));
 	stat("f", &st);
-	printf("%ld.%09ld %ld.%09ld\n", (long)st.st_atime, st.st_atim.tv_nsec, (long)st.st_mtime, st.st_mtim.tv_nsec);
+	printf("%ld.%09ld %ld.%09ld\n", (long)st.st_atime, st.st_atim.tv_nsec, (long)st.st_mtime,
+	       st.st_mtim.tv_nsec);
 	ts[0].tv_nsec = UTIME_OMIT;
 	ts[1].tv_sec = 7;
 	SHOW(futimens(fd, ts));
 	stat("f", &st);
-	printf("%ld.%09ld %ld.%09ld\n", (long)st.st_atime, st.st_atim.tv_nsec, (long)st.st_mtime, st.st_mtim.tv_nsec);
+	printf("%ld.%09ld %ld.%09ld\n", (long)st.st_atime, st.st_atim.tv_nsec, (long)st.st_mtime,
+	       st.st_mtim.tv_nsec);
 	ts[1].tv_nsec = 1000000000;
 	SHOW(futimens(fd, ts));
 	ts[1].tv_nsec = UTIME_OMIT;

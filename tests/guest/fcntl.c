@@ -1,4 +1,5 @@
-/* fcntl.c: descriptors, fcntl(2) in its commands, record locks and flock(2), ioctls of any file, close_range(2). */
+/* fcntl.c: descriptors, fcntl(2) in its commands, record locks and flock(2), ioctls of any file,
+ * close_range(2). */
 #include "guest.h"
 #include <sys/file.h>
 #include <sys/ioctl.h>

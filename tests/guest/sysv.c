@@ -96,8 +96,8 @@ static void shms(void)
 	b = shmat(id, NULL, SHM_RDONLY);
 	printf("%s\n", b);
 	SHOW(shmctl(id, IPC_STAT, &ds));
-	printf("size %ld attached %ld mode %o cpid %d\n", (long)ds.shm_segsz, (long)ds.shm_nattch, ds.shm_perm.mode,
-	       ds.shm_cpid == getpid());
+	printf("size %ld attached %ld mode %o cpid %d\n", (long)ds.shm_segsz, (long)ds.shm_nattch,
+	       ds.shm_perm.mode, ds.shm_cpid == getpid());
 	pid_t pid = fork();
 	if (pid == 0) {
 		strcpy(a, "child");
@@ -201,7 +201,8 @@ static void queues(void)
 {
 	struct mq_attr attr = {.mq_maxmsg = 2, .mq_msgsize = 16}, got;
 	struct sigaction sa = {.sa_sigaction = on_msg, .sa_flags = SA_SIGINFO};
-	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1, .sigev_value.sival_int = 42};
+	struct sigevent ev = {
+		.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1, .sigev_value.sival_int = 42};
 	char buf[16];
 	unsigned prio;
 
@@ -245,10 +246,17 @@ static void aio(void)
 	aio_context_t ctx = 0;
 	char buf[8] = {0};
 	int fd = open("aio", O_RDWR | O_CREAT | O_TRUNC, 0600);
-	struct iocb w = {.aio_data = 5, .aio_lio_opcode = IOCB_CMD_PWRITE, .aio_fildes = (unsigned)fd,
-			 .aio_buf = (uintptr_t)"hello", .aio_nbytes = 5};
-	struct iocb r = {.aio_data = 6, .aio_lio_opcode = IOCB_CMD_PREAD, .aio_fildes = (unsigned)fd,
-			 .aio_buf = (uintptr_t)buf, .aio_nbytes = 8, .aio_offset = 1};
+	struct iocb w = {.aio_data = 5,
+			 .aio_lio_opcode = IOCB_CMD_PWRITE,
+			 .aio_fildes = (unsigned)fd,
+			 .aio_buf = (uintptr_t) "hello",
+			 .aio_nbytes = 5};
+	struct iocb r = {.aio_data = 6,
+			 .aio_lio_opcode = IOCB_CMD_PREAD,
+			 .aio_fildes = (unsigned)fd,
+			 .aio_buf = (uintptr_t)buf,
+			 .aio_nbytes = 8,
+			 .aio_offset = 1};
 	struct iocb bad = {.aio_fildes = 999};
 	struct iocb *list[2] = {&w, &r}, *bads[1] = {&bad};
 	struct io_event ev[4];

@@ -226,7 +226,8 @@ static void notify(void)
 	for (char *p = buf; n > 0 && p < buf + n;) {
 		struct inotify_event *e = (void *)p;
 
-		printf("wd %d mask %x cookie %d name %s\n", e->wd, e->mask, e->cookie != 0, e->len ? e->name : "");
+		printf("wd %d mask %x cookie %d name %s\n", e->wd, e->mask, e->cookie != 0,
+		       e->len ? e->name : "");
 		p += sizeof(*e) + e->len;
 	}
 	SHOW(read(in, buf, sizeof(buf)));
