@@ -128,7 +128,14 @@ static void show_fdinfo(struct file *f, struct strbuf *out)
 	strbuf_printf(out, "sigmask:\t%016lx\n", __atomic_load_n(&sf->set, __ATOMIC_RELAXED));
 }
 
+static int64_t no_seek(struct file *f, int64_t off, int whence)
+{
+	(void)f, (void)off, (void)whence;
+	return 0;
+}
+
 const struct file_ops signalfd_ops = {
+	.seek = no_seek,
 	.read = read_without_task,
 	.ready = ready_of_creator,
 	.release = release,

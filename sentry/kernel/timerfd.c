@@ -128,7 +128,15 @@ static void show_fdinfo(struct file *f, struct strbuf *out)
 		      its.it_interval.tv_sec, its.it_interval.tv_nsec);
 }
 
+/* As Linux: there is no position, but moving it isn't an error. */
+static int64_t no_seek(struct file *f, int64_t off, int whence)
+{
+	(void)f, (void)off, (void)whence;
+	return 0;
+}
+
 static const struct file_ops timerfd_ops = {
+	.seek = no_seek,
 	.read = timerfd_read,
 	.ready = timerfd_ready,
 	.ioctl = timerfd_ioctl,

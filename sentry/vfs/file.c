@@ -130,7 +130,7 @@ int64_t file_seek(struct file *f, int64_t off, int whence)
 		return -EBADF;
 	if (whence < LINUX_SEEK_SET || whence > LINUX_SEEK_HOLE)
 		return -EINVAL;
-	if (!f->ops->seekable)
+	if (!f->ops->seekable && !f->ops->seek)
 		return -ESPIPE;
 	mutex_lock(&f->pos_lock);
 	ret = f->ops->seek ? f->ops->seek(f, off, whence) : file_default_seek(f, off, whence);
