@@ -62,6 +62,11 @@ static int64_t map_file(struct task *t, int fd, struct mmap_args *m)
 	}
 	if (ret == 0)
 		ret = mm_mmap(t->mm, t->ctx, task_rlimits(t), m);
+	if (ret == -EPERM && !(m->prot & LINUX_PROT_WRITE) && (m->max_prot & LINUX_PROT_WRITE)) {
+		/* sealed against writing: it may still be mapped so that it never becomes writable */
+		m->max_prot &= ~(uint32_t)LINUX_PROT_WRITE;
+		ret = mm_mmap(t->mm, t->ctx, task_rlimits(t), m);
+	}
 	file_put(f);
 	return ret;
 }
