@@ -350,6 +350,7 @@ int ns_file_create(struct task *t, uint32_t type, bool for_children, const struc
 		return ret;
 	}
 	(*out)->inode->bound = r;
+	(*out)->inode->ino = r->ino; /* what stat(2) tells two of them apart by */
 	return 0;
 }
 
