@@ -164,7 +164,8 @@ int main(int argc, char **argv)
 	b->config = config;
 	b->control_fd = (int)config_get_u64(&config, "control-fd", 3);
 	b->exit_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	mem_init(config_get_u64(&config, "memory", 0));
+	/* files in memory: as a tmpfs by default, no more than half of what the host has */
+	mem_init(config_get_u64(&config, "memory", (uint64_t)sysconf(_SC_PHYS_PAGES) / 2 * PAGE_SIZE));
 	setup_platform(b);
 	b->phase_ns[0] = clock_monotonic_ns();
 	if (vfs_create(&b->vfs) < 0)

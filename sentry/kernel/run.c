@@ -66,6 +66,23 @@ static void host_lost(struct task *t, const char *what, int err)
 	end_group(t);
 }
 
+/* While no signal waits, blocking and unblocking is the guest's own business. in_guest is set already: who
+ * sends one from now on kicks, also when it is blocked. */
+static void offer_mask(struct task *t)
+{
+	t->ctx->sigmask = t->p->blocked;
+	t->ctx->sigmask_own = !(__atomic_load_n(&t->p->pending.set, __ATOMIC_RELAXED) |
+				__atomic_load_n(&t->process->p->pending.set, __ATOMIC_RELAXED));
+}
+
+static void take_mask(struct task *t)
+{
+	if (UNLIKELY(t->event.sigmask_changed))
+		signal_set_blocked(t, t->event.sigmask);
+	/* not before: until now senders looked there */
+	__atomic_store_n(&t->ctx->sigmask_out, 0, __ATOMIC_RELEASE);
+}
+
 static void loop(struct task *t)
 {
 	const struct platform_ops *ops = task_platform(t);
@@ -75,18 +92,19 @@ static void loop(struct task *t)
 	for (;;) {
 		/* Set first, then look: whoever sets work afterwards sees that a kick is needed. */
 		__atomic_store_n(&t->p->in_guest, 1, __ATOMIC_SEQ_CST);
-		if (UNLIKELY(__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) || restart ||
-			     t->p->restore_mask)) {
+		if (UNLIKELY(__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) || restart || t->p->restore_mask)) {
 			__atomic_store_n(&t->p->in_guest, 0, __ATOMIC_SEQ_CST);
 			if (!task_do_work(t, restart))
 				return;
 			restart = 0;
 			continue;
 		}
+		offer_mask(t);
 		ret = ops->run(t->ctx, &t->event);
+		take_mask(t);
 		__atomic_store_n(&t->p->in_guest, 0, __ATOMIC_RELAXED);
 		if (UNLIKELY(t->event.umask_changed))
-			__atomic_store_n(&t->fs->umask, t->event.umask, __ATOMIC_RELAXED);
+			__atomic_store_n(&t->fs->umask, t->event.umask & 0777, __ATOMIC_RELAXED);
 		if (UNLIKELY(ret < 0)) {
 			host_lost(t, "run", ret);
 			continue;
@@ -100,6 +118,7 @@ static void loop(struct task *t)
 			break;
 		case RUN_KICKED:
 			t->p->involuntary++;
+			(void)signal_recheck(t); /* a sender may have gone by a mask that was just changing */
 			break;
 		case RUN_EXITED:
 			host_lost(t, "guest thread ended", -ESRCH);

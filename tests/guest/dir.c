@@ -91,7 +91,9 @@ int main(void)
 	SHOW(chdir(".."));
 	SHOW(chdir("../.."));
 	memset(buf, 'n', sizeof(buf));
-	SHOW(mkdir((buf[255] = 0, buf), 0700));
+	buf[255] = 0;
+	rmdir(buf);
+	SHOW(mkdir(buf, 0700));
 	rmdir(buf);
 	static char longname[5000];
 	memset(longname, 'x', 300);
