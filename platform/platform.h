@@ -46,6 +46,12 @@ struct aspace {
 struct context {
 	struct platform *platform; /* [I] */
 	struct aspace *as;	   /* [T] the space it runs in; holds a reference */
+	/* Set by the kernel before each run. own: nothing is pending, so the platform may let the guest change
+	 * its signal mask by itself; run_event says so, and sigmask_now tells others meanwhile. */
+	uint64_t sigmask; /* [T] */
+	bool sigmask_own; /* [T] */
+	uint32_t sigmask_out; /* [a] set by the platform when the guest has the mask, cleared by the kernel when it
+			       * has taken it back */
 };
 
 enum run_reason {
@@ -64,6 +70,8 @@ struct run_event {
 	uint64_t trapno, err; /* RUN_FAULT: for the signal frame; zero when unknown */
 	bool umask_changed;   /* any: the guest set its umask since the last event (context_facts.umask_own) */
 	uint32_t umask;
+	bool sigmask_changed; /* any: the same of its signal mask (context.sigmask_own) */
+	uint64_t sigmask;
 };
 
 /* How a mapping is backed. */
@@ -160,6 +168,10 @@ struct platform_ops {
 	/* Optional (NULL: not used): what the platform may answer in the guest's place from now on, until the
 	 * next publish. Called by the owner when a value changed, before it returns to the guest. */
 	void (*publish)(struct context *c, const struct context_facts *facts);
+
+	/* Optional: c's signal mask at this moment, while sigmask_out. From any thread; c must stay alive. The
+	 * guest's word: to decide whom to wake, no more. */
+	uint64_t (*sigmask_now)(struct context *c);
 
 	/* CPU time used by the guest in c's host thread, ns; 0 if unknown. From any thread. */
 	uint64_t (*cpu_time)(struct context *c);

@@ -302,11 +302,12 @@ int systrap_run(struct context *ctx, struct run_event *ev)
 	struct sys_context *c = sys_context(ctx);
 	uint32_t cmd;
 
+	ev->umask_changed = ev->sigmask_changed = false;
 	if (c->gone || __atomic_load_n(&c->proc->dead, __ATOMIC_ACQUIRE))
 		return exited(c, ev);
 	c->fresh = false;
 	c->page_size = 0;
-	ev->umask_changed = false;
+	facts_offer(c);
 	do {
 		if (c->regs_dirty && c->regs.rip >> 47)
 			return wild_ip(c, ev);

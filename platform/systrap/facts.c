@@ -34,17 +34,49 @@ void systrap_publish(struct context *ctx, const struct context_facts *f)
 	s->fast = FAST_TIME | FAST_SELF | (f->umask_own ? FAST_UMASK : 0);
 }
 
+/* Before the guest runs: its signal mask, and whether it may change it. */
+void facts_offer(struct sys_context *c)
+{
+	struct stub_slot *s = c->slot;
+
+	if (s->sigmask != c->base.sigmask)
+		__atomic_store_n(&s->sigmask, c->base.sigmask, __ATOMIC_RELAXED);
+	if (s->mask_own != c->base.sigmask_own)
+		s->mask_own = c->base.sigmask_own;
+	if (c->base.sigmask_own)
+		__atomic_store_n(&c->base.sigmask_out, 1, __ATOMIC_RELEASE);
+}
+
 /* What the guest changed in our absence. */
 void facts_sync(struct sys_context *c, struct run_event *ev)
 {
-	ev->umask_changed = false;
-	if (LIKELY(!__atomic_load_n(&c->slot->umask_changed, __ATOMIC_RELAXED)))
-		return;
-	c->slot->umask_changed = 0;
-	if (!c->facts.umask_own)
-		return;
-	ev->umask_changed = true;
-	ev->umask = c->facts.umask = __atomic_load_n(&c->slot->umask, __ATOMIC_RELAXED) & 0777;
+	struct stub_slot *s = c->slot;
+
+	if (UNLIKELY(__atomic_load_n(&s->umask_changed, __ATOMIC_RELAXED))) {
+		s->umask_changed = 0;
+		ev->umask_changed = c->facts.umask_own;
+		ev->umask = __atomic_load_n(&s->umask, __ATOMIC_RELAXED) & 0777;
+		if (c->facts.umask_own)
+			c->facts.umask = ev->umask;
+	}
+	if (UNLIKELY(__atomic_load_n(&s->mask_changed, __ATOMIC_RELAXED))) {
+		s->mask_changed = 0;
+		ev->sigmask_changed = c->base.sigmask_own;
+		ev->sigmask = __atomic_load_n(&s->sigmask, __ATOMIC_RELAXED);
+	}
+}
+
+uint64_t systrap_sigmask_now(struct context *ctx)
+{
+	struct sys_context *c = sys_context(ctx);
+	uint64_t mask = ctx->sigmask;
+
+	/* where_lock: the slot goes with exec */
+	LOCK(&c->where_lock);
+	if (c->slot)
+		mask = __atomic_load_n(&c->slot->sigmask, __ATOMIC_SEQ_CST);
+	mutex_unlock(&c->where_lock);
+	return mask;
 }
 
 /* An image of size bytes at base, which is the host kernel's own: offset of a symbol, or 0. */

@@ -256,6 +256,8 @@ void fpu_copy_frame(struct sys_context *c, struct sys_context *child);
 
 /* facts.c */
 void systrap_publish(struct context *c, const struct context_facts *f);
+void facts_offer(struct sys_context *c);
+uint64_t systrap_sigmask_now(struct context *c);
 void facts_sync(struct sys_context *c, struct run_event *ev);
 uint64_t vdso_symbol(uint64_t base, uint64_t size, const char *name);
 

@@ -157,6 +157,7 @@ const struct platform_ops systrap_platform_ops = {
 	.poke = systrap_poke,
 	.cmpxchg_u32 = systrap_cmpxchg_u32,
 	.publish = systrap_publish,
+	.sigmask_now = systrap_sigmask_now,
 	.cpu_time = systrap_cpu_time,
 	.resident = systrap_resident,
 	.stats = systrap_stats_op,

@@ -119,6 +119,16 @@ bool signal_ignored_locked(struct process *p, int sig)
 	return h == LINUX_SIG_IGN || (h == LINUX_SIG_DFL && (SIG_IGNORED_BY_DEFAULT & SIG_BIT(sig)));
 }
 
+/* What t blocks at this moment: the guest may have changed it since it left us last. */
+static uint64_t blocked_now(struct task *t)
+{
+	const struct platform_ops *ops = task_platform(t);
+
+	if (!t->ctx || !__atomic_load_n(&t->ctx->sigmask_out, __ATOMIC_SEQ_CST))
+		return t->p->blocked;
+	return ops->sigmask_now(t->ctx) & ~SIG_UNMASKABLE;
+}
+
 /* Would it have no effect at all? Blocked signals stay pending, as the handler may change; a tracer wants
  * to see everything. force: from outside of the pid namespace, or the kernel. */
 static bool dropped(struct process *p, struct task *t, int sig, bool force)
@@ -128,7 +138,7 @@ static bool dropped(struct process *p, struct task *t, int sig, bool force)
 	if (p->p->unkillable && h == LINUX_SIG_DFL &&
 	    !(force && (sig == LINUX_SIGKILL || sig == LINUX_SIGSTOP)))
 		return true;
-	if ((t->p->blocked | t->p->real_blocked) & SIG_BIT(sig))
+	if ((blocked_now(t) | t->p->real_blocked) & SIG_BIT(sig))
 		return false;
 	if (t->p->trace.tracer && sig != LINUX_SIGKILL)
 		return false;
@@ -137,9 +147,16 @@ static bool dropped(struct process *p, struct task *t, int sig, bool force)
 
 static bool wants(struct task *t, int sig)
 {
-	if (t->p->exiting || (t->p->blocked & SIG_BIT(sig)))
+	if (t->p->exiting || (blocked_now(t) & SIG_BIT(sig)))
 		return false;
 	return true;
+}
+
+/* A blocked signal is pending now: t may not unblock it without us any more. */
+static void end_mask_offer(struct task *t)
+{
+	if (task_platform(t)->sigmask_now && t->ctx && __atomic_load_n(&t->p->in_guest, __ATOMIC_SEQ_CST))
+		task_platform(t)->kick(t->ctx);
 }
 
 /* Makes somebody look at it. */
@@ -153,14 +170,18 @@ static void signal_wake_locked(struct process *p, struct task *only, int sig)
 		task_set_work(t, TASK_WORK_SIGNAL);
 		return;
 	}
-	if (only)
+	if (only) {
+		end_mask_offer(only);
 		return;
+	}
 	process_for_each (tp, p) {
 		if (!wants(tp->self, sig))
 			continue;
 		task_set_work(tp->self, TASK_WORK_SIGNAL);
 		return;
 	}
+	process_for_each (tp, p)
+		end_mask_offer(tp->self);
 }
 
 void process_group_exit_locked(struct process *p, int status, struct task *except)

@@ -4,14 +4,17 @@
 
 #define CONF ((const struct stub_config *)STUB_CONF_ADDR)
 
-#define NR_sched_yield	 24
-#define NR_umask	 95
-#define NR_gettimeofday	 96
-#define NR_time		 201
-#define NR_clock_gettime 228
-#define NR_getcpu	 309
+#define NR_rt_sigprocmask 14
+#define NR_sched_yield	  24
+#define NR_umask	  95
+#define NR_gettimeofday	  96
+#define NR_time		  201
+#define NR_clock_gettime  228
+#define NR_getcpu	  309
 
 #define SYS_sched_yield 24
+
+#define UNMASKABLE (1UL << (9 - 1) | 1UL << (19 - 1)) /* SIGKILL, SIGSTOP */
 
 struct time_pair {
 	int64_t sec, frac;
@@ -57,9 +60,35 @@ static int64_t cpu(uint64_t to_cpu, uint64_t to_node)
 	return r;
 }
 
-/* True when the call is answered. */
-int stub_answer(struct stub_slot *s, int64_t nr, uint64_t a0, uint64_t a1, int64_t *result)
+static int64_t change_mask(struct stub_slot *s, const uint64_t a[6])
 {
+	uint64_t old = s->sigmask, set = 0;
+
+	if (a[3] != sizeof(set))
+		return -EINVAL;
+	if (a[1]) {
+		if (stub_copy(&set, (const void *)a[1], sizeof(set)) != sizeof(set))
+			return -EFAULT;
+		if ((int)a[0] == 0)
+			set = old | set;
+		else if ((int)a[0] == 1)
+			set = old & ~set;
+		else if ((int)a[0] != 2)
+			return -EINVAL;
+		set &= ~UNMASKABLE;
+		if (set != old) {
+			/* who sends a signal reads it from here */
+			__atomic_store_n(&s->sigmask, set, __ATOMIC_SEQ_CST);
+			s->mask_changed = 1;
+		}
+	}
+	return a[2] ? give(a[2], &old, sizeof(old)) : 0;
+}
+
+/* True when the call is answered. */
+int stub_answer(struct stub_slot *s, int64_t nr, const uint64_t a[6], int64_t *result)
+{
+	uint64_t a0 = a[0], a1 = a[1];
 	struct time_pair t;
 
 	switch (nr) {
@@ -83,6 +112,11 @@ int stub_answer(struct stub_slot *s, int64_t nr, uint64_t a0, uint64_t a1, int64
 		if (!(s->fast & FAST_SELF))
 			return 0;
 		*result = cpu(a0, a1);
+		break;
+	case NR_rt_sigprocmask:
+		if (!s->mask_own)
+			return 0;
+		*result = change_mask(s, a);
 		break;
 	case NR_umask:
 		if (!(s->fast & FAST_UMASK))

@@ -145,11 +145,13 @@ struct stub_slot {
 	uint8_t penalty[SPIN_CLASSES], skip[SPIN_CLASSES];
 	/* counts, for --stats only */
 	uint64_t spins_won, sleeps;
-	uint32_t fast;			     /* FAST_*: what else the stub may answer */
-	uint32_t umask, umask_changed, pad2; /* FAST_UMASK */
-	uint32_t hopeless[HOPELESS]; /* places that calls come from by signal for good, see HOPELESS_INDEX */
-	uint64_t tier0;		     /* at SLOT_TIER0: answers given without the sentry */
-	uint64_t pad4[2];
+	uint32_t fast;		       /* FAST_*: what else the stub may answer */
+	uint32_t umask, umask_changed; /* FAST_UMASK */
+	uint32_t mask_changed;	       /* of sigmask, while mask_own */
+	uint32_t hopeless[HOPELESS];   /* places that calls come from by signal for good, see HOPELESS_INDEX */
+	uint64_t tier0;		       /* at SLOT_TIER0: answers given without the sentry */
+	uint64_t sigmask;
+	uint64_t mask_own; /* the guest may change it: nothing is pending */
 	uint32_t quick[QUICK_CALLS];
 	/* outputs, left by the sentry */
 	uint32_t out_count, pad5;

@@ -7,6 +7,7 @@
 #define EINTR  4
 #define EBADF  9
 #define EFAULT 14
+#define EINVAL 22
 #define EMFILE 24
 #define ENOSYS 38
 
@@ -39,7 +40,7 @@ void stub_prefetch(struct stub_slot *s);
 int stub_deliver(struct stub_slot *s);
 
 /* answer.c */
-int stub_answer(struct stub_slot *s, int64_t nr, uint64_t a0, uint64_t a1, int64_t *result);
+int stub_answer(struct stub_slot *s, int64_t nr, const uint64_t a[6], int64_t *result);
 
 /* entry.S */
 extern const char stub_syscall_entry[], stub_quick_flags[], stub_quick_number[], stub_quick_end[], stub_leave[],
