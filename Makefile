@@ -68,12 +68,12 @@ $(BIN)/.mode: FORCE
 	@mkdir -p $(BIN); [ "$$(cat $@ 2>/dev/null)" = "$(MODE)" ] || echo "$(MODE)" > $@
 
 # a test may cut a path of its own making
-$(B)/%_test.o: CFLAGS += -Wno-format-truncation
+$(B)/%_test.o: FILE_CFLAGS := -Wno-format-truncation
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(CFLAGS_ALL) $(CFLAGS_$(MODE)) $(FILE_CFLAGS_$(notdir $*)) -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS_ALL) $(CFLAGS_$(MODE)) $(FILE_CFLAGS) -c -o $@ $<
 
 $(B)/%.o: %.S
 	@mkdir -p $(@D)
