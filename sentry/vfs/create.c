@@ -217,11 +217,10 @@ int vfs_link(const struct vfs_at *from, const char *old, uint32_t lookup, const 
 		ret = dir->ops->link(dir, c.w.last, c.w.last_len, i);
 	if (ret == 0) {
 		i->linkable = false;
+		fsnotify(NULL, i, LINUX_IN_ATTRIB);
 		ret = create_finish(&c, inode_get(i), NULL);
 	}
 	create_end(&c);
-	if (ret == 0)
-		fsnotify(p.dentry, i, LINUX_IN_ATTRIB);
 out:
 	path_put(&p);
 	return ret;

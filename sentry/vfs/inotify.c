@@ -186,13 +186,14 @@ void fsnotify(const struct dentry *d, struct inode *inode, uint32_t mask)
 {
 	if (nobody_watches(inode))
 		return;
-	if (d)
+	/* what passes through a terminal or FIFO is nobody's business who only sees its name */
+	if (d && !((mask & (LINUX_IN_ACCESS | LINUX_IN_MODIFY)) && inode_is_special(inode)))
 		tell_parent(d, mask);
 	deliver(inode, mask, 0, NULL, 0, false);
 }
 
 void fsnotify_move(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *new_dir,
-		   const char *new_name, size_t new_len, struct inode *moved)
+		   const char *new_name, size_t new_len, struct inode *moved, struct inode *overwritten)
 {
 	uint32_t dir = inode_is_dir(moved) ? LINUX_IN_ISDIR : 0, cookie;
 
@@ -201,6 +202,9 @@ void fsnotify_move(struct inode *old_dir, const char *old_name, size_t old_len, 
 	cookie = __atomic_add_fetch(&old_dir->super->vfs->next_cookie, 1, __ATOMIC_RELAXED);
 	deliver(old_dir, LINUX_IN_MOVED_FROM | dir, cookie, old_name, old_len, false);
 	deliver(new_dir, LINUX_IN_MOVED_TO | dir, cookie, new_name, new_len, false);
+	if (overwritten)
+		deliver(overwritten, LINUX_IN_ATTRIB | (inode_is_dir(overwritten) ? LINUX_IN_ISDIR : 0), 0, NULL,
+			0, false);
 	deliver(moved, LINUX_IN_MOVE_SELF, 0, NULL, 0, false);
 }
 

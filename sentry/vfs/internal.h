@@ -216,7 +216,7 @@ void flock_file_closed(struct file *f);
 
 /* ---- inotify.c ---- */
 void fsnotify_move(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *new_dir,
-		   const char *new_name, size_t new_len, struct inode *moved);
+		   const char *new_name, size_t new_len, struct inode *moved, struct inode *overwritten);
 /* The last name of an inode without links went. */
 void fsnotify_inode_gone(struct inode *i);
 void fsnotify_super_gone(struct super *s);

@@ -138,15 +138,15 @@ static int rename_locked(struct rename *r)
 	if (ret == 0) {
 		struct inode *od = r->old_dir->inode, *nd = r->new_dir->inode;
 
-		if (r->flags & LINUX_RENAME_EXCHANGE)
+		bool exchange = r->flags & LINUX_RENAME_EXCHANGE;
+
+		if (exchange)
 			dentry_swap(r->source, r->target);
 		fsnotify_move(od, r->from.last, r->from.last_len, nd, r->to.last, r->to.last_len,
-			      r->source->inode);
-		if (r->flags & LINUX_RENAME_EXCHANGE)
-			fsnotify_move(nd, r->to.last, r->to.last_len, od, r->from.last, r->from.last_len,
-				      victim);
-		else if (victim)
-			fsnotify(NULL, victim, LINUX_IN_ATTRIB);
+			      r->source->inode, exchange ? NULL : victim);
+		if (exchange)
+			fsnotify_move(nd, r->to.last, r->to.last_len, od, r->from.last, r->from.last_len, victim,
+				      NULL);
 	}
 	if (victim)
 		inode_put(victim);
