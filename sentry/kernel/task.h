@@ -110,10 +110,6 @@ void task_set_ioprio(struct task *t, int32_t v);
 void task_set_segment_base(struct task *t, bool gs, uint64_t base);
 uint64_t task_segment_base(struct task *t, bool gs);
 
-/* kcmp(2): 0 same, 1 and 2: an order, or -errno */
-MUST_CHECK int task_compare(struct task *t, struct task *a, struct task *b, int type, uint64_t fd_a,
-			    uint64_t fd_b);
-
 /* membarrier(2) */
 void task_set_membarrier(struct task *t);
 bool task_membarrier(struct task *t);

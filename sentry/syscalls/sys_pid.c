@@ -163,15 +163,3 @@ int64_t sys_pidfd_getfd(struct task *t, const struct sysargs *a)
 	task_put(target);
 	return f ? sys_install(t, f, true) : ret;
 }
-
-int64_t sys_kcmp(struct task *t, const struct sysargs *a)
-{
-	struct task *first = task_find(t, arg_int(a, 0)), *second = task_find(t, arg_int(a, 1));
-	int ret = -ESRCH;
-
-	if (first && second)
-		ret = task_compare(t, first, second, arg_int(a, 2), arg_u64(a, 3), arg_u64(a, 4));
-	task_put(first);
-	task_put(second);
-	return ret;
-}
