@@ -23,6 +23,7 @@
 #include "platform/base/arena.h"
 #include "platform/base/clock.h"
 #include "platform/host/hostcall.h"
+#include "platform/host/proc.h"
 #include "platform/host/memfd.h"
 
 #define CODE  0x400000UL
@@ -62,6 +63,7 @@ static MAYBE_UNUSED void setup(void)
 	const struct platform_ops *ops;
 
 	cr_assert_eq(arena_init(), 0);
+	proc_setup();
 	ops = platform_select("ptrace");
 	cr_assert_not_null(ops);
 	cr_assert_eq(ops->create(&plat), 0);
