@@ -14,6 +14,7 @@
 #include "platform/host/fdpass.h"
 #include "platform/host/hostcall.h"
 
+#define TOGETHER_MAX	 16
 #define COMMAND_DEADLINE (20 * NSEC_PER_SEC)
 
 void handover_post(struct sys_context *c, uint32_t kind)
@@ -103,6 +104,14 @@ static bool look_for(struct sys_context *c)
 	return is_ours(c) || (c->slot->stub_cpu == c->slot->sentry_cpu && yield_for(c));
 }
 
+/* Both on one processor, and doing well so: now and then a sleep, because the wake-up from it finds a processor
+ * that has become idle. */
+static bool must_sleep(struct sys_context *c)
+{
+	return c->slot->stub_cpu == c->slot->sentry_cpu && c->proc->platform->spin_limit &&
+	       ++c->together % TOGETHER_MAX == 0;
+}
+
 /* Waits awake for a while, unless that was in vain lately: lost waits make us skip more and more. On another
  * processor than the guest's it looks, when a processor is to spare; on the same it yields. */
 static bool spin(struct sys_context *c)
@@ -111,6 +120,8 @@ static bool spin(struct sys_context *c)
 		c->skip--;
 		return false;
 	}
+	if (must_sleep(c))
+		return false;
 	if (look_for(c)) {
 		c->penalty /= 2;
 		STAT_INC(c, spins_won);

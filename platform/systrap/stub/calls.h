@@ -104,6 +104,9 @@ static const struct call_shape call_shapes[] = {
 	{316, {PATH(1), PATH(3)}, NONE},		       /* renameat2 */
 	{318, {NONE, NONE}, SIZED(0, 1)},		       /* getrandom */
 	{332, {PATH(1), NONE}, BYTES(4, 256)},		       /* statx */
+	{435, {BYTES(0, 88), NONE}, NONE},		       /* clone3 */
+	{439, {PATH(1), NONE}, NONE},			       /* faccessat2 */
+	{441, {NONE, NONE}, ITEMS(1, 2, 12)},		       /* epoll_pwait2 */
 };
 
 #define CALL_SHAPES (sizeof(call_shapes) / sizeof(call_shapes[0]))
