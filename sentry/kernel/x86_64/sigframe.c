@@ -28,6 +28,11 @@
 	(0x1u | 0x4u | 0x10u | 0x40u | 0x80u | EFLAGS_TF | EFLAGS_DF | 0x800u | EFLAGS_RF | 0x40000u)
 #define EFLAGS_FIXED 0x202u
 
+/* The extended state begins 456 bytes above the frame: the next multiple of 64 that leaves the frame at 8
+ * modulo 16, as a call does. */
+#define FRAME_TO_FP 456
+#define FP_ROOM	    512 /* where it is built in the bounce buffer */
+
 struct fpx_sw {
 	uint32_t magic1, extended_size;
 	uint64_t xfeatures;
@@ -56,6 +61,7 @@ struct rt_sigframe {
 _Static_assert(sizeof(struct sigcontext) == 256, "as <asm/sigcontext.h>");
 _Static_assert(sizeof(struct ucontext) == 304, "as <asm/ucontext.h>");
 _Static_assert(sizeof(struct rt_sigframe) == 440, "as Linux");
+_Static_assert(sizeof(struct rt_sigframe) <= FRAME_TO_FP && FRAME_TO_FP % 16 == 8, "the frame's place");
 _Static_assert(sizeof(struct fpx_sw) == 48, "as <asm/sigcontext.h>");
 
 static bool in_altstack(const struct linux_sigaltstack *s, uint64_t sp)
@@ -79,34 +85,29 @@ static uint64_t frame_top(struct task *t, const struct linux_sigaction *sa, cons
 	return sp;
 }
 
-/* Extended state below *sp; *fp: its address. */
-static int push_fpstate(struct task *t, uint64_t *sp, uint64_t *fp)
+/* The extended state as the frame holds it, into buf; its size, the magic word behind it included. */
+static int get_fpstate(struct task *t, uint8_t *buf, size_t room, size_t *total)
 {
 	const struct platform_ops *ops = task_platform(t);
-	uint8_t *buf = task_bounce(t);
-	size_t size = TASK_BOUNCE_SIZE - FP_MAGIC2_SIZE;
-	uint32_t magic2 = FP_MAGIC2;
 	struct fpx_sw sw = {.magic1 = FP_MAGIC1};
-	uint64_t xfeatures;
+	uint32_t magic2 = FP_MAGIC2;
+	size_t size = room - FP_MAGIC2_SIZE;
 	int ret;
 
-	if (!buf)
-		return -ENOMEM;
-	ops->fpstate_size(t->kernel->platform, &xfeatures);
+	ops->fpstate_size(t->kernel->platform, &sw.xfeatures);
 	ret = ops->fpstate_get(t->ctx, buf, &size);
 	if (ret < 0)
 		return ret;
 	if (size < FXSAVE_SIZE + XSAVE_HEADER) {
-		*fp = *sp = ROUND_DOWN(*sp - FXSAVE_SIZE, 64UL);
-		return copy_to_user(t, *fp, buf, MIN(size, (size_t)FXSAVE_SIZE));
+		*total = FXSAVE_SIZE;
+		return 0;
 	}
-	sw.xfeatures = xfeatures;
 	sw.xstate_size = (uint32_t)size;
 	sw.extended_size = (uint32_t)size + FP_MAGIC2_SIZE;
 	memcpy(buf + SW_OFFSET, &sw, sizeof(sw));
 	memcpy(buf + size, &magic2, sizeof(magic2));
-	*fp = *sp = ROUND_DOWN(*sp - size - FP_MAGIC2_SIZE, 64UL);
-	return copy_to_user(t, *fp, buf, size + FP_MAGIC2_SIZE);
+	*total = size + FP_MAGIC2_SIZE;
+	return 0;
 }
 
 static void fill_context(struct task *t, const struct guest_regs *r, struct sigcontext *c)
@@ -122,39 +123,51 @@ static void fill_context(struct task *t, const struct guest_regs *r, struct sigc
 	c->cr2 = t->p->fault_addr;
 }
 
+static void fill_frame(struct task *t, struct rt_sigframe *f, const struct linux_sigaction *sa,
+		       const struct linux_siginfo *info, uint64_t mask, uint64_t fp)
+{
+	memset(f, 0, sizeof(*f));
+	f->pretcode = sa->sa_restorer;
+	f->uc.flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
+	f->uc.stack = t->p->altstack;
+	f->uc.sigmask = mask;
+	fill_context(t, task_regs(t, false), &f->uc.mc);
+	f->uc.mc.oldmask = mask;
+	f->uc.mc.fpstate = fp;
+	f->info = *info;
+}
+
+/* Frame and extended state are built side by side and copied out in one piece. */
 int sigframe_push(struct task *t, const struct linux_sigaction *sa, int sig, const struct linux_siginfo *info,
 		  uint64_t mask)
 {
-	struct guest_regs *r = task_regs(t, true);
 	struct linux_sigaltstack *s = &t->p->altstack;
-	struct rt_sigframe f = {0};
+	uint8_t *buf = task_bounce(t), *at = buf + FP_ROOM - FRAME_TO_FP;
+	struct guest_regs *r = task_regs(t, true);
 	uint64_t sp, fp;
+	size_t size;
 	bool alt;
 	int ret;
 
 	if (!(sa->sa_flags & LINUX_SA_RESTORER))
 		return -EFAULT; /* as Linux on x86-64: there is no other way back */
-	sp = frame_top(t, sa, r, &alt);
-	ret = push_fpstate(t, &sp, &fp);
+	if (!buf)
+		return -ENOMEM;
+	ret = get_fpstate(t, buf + FP_ROOM, TASK_BOUNCE_SIZE - FP_ROOM, &size);
 	if (ret < 0)
 		return ret;
-	r = task_regs(t, true);
-	sp = ROUND_DOWN(sp - sizeof(f), 16UL) - 8;
+	fp = ROUND_DOWN(frame_top(t, sa, r, &alt) - size, 64UL);
+	sp = fp - FRAME_TO_FP;
 	if (alt && !in_altstack(s, sp))
 		return -EFAULT; /* overflow of the alternate stack */
-	f.pretcode = sa->sa_restorer;
-	f.uc.flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
-	f.uc.stack = *s;
-	f.uc.sigmask = mask;
-	fill_context(t, r, &f.uc.mc);
-	f.uc.mc.oldmask = mask;
-	f.uc.mc.fpstate = fp;
-	f.info = *info;
-	ret = copy_to_user(t, sp, &f, sizeof(f));
+	fill_frame(t, (struct rt_sigframe *)at, sa, info, mask, fp);
+	memset(at + sizeof(struct rt_sigframe), 0, FRAME_TO_FP - sizeof(struct rt_sigframe));
+	ret = copy_to_user(t, sp, at, FRAME_TO_FP + size);
 	if (ret < 0)
 		return ret;
 	if ((uint32_t)s->ss_flags & LINUX_SS_AUTODISARM)
 		*s = (struct linux_sigaltstack){.ss_flags = LINUX_SS_DISABLE};
+	r = task_regs(t, true);
 	r->rdi = (uint64_t)sig;
 	r->rsi = sp + offsetof(struct rt_sigframe, info);
 	r->rdx = sp + offsetof(struct rt_sigframe, uc);
@@ -166,46 +179,68 @@ int sigframe_push(struct task *t, const struct linux_sigaction *sa, int sig, con
 	return 0;
 }
 
-/* Reads the extended state a frame names and loads it. */
-static int pop_fpstate(struct task *t, uint64_t fp)
+/* What is read of a frame, in one piece where it lies as we made it. */
+struct frame_copy {
+	uint8_t *buf; /* the task's bounce buffer */
+	uaddr_t addr; /* of buf's first byte */
+	size_t have;  /* bytes copied */
+};
+
+/* n bytes at addr: in the copy already, or copied to the end of the buffer now. NULL: bad address. */
+static const uint8_t *frame_bytes(struct task *t, struct frame_copy *c, uaddr_t addr, size_t n)
 {
-	const struct platform_ops *ops = task_platform(t);
-	uint8_t *buf = task_bounce(t);
-	size_t max = ops->fpstate_size(t->kernel->platform, &(uint64_t){0});
-	size_t size = FXSAVE_SIZE;
+	uint8_t *rest = c->buf + TASK_BOUNCE_SIZE / 2;
+
+	if (addr >= c->addr && addr - c->addr <= c->have && c->have - (addr - c->addr) >= n)
+		return c->buf + (addr - c->addr);
+	if (n > TASK_BOUNCE_SIZE / 2 || copy_from_user(t, rest, addr, n) < 0)
+		return NULL;
+	return rest;
+}
+
+/* Bytes of extended state that the frame really has at fp: with all its marks, else the legacy area alone. */
+static size_t fpstate_length(struct task *t, struct frame_copy *c, uint64_t fp, const uint8_t *legacy)
+{
+	size_t max = task_platform(t)->fpstate_size(t->kernel->platform, &(uint64_t){0});
+	const uint8_t *end;
 	struct fpx_sw sw;
 	uint32_t magic2;
-	int ret;
+
+	memcpy(&sw, legacy + SW_OFFSET, sizeof(sw));
+	if (sw.magic1 != FP_MAGIC1 || sw.xstate_size < FXSAVE_SIZE + XSAVE_HEADER || sw.xstate_size > max ||
+	    sw.extended_size != sw.xstate_size + FP_MAGIC2_SIZE)
+		return FXSAVE_SIZE;
+	end = frame_bytes(t, c, fp + sw.xstate_size, sizeof(magic2));
+	if (!end)
+		return 0;
+	memcpy(&magic2, end, sizeof(magic2));
+	return magic2 == FP_MAGIC2 ? sw.xstate_size : FXSAVE_SIZE;
+}
+
+/* Loads the extended state that a frame names. */
+static int pop_fpstate(struct task *t, struct frame_copy *c, uint64_t fp)
+{
+	static const uint64_t x87_and_sse = 3;
+	const struct platform_ops *ops = task_platform(t);
+	const uint8_t *p;
+	uint8_t *state = c->buf;
+	size_t size;
 
 	if (fp == 0)
 		return ops->fpstate_set(t->ctx, NULL, 0);
-	if (!buf)
-		return -ENOMEM;
-	ret = copy_from_user(t, buf, fp, FXSAVE_SIZE);
-	if (ret < 0)
-		return ret;
-	memcpy(&sw, buf + SW_OFFSET, sizeof(sw));
-	if (sw.magic1 == FP_MAGIC1 && sw.xstate_size >= FXSAVE_SIZE + XSAVE_HEADER && sw.xstate_size <= max &&
-	    sw.xstate_size <= TASK_BOUNCE_SIZE && sw.extended_size == sw.xstate_size + FP_MAGIC2_SIZE) {
-		ret = copy_from_user(t, &magic2, fp + sw.xstate_size, sizeof(magic2));
-		if (ret < 0)
-			return ret;
-		if (magic2 == FP_MAGIC2)
-			size = sw.xstate_size;
+	p = frame_bytes(t, c, fp, FXSAVE_SIZE);
+	size = p ? fpstate_length(t, c, fp, p) : 0;
+	p = size ? frame_bytes(t, c, fp, size) : NULL;
+	if (!p)
+		return -EFAULT;
+	memmove(state, p, size); /* aligned, and the copy isn't needed any more */
+	if (size == FXSAVE_SIZE) {
+		memset(state + FXSAVE_SIZE, 0, XSAVE_HEADER);
+		memcpy(state + FXSAVE_SIZE, &x87_and_sse, sizeof(x87_and_sse));
+		size += XSAVE_HEADER;
 	}
-	if (size > FXSAVE_SIZE) {
-		ret = copy_from_user(t, buf + FXSAVE_SIZE, fp + FXSAVE_SIZE, size - FXSAVE_SIZE);
-		if (ret < 0)
-			return ret;
-	} else { /* x87 and SSE only */
-		uint64_t xstate_bv = 3;
-
-		memset(buf + FXSAVE_SIZE, 0, XSAVE_HEADER);
-		memcpy(buf + FXSAVE_SIZE, &xstate_bv, sizeof(xstate_bv));
-		size = FXSAVE_SIZE + XSAVE_HEADER;
-	}
-	memset(buf + SW_OFFSET, 0, sizeof(sw));
-	return ops->fpstate_set(t->ctx, buf, size);
+	memset(state + SW_OFFSET, 0, sizeof(struct fpx_sw));
+	return ops->fpstate_set(t->ctx, state, size);
 }
 
 static void load_context(struct guest_regs *r, const struct sigcontext *c)
@@ -233,16 +268,37 @@ void regs_single_step(struct guest_regs *r, bool on)
 	r->eflags = on ? r->eflags | EFLAGS_TF : r->eflags & ~(uint64_t)EFLAGS_TF;
 }
 
+/* All of the frame if it is as sigframe_push made it; at least the ucontext. */
+static int read_frame(struct task *t, uint64_t sp, struct frame_copy *c, struct ucontext *uc)
+{
+	size_t whole = task_platform(t)->fpstate_size(t->kernel->platform, &(uint64_t){0});
+
+	c->buf = task_bounce(t);
+	c->addr = sp;
+	c->have = FRAME_TO_FP - offsetof(struct rt_sigframe, uc) + whole + FP_MAGIC2_SIZE;
+	if (!c->buf)
+		return -ENOMEM;
+	if (c->have > TASK_BOUNCE_SIZE / 2 || copy_from_user(t, c->buf, sp, c->have) < 0) {
+		c->have = sizeof(*uc);
+		if (copy_from_user(t, c->buf, sp, c->have) < 0)
+			return -EFAULT;
+	}
+	memcpy(uc, c->buf, sizeof(*uc));
+	return 0;
+}
+
 int64_t signal_return(struct task *t)
 {
+	/* the restorer's address was popped by the handler's return: the ucontext is next */
 	uint64_t sp = task_regs(t, false)->rsp;
 	struct linux_siginfo info;
+	struct frame_copy copy;
 	struct ucontext uc;
 
-	if (copy_from_user(t, &uc, sp - sizeof(uint64_t) + offsetof(struct rt_sigframe, uc), sizeof(uc)) < 0)
+	if (read_frame(t, sp, &copy, &uc) < 0)
 		goto bad;
 	signal_set_blocked(t, uc.sigmask);
-	if (pop_fpstate(t, uc.mc.fpstate) < 0)
+	if (pop_fpstate(t, &copy, uc.mc.fpstate) < 0)
 		goto bad;
 	load_context(task_regs(t, true), &uc.mc);
 	/* As Linux, a bad alternate stack in the frame changes nothing. */

@@ -159,7 +159,7 @@ static void signals(void)
 		k[i] = fork();
 		if (k[i] == 0) {
 			for (;;) {
-				usleep(200);
+				usleep(5000);
 				kill(me, SIGUSR1);
 				sigqueue(me, SIGRTMIN, (union sigval){1});
 			}
