@@ -121,7 +121,9 @@ static void loop(struct task *t)
 			(void)signal_recheck(t); /* a sender may have gone by a mask that was just changing */
 			break;
 		case RUN_EXITED:
-			host_lost(t, "guest thread ended", -ESRCH);
+			/* a guest can bring that about: no warning */
+			log_info("task %d: its host thread has ended", t->tid);
+			end_group(t);
 			break;
 		}
 	}
