@@ -47,6 +47,9 @@ int main(void)
 	signal(SIGILL, on_fault);
 	signal(SIGTRAP, on_fault);
 	signal(SIGSYS, on_fault);
+	/* descriptors of the kernel's process */
+	for (fd = 3; fd < 1024; fd++)
+		REFUSED(fcntl(fd, F_GETFD));
 	stat("/", &root);
 	stat("/../../../../..", &up);
 	if (root.st_ino != up.st_ino || root.st_dev != up.st_dev) {
@@ -83,9 +86,6 @@ int main(void)
 			? 0
 			: -1);
 	REFUSED(open("/sys/kernel/uevent_helper", O_WRONLY));
-	/* descriptors of the kernel's process */
-	for (fd = 3; fd < 1024; fd++)
-		REFUSED(fcntl(fd, F_GETFD));
 	REFUSED(ptrace(PTRACE_ATTACH, 2, 0, 0) == 0 && getppid() != 2 ? 0 : -1);
 	REFUSED(syscall(SYS_bpf, 0, 0, 0));
 	REFUSED(syscall(SYS_init_module, buf, 10, ""));
