@@ -48,10 +48,10 @@ struct context {
 	struct aspace *as;	   /* [T] the space it runs in; holds a reference */
 	/* Set by the kernel before each run. own: nothing is pending, so the platform may let the guest change
 	 * its signal mask by itself; run_event says so, and sigmask_now tells others meanwhile. */
-	uint64_t sigmask; /* [T] */
-	bool sigmask_own; /* [T] */
-	uint32_t sigmask_out; /* [a] set by the platform when the guest has the mask, cleared by the kernel when it
-			       * has taken it back */
+	uint64_t sigmask;     /* [T] */
+	bool sigmask_own;     /* [T] */
+	uint32_t sigmask_out; /* [a] set by the platform when the guest has the mask, cleared by the kernel when
+			       * it has taken it back */
 };
 
 enum run_reason {

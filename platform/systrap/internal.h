@@ -120,7 +120,7 @@ struct sys_context {
 	struct call_copies copies;	      /* [T] */
 	struct systrap_stats stats;	      /* [T] */
 	uint32_t penalty, skip;		      /* [T] of spinning for the guest */
-	uint32_t together;     /* [T] waits with the guest on our own processor */
+	uint32_t together;		      /* [T] waits with the guest on our own processor */
 	struct trap_count traps[TRAP_COUNTS]; /* [T] direct-mapped by site */
 	uint64_t cpu_ns;		      /* [proc lock] its share so far */
 };

@@ -203,8 +203,8 @@ void fsnotify_move(struct inode *old_dir, const char *old_name, size_t old_len, 
 	deliver(old_dir, LINUX_IN_MOVED_FROM | dir, cookie, old_name, old_len, false);
 	deliver(new_dir, LINUX_IN_MOVED_TO | dir, cookie, new_name, new_len, false);
 	if (overwritten)
-		deliver(overwritten, LINUX_IN_ATTRIB | (inode_is_dir(overwritten) ? LINUX_IN_ISDIR : 0), 0, NULL,
-			0, false);
+		deliver(overwritten, LINUX_IN_ATTRIB | (inode_is_dir(overwritten) ? LINUX_IN_ISDIR : 0), 0,
+			NULL, 0, false);
 	deliver(moved, LINUX_IN_MOVE_SELF, 0, NULL, 0, false);
 }
 

@@ -145,8 +145,8 @@ static int rename_locked(struct rename *r)
 		fsnotify_move(od, r->from.last, r->from.last_len, nd, r->to.last, r->to.last_len,
 			      r->source->inode, exchange ? NULL : victim);
 		if (exchange)
-			fsnotify_move(nd, r->to.last, r->to.last_len, od, r->from.last, r->from.last_len, victim,
-				      NULL);
+			fsnotify_move(nd, r->to.last, r->to.last_len, od, r->from.last, r->from.last_len,
+				      victim, NULL);
 	}
 	if (victim)
 		inode_put(victim);
