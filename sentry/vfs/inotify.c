@@ -17,6 +17,9 @@
 	 LINUX_IN_DONT_FOLLOW | LINUX_IN_EXCL_UNLINK | LINUX_IN_MASK_ADD | LINUX_IN_MASK_CREATE |              \
 	 LINUX_IN_ISDIR | LINUX_IN_ONESHOT)
 
+/* through an open file: what IN_EXCL_UNLINK keeps quiet once the name is gone */
+#define USE_EVENTS (LINUX_IN_ACCESS | LINUX_IN_MODIFY | LINUX_IN_OPEN | LINUX_IN_CLOSE)
+
 struct inotify {
 	struct vfs *v;	     /* [I] */
 	struct list marks;   /* [inotify_lock] */
@@ -178,7 +181,7 @@ static NOINLINE void tell_parent(const struct dentry *d, uint32_t mask)
 	rwlock_read_unlock(&v->dentry_lock);
 	if (!dir)
 		return;
-	deliver(dir, mask, 0, name, len, unlinked);
+	deliver(dir, mask, 0, name, len, unlinked && (mask & USE_EVENTS));
 	inode_put(dir);
 }
 
@@ -189,7 +192,7 @@ void fsnotify(const struct dentry *d, struct inode *inode, uint32_t mask)
 	/* what passes through a terminal or FIFO is nobody's business who only sees its name */
 	if (d && !((mask & (LINUX_IN_ACCESS | LINUX_IN_MODIFY)) && inode_is_special(inode)))
 		tell_parent(d, mask);
-	deliver(inode, mask, 0, NULL, 0, false);
+	deliver(inode, mask, 0, NULL, 0, d && d->unhashed && (mask & USE_EVENTS));
 }
 
 void fsnotify_move(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *new_dir,
