@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "platform/base/bug.h"
+#include "sentry/oci/idmap.h"
 
 #define NAMESPACES (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 #define FD_MAX	   512
@@ -30,8 +31,9 @@ struct child {
 	int fds[FD_MAX];
 	int fd_count;
 	uint64_t namespaces;
-	bool map_all_ids;  /* the caller is root: keep its power over files of every owner */
-	uint32_t uid, gid; /* the caller's */
+	enum idmap ids;
+	int sync; /* our end: one byte to it lets it go on; what comes back is why it could not execute */
+	int *pidfd;
 };
 
 size_t launch_add_root(struct launch *l, int fd, bool read_only, bool public_only)
@@ -91,76 +93,45 @@ static int place_fds(struct child *c)
 	return (int)syscall(SYS_close_range, c->fd_count, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
 }
 
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok;
-
-	if (fd < 0)
-		return false;
-	ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-	close(fd);
-	return ok;
-}
-
-/* Which ids the child can name: all of ours, or just its own, so that the user's files are seen as the user's.
- * What can't be mapped stays unmapped: less power, not more. */
-static void map_ids(const struct child *c)
-{
-	char text[64];
-
-	if (c->map_all_ids && write_file("/proc/self/uid_map", "0 0 4294967295")) {
-		write_file("/proc/self/gid_map", "0 0 4294967295");
-		return;
-	}
-	snprintf(text, sizeof(text), "%u %u 1", c->uid, c->uid);
-	write_file("/proc/self/uid_map", text);
-	write_file("/proc/self/setgroups", "deny");
-	snprintf(text, sizeof(text), "%u %u 1", c->gid, c->gid);
-	write_file("/proc/self/gid_map", text);
-}
-
 /* Never returns. */
-static NORETURN void child_main(struct child *c, int parent_pid, int report_fd)
+static NORETURN void child_main(struct child *c, int sync)
 {
 	static const char *const no_env[] = {NULL};
 	const char *const *env = no_env;
 	const char *debug_env[] = {"ASAN_OPTIONS=detect_leaks=0:allow_user_segv_handler=1", NULL};
 	sigset_t none;
+	char go;
 	int err;
 
 	if (SBX_ASAN)
 		env = debug_env;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (!(c->namespaces & CLONE_NEWPID) && getppid() != parent_pid)
-		_exit(1);
 	setsid(); /* the terminal's signals go to sbx, which passes on what the guest is to get */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (c->namespaces & CLONE_NEWUSER)
-		map_ids(c);
+	if (read(sync, &go, 1) != 1) /* its ids are mapped now; or sbx is dead already */
+		_exit(1);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	/* report_fd travels above the ordinary ones */
-	report_fd = fcntl(report_fd, F_DUPFD_CLOEXEC, FD_MAX);
+	/* it travels above the ordinary ones */
+	sync = fcntl(sync, F_DUPFD_CLOEXEC, FD_MAX);
 	if (place_fds(c) == 0)
 		syscall(SYS_execveat, c->exe_fd, "", c->argv, env, AT_EMPTY_PATH);
 	err = errno;
-	if (write(report_fd, &err, sizeof(err)) < 0)
+	if (write(sync, &err, sizeof(err)) < 0)
 		_exit(2);
 	_exit(1);
 }
 
-static int spawn(struct child *c, int *pidfd, char *err, size_t err_size)
+/* The process, on its way to execute the program. */
+static int spawn(struct child *c, char *err, size_t err_size)
 {
 	struct clone_args args = {.flags = CLONE_PIDFD | c->namespaces, .exit_signal = SIGCHLD};
-	int report[2], child_errno = 0, parent = getpid();
+	int sync[2];
 	long pid;
 
-	c->uid = geteuid();
-	c->gid = getegid();
-	args.pidfd = (uint64_t)(uintptr_t)pidfd;
-	if (pipe2(report, O_CLOEXEC) < 0) {
-		snprintf(err, err_size, "cannot make a pipe: %s", strerror(errno));
+	args.pidfd = (uint64_t)(uintptr_t)c->pidfd;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sync) < 0) {
+		snprintf(err, err_size, "cannot make a socket pair: %s", strerror(errno));
 		return -1;
 	}
 	pid = syscall(SYS_clone3, &args, sizeof(args));
@@ -170,19 +141,38 @@ static int spawn(struct child *c, int *pidfd, char *err, size_t err_size)
 		args.flags = CLONE_PIDFD;
 		pid = syscall(SYS_clone3, &args, sizeof(args));
 	}
-	if (pid == 0)
-		child_main(c, parent, report[1]);
-	close(report[1]);
+	if (pid == 0) {
+		close(sync[0]);
+		child_main(c, sync[1]);
+	}
+	close(sync[1]);
+	c->sync = sync[0];
 	if (pid < 0) {
 		snprintf(err, err_size, "cannot start %s: %s", c->name, strerror(errno));
-	} else if (read(report[0], &child_errno, sizeof(child_errno)) > 0) {
-		snprintf(err, err_size, "cannot execute %s: %s", c->name, strerror(child_errno));
-		waitpid((pid_t)pid, NULL, 0);
-		close(*pidfd);
-		pid = -1;
+		close(sync[0]);
+		c->sync = -1;
+		return -1;
 	}
-	close(report[0]);
+	if (c->namespaces & CLONE_NEWUSER)
+		idmap_write((pid_t)pid, c->ids);
+	(void)!send(c->sync, "", 1, MSG_NOSIGNAL); /* if it is dead, spawned() finds out */
 	return (int)pid;
+}
+
+/* Waits until the program runs. */
+static int spawned(struct child *c, int *pid, char *err, size_t err_size)
+{
+	int child_errno = 0, status = 0;
+	ssize_t n = recv(c->sync, &child_errno, sizeof(child_errno), MSG_WAITALL);
+
+	if (n == 0)
+		return 0;
+	waitpid(*pid, &status, 0);
+	close(*c->pidfd);
+	*pid = *c->pidfd = -1;
+	snprintf(err, err_size, "cannot execute %s: %s", c->name,
+		 n == (ssize_t)sizeof(child_errno) ? strerror(child_errno) : "it ended at once");
+	return -1;
 }
 
 static int add_fd(struct child *c, int fd)
@@ -192,68 +182,72 @@ static int add_fd(struct child *c, int fd)
 	return c->fd_count++;
 }
 
-static int start_gofer(struct launch *l, int sock, char *err, size_t err_size)
+static int start_gofer(struct launch *l, struct child *c, int sock, char *err, size_t err_size)
 {
-	struct child c = {.name = "sbx-gofer",
-			  .fds = {-1, -1, 2},
-			  .fd_count = 3,
-			  .namespaces = NAMESPACES,
-			  .map_all_ids = geteuid() == 0};
 	char **argv = calloc(l->root_count + 4, sizeof(*argv));
 	int n = 0;
 
 	BUG_ON(!argv);
-	c.exe_fd = open_program(c.name, err, err_size);
-	if (c.exe_fd < 0)
+	*c = (struct child){.name = "sbx-gofer",
+			    .fds = {-1, -1, 2},
+			    .fd_count = 3,
+			    .namespaces = NAMESPACES,
+			    .ids = geteuid() == 0 ? IDMAP_ALL : IDMAP_OWN,
+			    .pidfd = &l->gofer_pidfd,
+			    .sync = -1};
+	c->exe_fd = open_program(c->name, err, err_size);
+	if (c->exe_fd < 0)
 		return -1;
 	argv[n++] = strdup("sbx-gofer");
-	BUG_ON(asprintf(&argv[n++], "--socket=%d", add_fd(&c, sock)) < 0);
+	BUG_ON(asprintf(&argv[n++], "--socket=%d", add_fd(c, sock)) < 0);
 	for (size_t i = 0; i < l->root_count; i++) {
 		const struct gofer_root *r = &l->roots[i];
 
-		BUG_ON(asprintf(&argv[n++], "--root=%d%s%s", add_fd(&c, r->fd), r->read_only ? ":ro" : "",
+		BUG_ON(asprintf(&argv[n++], "--root=%d%s%s", add_fd(c, r->fd), r->read_only ? ":ro" : "",
 				r->public_only ? ":public" : "") < 0);
 	}
-	c.argv = argv;
-	l->gofer_pid = spawn(&c, &l->gofer_pidfd, err, err_size);
-	close(c.exe_fd);
+	c->argv = argv;
+	l->gofer_pid = spawn(c, err, err_size);
+	close(c->exe_fd);
 	for (int i = 0; i < n; i++)
 		free(argv[i]);
 	free(argv);
 	return l->gofer_pid < 0 ? -1 : 0;
 }
 
-static int start_sentry(struct launch *l, int control, int sock, char *err, size_t err_size)
+static int start_sentry(struct launch *l, struct child *c, int control, int sock, char *err, size_t err_size)
 {
-	struct child c = {.name = "sbx-sentry",
-			  .fds = {l->stdio[0], l->stdio[1], l->stdio[2]},
-			  .fd_count = 3,
-			  .namespaces = NAMESPACES};
 	char config_arg[32], *argv[] = {(char *)"sbx-sentry", config_arg, NULL};
 	int config_fd;
 
-	config_add(&l->config, "control-fd", "%d", add_fd(&c, control));
-	config_add(&l->config, "gofer-fd", "%d", add_fd(&c, sock));
+	*c = (struct child){.name = "sbx-sentry",
+			    .fds = {l->stdio[0], l->stdio[1], l->stdio[2]},
+			    .fd_count = 3,
+			    .namespaces = NAMESPACES,
+			    .pidfd = &l->sentry_pidfd,
+			    .sync = -1};
+	config_add(&l->config, "control-fd", "%d", add_fd(c, control));
+	config_add(&l->config, "gofer-fd", "%d", add_fd(c, sock));
 	if (l->log_fd >= 0)
-		config_add(&l->config, "logfd", "%d", add_fd(&c, l->log_fd));
+		config_add(&l->config, "logfd", "%d", add_fd(c, l->log_fd));
 	if (l->strace_fd >= 0)
-		config_add(&l->config, "stracefd", "%d", add_fd(&c, l->strace_fd));
+		config_add(&l->config, "stracefd", "%d", add_fd(c, l->strace_fd));
 	if (l->stats_fd >= 0)
-		config_add(&l->config, "statsfd", "%d", add_fd(&c, l->stats_fd));
+		config_add(&l->config, "statsfd", "%d", add_fd(c, l->stats_fd));
 	if (l->tty_fd >= 0)
-		config_add(&l->config, "ttyfd", "%d", add_fd(&c, l->tty_fd));
+		config_add(&l->config, "ttyfd", "%d", add_fd(c, l->tty_fd));
 	config_fd = config_seal(&l->config);
 	if (config_fd < 0) {
 		snprintf(err, err_size, "cannot make the configuration: %s", strerror(-config_fd));
 		return -1;
 	}
-	snprintf(config_arg, sizeof(config_arg), "--config=%d", add_fd(&c, config_fd));
-	c.exe_fd = open_program(c.name, err, err_size);
-	if (c.exe_fd < 0)
+	snprintf(config_arg, sizeof(config_arg), "--config=%d", add_fd(c, config_fd));
+	c->exe_fd = open_program(c->name, err, err_size);
+	if (c->exe_fd < 0)
 		return -1;
-	c.argv = argv;
-	l->sentry_pid = spawn(&c, &l->sentry_pidfd, err, err_size);
-	close(c.exe_fd);
+	c->argv = argv;
+	l->sentry_pid = spawn(c, err, err_size);
+	close(c->exe_fd);
 	close(config_fd);
 	return l->sentry_pid < 0 ? -1 : 0;
 }
@@ -261,6 +255,7 @@ static int start_sentry(struct launch *l, int control, int sock, char *err, size
 int launch_start(struct launch *l, char *err, size_t err_size)
 {
 	int control[2] = {-1, -1}, gofer[2] = {-1, -1}, ret = -1;
+	struct child g = {.sync = -1}, s = {.sync = -1};
 
 	l->sentry_pid = l->gofer_pid = l->sentry_pidfd = l->gofer_pidfd = -1;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) < 0 ||
@@ -268,9 +263,10 @@ int launch_start(struct launch *l, char *err, size_t err_size)
 		snprintf(err, err_size, "cannot make a socket pair: %s", strerror(errno));
 		goto out;
 	}
-	if (start_gofer(l, gofer[1], err, err_size) < 0)
-		goto out;
-	if (start_sentry(l, control[1], gofer[0], err, err_size) < 0) {
+	/* side by side */
+	if (start_gofer(l, &g, gofer[1], err, err_size) < 0 ||
+	    start_sentry(l, &s, control[1], gofer[0], err, err_size) < 0 ||
+	    spawned(&g, &l->gofer_pid, err, err_size) < 0 || spawned(&s, &l->sentry_pid, err, err_size) < 0) {
 		launch_stop(l);
 		goto out;
 	}
@@ -284,6 +280,10 @@ out:
 		if (gofer[i] >= 0)
 			close(gofer[i]);
 	}
+	if (g.sync >= 0)
+		close(g.sync);
+	if (s.sync >= 0)
+		close(s.sync);
 	for (size_t i = 0; i < l->root_count; i++)
 		close(l->roots[i].fd);
 	return ret;
