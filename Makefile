@@ -31,7 +31,7 @@ CFLAGS_tsan := -O1 -fsanitize=thread -DSBX_DEBUG
 
 # ---- rooms -------------------------------------------------------------------------------------------
 # Every .c and .S file of a room but its tests and its programs' main files.
-MAINS := sentry/boot/main.c sentry/cmd/main.c gofer/main.c
+MAINS := sentry/boot/main.c sentry/cmd/main.c gofer/main.c cvm-host/main.c
 FREESTANDING := $(wildcard platform/systrap/stub/*.c platform/systrap/stub/*.S)
 ROOM_DIRS := $(shell find platform netstack gofer sentry cvm-host tests/harness -type d 2>/dev/null)
 ALL_SRC := $(foreach d,$(ROOM_DIRS),$(wildcard $(d)/*.c $(d)/*.S))
@@ -45,7 +45,15 @@ SBX_SRC := $(filter $(HOST_ROOMS) sentry/control/% platform/base/% platform/host
 SENTRY_SRC := $(filter-out $(HOST_ROOMS) $(GOFER_SERVER) cvm-host/%,$(LIB_SRC)) sentry/boot/main.c
 GOFER_SRC := $(filter platform/base/% platform/host/% gofer/%,$(LIB_SRC)) gofer/main.c
 
-PROGRAMS := $(BIN)/sbx $(BIN)/sbx-sentry $(BIN)/sbx-gofer
+CVM_SRC := $(filter platform/base/% platform/host/% cvm-host/%,$(LIB_SRC)) cvm-host/main.c
+
+PROGRAMS := $(BIN)/sbx $(BIN)/sbx-sentry $(BIN)/sbx-gofer $(BIN)/sbx-cvm
+
+# sbx-cvm is an ordinary host program: it links shared libraries, and is no part of running a sandbox.
+CVM_LIBS := -lssl -lcrypto -ljansson -lcbor -lxml2
+LIBS_sbx-cvm := $(CVM_LIBS)
+$(B)/prog/sbx-cvm: LDFLAGS_release := -pie -Wl,-z,relro,-z,now -Wl,--gc-sections
+$(B)/cvm-host/%.o: CFLAGS_ALL += -I/usr/include/libxml2
 
 .PHONY: all
 all: $(PROGRAMS)
@@ -53,6 +61,7 @@ all: $(PROGRAMS)
 $(B)/prog/sbx: $(call obj,$(SBX_SRC))
 $(B)/prog/sbx-sentry: $(call obj,$(SENTRY_SRC))
 $(B)/prog/sbx-gofer: $(call obj,$(GOFER_SRC))
+$(B)/prog/sbx-cvm: $(call obj,$(CVM_SRC))
 $(B)/prog/%:
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
@@ -110,7 +119,7 @@ UNIT := $(B)/unit-tests
 $(UNIT): $(call obj,$(TEST_SRC) $(wildcard tests/harness/*.c)) $(B)/libsbx.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS_$(MODE)) $(filter-out -static-pie -Wl$(comma)--gc-sections,$(LDFLAGS_$(MODE))) -pie -o $@ $(filter %.o,$^) \
-		-Wl,--start-group $(B)/libsbx.a -Wl,--end-group -lcriterion -lpthread
+		-Wl,--start-group $(B)/libsbx.a -Wl,--end-group $(CVM_LIBS) -lcriterion -lpthread
 
 $(B)/libsbx.a: $(call obj,$(LIB_SRC))
 	$(Q)rm -f $@ && ar rcs $@ $^

@@ -70,6 +70,7 @@ install: all
 	install -D -m 755 build/bin/sbx $(DESTDIR)$(PREFIX)/bin/sbx
 	install -D -m 755 build/bin/sbx-sentry $(DESTDIR)$(PREFIX)/libexec/sbx/sbx-sentry
 	install -D -m 755 build/bin/sbx-gofer $(DESTDIR)$(PREFIX)/libexec/sbx/sbx-gofer
+	install -D -m 755 build/bin/sbx-cvm $(DESTDIR)$(PREFIX)/libexec/sbx/sbx-cvm
 	install -D -m 644 sentry/cmd/sbx.1 $(DESTDIR)$(PREFIX)/share/man/man1/sbx.1
 	install -D -m 644 sentry/cmd/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sbx
 
@@ -80,7 +81,7 @@ uninstall:
 
 .PHONY: help
 help:
-	@echo "make              build sbx, sbx-sentry, sbx-gofer into build/bin"
+	@echo "make              build sbx, sbx-sentry, sbx-gofer, sbx-cvm into build/bin"
 	@echo "make demo         install build dependencies, build, run a real program"
 	@echo "make check        install test dependencies, run every test"
 	@echo "make DEBUG=1      with ASan, UBSan, slab poisoning and the lock-order checker"

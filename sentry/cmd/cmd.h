@@ -19,6 +19,8 @@ int cmd_run(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_syscalls(int argc, char **argv);
 int cmd_debug(int argc, char **argv);
+/* verify, measure, policy, broker, get-key, image; argv[0] must be main's argv[1] */
+int cmd_cvm(int argc, char **argv);
 
 /* "sbx: text" on stderr */
 PRINTF_LIKE(1, 2) void complain(const char *fmt, ...);

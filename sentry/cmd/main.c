@@ -10,6 +10,12 @@ static const struct command commands[] = {
 	{"debug", cmd_debug, "show what a running sandbox is doing"},
 	{"syscalls", cmd_syscalls, "print the table of system calls by level of support"},
 	{"version", cmd_version, "print the version"},
+	{"verify", cmd_cvm, "confidential VMs: check attestation evidence"},
+	{"measure", cmd_cvm, "confidential VMs: compute launch measurements"},
+	{"policy", cmd_cvm, "confidential VMs: try a release policy"},
+	{"broker", cmd_cvm, "confidential VMs: release keys to attested guests"},
+	{"get-key", cmd_cvm, "confidential VMs: ask a broker for a key"},
+	{"image", cmd_cvm, "confidential VMs: build and sign guest images"},
 };
 
 void complain(const char *fmt, ...)

@@ -1,0 +1,44 @@
+/* verify.c: attest_verify(): sizes and kind first, then the verifier of that kind. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cvm-host/attest/internal.h"
+
+typedef void (*verifier)(struct verify *v, const struct attest_bytes *evidence);
+
+static const verifier verifiers[ATTEST_KIND_COUNT] = {0};
+
+static bool input_sane(struct verify *v)
+{
+	const struct attest_input *in = v->in;
+
+	if (!in->evidence.data || in->evidence.size > ATTEST_INPUT_MAX || in->item_count > ATTEST_ITEMS_MAX)
+		return check_fail(v, "input", "no evidence, or too much of it");
+	for (size_t i = 0; i < in->item_count; i++)
+		if (in->items[i].bytes.size > ATTEST_INPUT_MAX)
+			return check_fail(v, "input", "collateral item %zu is too large", i);
+	return check_that(v, "input", in->now > 0, "sizes and the clock");
+}
+
+int attest_verify(const struct attest_input *in, struct attest_result **out)
+{
+	struct verify v = {.in = in};
+
+	v.r = calloc(1, sizeof(*v.r));
+	if (!v.r)
+		return -ENOMEM;
+	v.r->ok = true;
+	v.r->kind = in->kind;
+	if (input_sane(&v)) {
+		if (v.r->kind < ATTEST_KIND_COUNT && verifiers[v.r->kind])
+			verifiers[v.r->kind](&v, &in->evidence);
+		else
+			check_fail(&v, "kind", "no verifier for evidence of this kind");
+	}
+	if (v.oom) {
+		attest_result_free(v.r);
+		return -ENOMEM;
+	}
+	*out = v.r;
+	return 0;
+}

@@ -1,0 +1,36 @@
+/* main.c: sbx-cvm VERB ...; what `sbx verify`, `sbx measure` and so on execute. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cvm-host/cvm.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *summary;
+} verbs[] = {
+	{"verify", cvm_verify, "check attestation evidence and show its claims"},
+};
+
+void cvm_complain(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("sbx: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(verbs); i++)
+		if (strcmp(argv[1], verbs[i].name) == 0)
+			return verbs[i].run(argc - 1, argv + 1);
+	fputs("usage: sbx-cvm VERB [OPTION...]\n\n", stderr);
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		fprintf(stderr, "  %-10s %s\n", verbs[i].name, verbs[i].summary);
+	return EXIT_USAGE;
+}
