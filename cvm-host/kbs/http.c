@@ -47,7 +47,7 @@ static int parse_request_line(const char *s, size_t len, struct http_head *h)
 	if (p == s || p == end || *p++ != ' ')
 		return -EBADMSG;
 	s = p;
-	while (p < end && *p > 0x20 && *p < 0x7f)
+	while (p<end && * p> 0x20 && *p < 0x7f)
 		p++;
 	h->target = (struct http_part){s, (size_t)(p - s)};
 	if (p == s || *s != '/' || end - p != 9)
@@ -149,7 +149,8 @@ int http_parse(const char *buf, size_t size, bool response, size_t body_max, str
 		if (!first)
 			ret = parse_field(buf + line, i - line, out);
 		else
-			ret = response ? parse_status_line(buf + line, i, out) : parse_request_line(buf + line, i, out);
+			ret = response ? parse_status_line(buf + line, i, out)
+				       : parse_request_line(buf + line, i, out);
 		if (ret)
 			return ret;
 		first = false;

@@ -1,5 +1,6 @@
 /* http.h: as much of HTTP/1.1 (RFC 9112) as the protocol uses: one message head and a body with Content-Length.
- * Everything else is refused: folded lines, bare CR or LF, two lengths, transfer codings, other versions. Pure. */
+ * Everything else is refused: folded lines, bare CR or LF, two lengths, transfer codings, other versions. Pure.
+ */
 #pragma once
 
 #include "cvm-host/kbs/util.h"

@@ -1,4 +1,5 @@
-/* jose_test.c: the examples of RFC 7515 to 7518 and 7638, both key encryptions there and back, and what is refused. */
+/* jose_test.c: the examples of RFC 7515 to 7518 and 7638, both key encryptions there and back, and what is
+ * refused. */
 #include <criterion/criterion.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
@@ -36,11 +37,12 @@ static int import_fails(const char *s)
 }
 
 #define ES256_XY                                                                                               \
-	"\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","                  \
+	"\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","              \
 	"\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\""
 #define ES256_JWS                                                                                              \
-	"eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19"      \
-	"yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
+	"eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19" \
+	"yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-"      \
+	"Kg6NU1Q"
 
 Test(jose, es256_of_rfc7515_a3_verifies_and_no_changed_byte_does)
 {
@@ -91,8 +93,12 @@ Test(jose, what_we_sign_verifies)
 
 Test(jose, a_jws_without_algorithm_or_with_critical_extensions_is_refused)
 {
-	static const char *const heads[] = {"{}", "{\"alg\":5}", "{\"alg\":\"ES256\",\"crit\":[\"b64\"]}",
-					    "{\"alg\":\"ES256\",\"b64\":false}", "[]", "{\"alg\":\"ES256\",\"alg\":\"none\"}"};
+	static const char *const heads[] = {"{}",
+					    "{\"alg\":5}",
+					    "{\"alg\":\"ES256\",\"crit\":[\"b64\"]}",
+					    "{\"alg\":\"ES256\",\"b64\":false}",
+					    "[]",
+					    "{\"alg\":\"ES256\",\"alg\":\"none\"}"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(heads); i++) {
 		char *h = b64url_encode(heads[i], strlen(heads[i])), *text = xasprintf("%s.e30.AA", h);
@@ -105,14 +111,18 @@ Test(jose, a_jws_without_algorithm_or_with_critical_extensions_is_refused)
 }
 
 #define RFC7517_N                                                                                              \
-	"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiF" \
-	"V4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9" \
-	"c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1" \
+	"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_"              \
+	"BJECPebWKRXjBZCiF"                                                                                    \
+	"V4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_"                              \
+	"FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9"                                                                    \
+	"c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_"         \
+	"xBniIqbw0Ls1"                                                                                         \
 	"jF44-csFCur-kEgU8awapJzKnqDKgw"
 
 Test(jose, thumbprint_of_rfc7638)
 {
-	EVP_PKEY *key = import("{\"kty\":\"RSA\",\"n\":\"" RFC7517_N "\",\"e\":\"AQAB\",\"alg\":\"RS256\",\"kid\":\"2011-04-29\"}");
+	EVP_PKEY *key = import("{\"kty\":\"RSA\",\"n\":\"" RFC7517_N
+			       "\",\"e\":\"AQAB\",\"alg\":\"RS256\",\"kid\":\"2011-04-29\"}");
 	uint8_t t[32];
 	char *s;
 
@@ -128,7 +138,8 @@ Test(jose, keys_come_back_the_same)
 	static const char *const curves[] = {"P-256", "P-384", "P-521"};
 
 	for (size_t i = 0; i <= ARRAY_SIZE(curves); i++) {
-		EVP_PKEY *key = i < ARRAY_SIZE(curves) ? key_generate_ec(curves[i]) : key_generate_rsa(2048), *again = NULL;
+		EVP_PKEY *key = i < ARRAY_SIZE(curves) ? key_generate_ec(curves[i]) : key_generate_rsa(2048),
+			 *again = NULL;
 		json_t *jwk = jwk_export(key, "x");
 
 		cr_assert_not_null(jwk);
@@ -143,10 +154,12 @@ Test(jose, keys_come_back_the_same)
 Test(jose, keys_that_are_none_are_refused)
 {
 	cr_assert_lt(import_fails("{\"kty\":\"oct\",\"k\":\"AA\"}"), 0);
-	cr_assert_lt(import_fails("{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
+	cr_assert_lt(import_fails("{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":"
+				  "\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
 				  "\"y\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\"}"),
 		     0, "not on the curve");
-	cr_assert_lt(import_fails("{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83O\",\"y\":\"f83O\"}"), 0, "short");
+	cr_assert_lt(import_fails("{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83O\",\"y\":\"f83O\"}"), 0,
+		     "short");
 	cr_assert_lt(import_fails("{\"kty\":\"EC\",\"crv\":\"secp256k1\",\"x\":\"f83O\",\"y\":\"f83O\"}"), 0);
 	cr_assert_lt(import_fails("{\"kty\":\"RSA\",\"n\":\"0vx7\",\"e\":\"AQAB\"}"), 0, "24 bits");
 	cr_assert_lt(import_fails("{\"kty\":\"RSA\",\"n\":\"" RFC7517_N "\",\"e\":\"AQ\"}"), 0, "exponent 1");
@@ -156,8 +169,9 @@ Test(jose, keys_that_are_none_are_refused)
 
 Test(jose, concat_kdf_of_rfc7518_appendix_c)
 {
-	static const uint8_t z[32] = {158, 86, 217, 29,	 129, 113, 53,	211, 114, 131, 66,  131, 191, 132, 38,	156,
-				      251, 49, 110, 163, 218, 128, 106, 72,  246, 218, 167, 121, 140, 254, 144, 196};
+	static const uint8_t z[32] = {158, 86,	217, 29,  129, 113, 53,	 211, 114, 131, 66,
+				      131, 191, 132, 38,  156, 251, 49,	 110, 163, 218, 128,
+				      106, 72,	246, 218, 167, 121, 140, 254, 144, 196};
 	struct blob zb = {0}, apu = {0}, apv = {0};
 	uint8_t key[16];
 	char *s;
@@ -176,12 +190,14 @@ Test(jose, concat_kdf_of_rfc7518_appendix_c)
 
 Test(jose, a256gcm_of_rfc7516_a1)
 {
-	static const uint8_t cek[32] = {177, 161, 244, 128, 84, 143, 225, 115, 63, 180, 3,   255, 107, 154, 212, 246,
-					138, 7,	  110, 91,  112, 46, 34,  105, 47, 130, 203, 46,  122, 234, 64,	 252};
+	static const uint8_t cek[32] = {177, 161, 244, 128, 84,	 143, 225, 115, 63, 180, 3,
+					255, 107, 154, 212, 246, 138, 7,   110, 91, 112, 46,
+					34,  105, 47,  130, 203, 46,  122, 234, 64, 252};
 	static const uint8_t iv[12] = {227, 197, 117, 252, 2, 219, 233, 68, 180, 225, 77, 219};
 	static const char plain[] = "The true sign of intelligence is not knowledge but imagination.";
 	static const char aad[] = "eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkEyNTZHQ00ifQ";
-	static const char cipher[] = "5eym8TW_c8SuK0ltJ3rpYIzOeDQz7TALvtu6UG9oMo4vpzs9tX_EFShS8iB7j6jiSdiwkIr3ajwQzaBtQD_A";
+	static const char cipher[] =
+		"5eym8TW_c8SuK0ltJ3rpYIzOeDQz7TALvtu6UG9oMo4vpzs9tX_EFShS8iB7j6jiSdiwkIr3ajwQzaBtQD_A";
 	uint8_t out[80], tag[16];
 	char *s;
 
@@ -248,13 +264,16 @@ Test(jose, content_reaches_the_recipient_unchanged_or_not_at_all)
 
 Test(jose, canonical_json_of_rfc8785)
 {
-	json_t *v = parse("{\"z\":[null,true,false,-7],\"\\u20ac\":\"\\u20ac$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\",\"a\":{},"
-			  "\"\\ufb33\":1,\"\\ud83d\\ude00\":2}");
+	json_t *v = parse(
+		"{\"z\":[null,true,false,-7],\"\\u20ac\":\"\\u20ac$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\",\"a\":{},"
+		"\"\\ufb33\":1,\"\\ud83d\\ude00\":2}");
 	struct blob b = {0};
 
 	cr_assert_eq(json_canonical(v, &b, NULL), 0);
-	cr_assert_str_eq((char *)b.data, "{\"a\":{},\"z\":[null,true,false,-7],\"\u20ac\":\"\u20ac$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\","
-					 "\"\U0001f600\":2,\"\ufb33\":1}");
+	cr_assert_str_eq(
+		(char *)b.data,
+		"{\"a\":{},\"z\":[null,true,false,-7],\"\u20ac\":\"\u20ac$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\","
+		"\"\U0001f600\":2,\"\ufb33\":1}");
 	json_decref(v);
 	v = parse("[1.5]");
 	cr_assert_lt(json_canonical(v, &b, NULL), 0);
@@ -264,8 +283,14 @@ Test(jose, canonical_json_of_rfc8785)
 
 Test(jose, json_is_read_strictly)
 {
-	static const char *const bad[] = {"{\"a\":1,\"a\":2}", "{} x", "[1,]", "", "{\"a\":\"\\u0000\"}", "nul",
-					  "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"};
+	static const char *const bad[] = {
+		"{\"a\":1,\"a\":2}",
+		"{} x",
+		"[1,]",
+		"",
+		"{\"a\":\"\\u0000\"}",
+		"nul",
+		"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"};
 	json_t *v = NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -275,7 +300,8 @@ Test(jose, json_is_read_strictly)
 
 Test(jose, base64_has_one_form)
 {
-	static const char *const bad[] = {"A", "AB", "AA=", "A===", "AAAA=", "AA==AA==", "A-==", "A A=", "AAA=\n"};
+	static const char *const bad[] = {
+		"A", "AB", "AA=", "A===", "AAAA=", "AA==AA==", "A-==", "A A=", "AAA=\n"};
 	struct blob b = {0};
 
 	cr_assert_eq(b64_decode("AA==", 4, &b), 0);

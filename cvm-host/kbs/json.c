@@ -106,7 +106,8 @@ int json_opt_int(const json_t *obj, const char *name, int64_t lo, int64_t hi, in
 	}
 	n = json_integer_value(v);
 	if (!json_is_integer(v) || n < lo || n > hi)
-		return err_set(e, -EINVAL, "member %s is no integer in %lld..%lld", name, (long long)lo, (long long)hi);
+		return err_set(e, -EINVAL, "member %s is no integer in %lld..%lld", name, (long long)lo,
+			       (long long)hi);
 	*out = n;
 	return 0;
 }
@@ -155,7 +156,8 @@ static void put(struct blob *o, const char *s)
 
 static void put_string(struct blob *o, const char *s, size_t len)
 {
-	static const char *const named[] = {['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f", ['\r'] = "\\r"};
+	static const char *const named[] = {
+		['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f", ['\r'] = "\\r"};
 	size_t start = 0;
 
 	put(o, "\"");
@@ -180,8 +182,8 @@ static void put_string(struct blob *o, const char *s, size_t len)
 	put(o, "\"");
 }
 
-/* Section 3.2.3: names are ordered by their UTF-16 code units. That differs from the order of the UTF-8 bytes only
- * between U+E000..U+FFFF (EE, EF) and what is above (F0..F4, surrogates in UTF-16). */
+/* Section 3.2.3: names are ordered by their UTF-16 code units. That differs from the order of the UTF-8 bytes
+ * only between U+E000..U+FFFF (EE, EF) and what is above (F0..F4, surrogates in UTF-16). */
 static int name_order(const void *a, const void *b)
 {
 	const uint8_t *x = *(const uint8_t *const *)a, *y = *(const uint8_t *const *)b;
@@ -204,8 +206,7 @@ static int put_object(struct blob *o, const json_t *v, struct err *e)
 	json_t *member;
 	int ret = 0;
 
-	json_object_foreach((json_t *)(uintptr_t)v, key, member)
-		names[i++] = key;
+	json_object_foreach((json_t *)(uintptr_t)v, key, member) names[i++] = key;
 	qsort(names, count, sizeof(*names), name_order);
 	put(o, "{");
 	for (i = 0; i < count && !ret; i++) {

@@ -15,10 +15,11 @@ const char *json_need_string(const json_t *obj, const char *name, struct err *e)
 json_t *json_need_object(const json_t *obj, const char *name, struct err *e);
 json_t *json_need_array(const json_t *obj, const char *name, struct err *e);
 /* Integer within [lo, hi]; dflt when the member is missing. -EINVAL otherwise. */
-MUST_CHECK int json_opt_int(const json_t *obj, const char *name, int64_t lo, int64_t hi, int64_t dflt, int64_t *out,
-			    struct err *e);
+MUST_CHECK int json_opt_int(const json_t *obj, const char *name, int64_t lo, int64_t hi, int64_t dflt,
+			    int64_t *out, struct err *e);
 /* The member decoded; exactly size bytes if size isn't 0. */
-MUST_CHECK int json_need_b64url(const json_t *obj, const char *name, size_t size, struct blob *out, struct err *e);
+MUST_CHECK int json_need_b64url(const json_t *obj, const char *name, size_t size, struct blob *out,
+				struct err *e);
 /* Every member's name is in the NULL-terminated list; otherwise -EINVAL names the stranger. */
 MUST_CHECK int json_only(const json_t *obj, const char *const *names, struct err *e);
 /* RFC 8785; reals are refused (-EINVAL), integers must be within 2^53. */

@@ -44,7 +44,8 @@ int gcm_open(const uint8_t key[32], const uint8_t iv[12], const void *aad, size_
 	     EVP_DecryptInit_ex(c, EVP_aes_256_gcm(), NULL, key, iv) == 1 &&
 	     (!aad_size || EVP_DecryptUpdate(c, NULL, &n, aad, (int)aad_size) == 1) &&
 	     (!size || EVP_DecryptUpdate(c, plain, &n, cipher, (int)size) == 1) &&
-	     EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, 16, t) == 1 && EVP_DecryptFinal_ex(c, plain + size, &n) == 1;
+	     EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, 16, t) == 1 &&
+	     EVP_DecryptFinal_ex(c, plain + size, &n) == 1;
 	EVP_CIPHER_CTX_free(c);
 	if (!ok && size)
 		OPENSSL_cleanse(plain, size);
@@ -128,7 +129,8 @@ static int oaep(EVP_PKEY *key, bool encrypt, const uint8_t *in, size_t size, str
 
 	ok = c && (encrypt ? EVP_PKEY_encrypt_init(c) : EVP_PKEY_decrypt_init(c)) == 1 &&
 	     EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_OAEP_PADDING) == 1 &&
-	     EVP_PKEY_CTX_set_rsa_oaep_md(c, EVP_sha256()) == 1 && EVP_PKEY_CTX_set_rsa_mgf1_md(c, EVP_sha256()) == 1 &&
+	     EVP_PKEY_CTX_set_rsa_oaep_md(c, EVP_sha256()) == 1 &&
+	     EVP_PKEY_CTX_set_rsa_mgf1_md(c, EVP_sha256()) == 1 &&
 	     (encrypt ? EVP_PKEY_encrypt(c, NULL, &n, in, size) : EVP_PKEY_decrypt(c, NULL, &n, in, size)) == 1;
 	if (ok) {
 		blob_room(out, n);
@@ -140,7 +142,8 @@ static int oaep(EVP_PKEY *key, bool encrypt, const uint8_t *in, size_t size, str
 	return ok ? 0 : -EBADMSG;
 }
 
-static int kek_for(EVP_PKEY *mine, EVP_PKEY *theirs, const struct blob *apu, const struct blob *apv, uint8_t kek[32])
+static int kek_for(EVP_PKEY *mine, EVP_PKEY *theirs, const struct blob *apu, const struct blob *apv,
+		   uint8_t kek[32])
 {
 	struct blob z = {0};
 	int ret = ecdh(mine, theirs, &z);
@@ -160,7 +163,8 @@ static int wrap_ecdh(EVP_PKEY *recipient, const uint8_t *cek, json_t *header, st
 	json_t *epk;
 	int ret = -EINVAL;
 
-	if (EVP_PKEY_is_a(recipient, "EC") && EVP_PKEY_get_group_name(recipient, group, sizeof(group), NULL) == 1)
+	if (EVP_PKEY_is_a(recipient, "EC") &&
+	    EVP_PKEY_get_group_name(recipient, group, sizeof(group), NULL) == 1)
 		eph = key_generate_ec(group);
 	epk = eph ? jwk_export(eph, NULL) : NULL;
 	if (epk)
@@ -183,7 +187,8 @@ static void set_b64url(json_t *obj, const char *name, const void *p, size_t size
 	free(s);
 }
 
-int jwe_encrypt(EVP_PKEY *recipient, const char *alg, const void *plain, size_t size, json_t **out, struct err *e)
+int jwe_encrypt(EVP_PKEY *recipient, const char *alg, const void *plain, size_t size, json_t **out,
+		struct err *e)
 {
 	json_t *header = json_pack("{ss ss}", "alg", alg, "enc", "A256GCM");
 	struct blob wrapped = {0}, cipher = {0};
@@ -233,7 +238,8 @@ static int opt_party(const json_t *header, const char *name, struct blob *out, s
 	return json_object_get(header, name) ? json_need_b64url(header, name, 0, out, e) : 0;
 }
 
-static int unwrap_ecdh(EVP_PKEY *key, const json_t *header, const struct blob *wrapped, uint8_t *cek, struct err *e)
+static int unwrap_ecdh(EVP_PKEY *key, const json_t *header, const struct blob *wrapped, uint8_t *cek,
+		       struct err *e)
 {
 	struct blob apu = {0}, apv = {0};
 	EVP_PKEY *epk = NULL;
@@ -288,7 +294,8 @@ static int protected_header(const char *text, json_t **out, struct err *e)
 	struct blob b = {0};
 	int ret = b64url_decode(text, strlen(text), &b);
 
-	ret = ret ? err_set(e, ret, "the protected header is not base64url") : json_parse(b.data, b.size, HEADER_MAX, out, e);
+	ret = ret ? err_set(e, ret, "the protected header is not base64url")
+		  : json_parse(b.data, b.size, HEADER_MAX, out, e);
 	blob_free(&b);
 	return ret;
 }

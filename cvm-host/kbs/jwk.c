@@ -73,14 +73,10 @@ out:
 
 static const struct rsa_part {
 	const char *jwk, *param;
-} rsa_parts[] = {{"n", OSSL_PKEY_PARAM_RSA_N},
-		 {"e", OSSL_PKEY_PARAM_RSA_E},
-		 {"d", OSSL_PKEY_PARAM_RSA_D},
-		 {"p", OSSL_PKEY_PARAM_RSA_FACTOR1},
-		 {"q", OSSL_PKEY_PARAM_RSA_FACTOR2},
-		 {"dp", OSSL_PKEY_PARAM_RSA_EXPONENT1},
-		 {"dq", OSSL_PKEY_PARAM_RSA_EXPONENT2},
-		 {"qi", OSSL_PKEY_PARAM_RSA_COEFFICIENT1}};
+} rsa_parts[] = {{"n", OSSL_PKEY_PARAM_RSA_N},		{"e", OSSL_PKEY_PARAM_RSA_E},
+		 {"d", OSSL_PKEY_PARAM_RSA_D},		{"p", OSSL_PKEY_PARAM_RSA_FACTOR1},
+		 {"q", OSSL_PKEY_PARAM_RSA_FACTOR2},	{"dp", OSSL_PKEY_PARAM_RSA_EXPONENT1},
+		 {"dq", OSSL_PKEY_PARAM_RSA_EXPONENT2}, {"qi", OSSL_PKEY_PARAM_RSA_COEFFICIENT1}};
 
 static int check_rsa(const BIGNUM *n, const BIGNUM *exp, struct err *e)
 {

@@ -29,7 +29,8 @@ static const struct sig_alg *find_alg(const char *name, EVP_PKEY *key)
 
 		if (strcmp(a->name, name) != 0 || !EVP_PKEY_is_a(key, a->type))
 			continue;
-		if (a->group && (EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) != 1 || strcmp(group, a->group) != 0))
+		if (a->group && (EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) != 1 ||
+				 strcmp(group, a->group) != 0))
 			continue;
 		return a;
 	}

@@ -10,7 +10,9 @@ static const struct {
 	const char *name;
 	const char *md;
 	size_t size;
-} hashes[] = {[KBS_SHA384] = {"sha384", "SHA384", 48}, [KBS_SHA512] = {"sha512", "SHA512", 64}, [KBS_SHA256] = {"sha256", "SHA256", 32}};
+} hashes[] = {[KBS_SHA384] = {"sha384", "SHA384", 48},
+	      [KBS_SHA512] = {"sha512", "SHA512", 64},
+	      [KBS_SHA256] = {"sha256", "SHA256", 32}};
 
 const char *kbs_hash_name(enum kbs_hash h)
 {
@@ -69,7 +71,8 @@ int kbs_request_parse(const void *body, size_t size, struct kbs_request *out, st
 	if (!tee)
 		goto out;
 	if (strcmp(version, KBS_VERSION) != 0) {
-		ret = err_set(e, -EPROTONOSUPPORT, "protocol version %.20s, this broker speaks exactly %s", version, KBS_VERSION);
+		ret = err_set(e, -EPROTONOSUPPORT, "protocol version %.20s, this broker speaks exactly %s",
+			      version, KBS_VERSION);
 		goto out;
 	}
 	if (!word_ok(tee, sizeof(r.tee))) {
@@ -101,7 +104,8 @@ static char *text_of(json_t *v)
 char *kbs_request_text(const char *tee)
 {
 	return text_of(json_pack("{ss ss s{s[sss] sb}}", "version", KBS_VERSION, "tee", tee, "extra-params",
-				 "supported-hash-algorithms", "sha256", "sha384", "sha512", "channel-binding", 1));
+				 "supported-hash-algorithms", "sha256", "sha384", "sha512", "channel-binding",
+				 1));
 }
 
 int kbs_challenge_parse(const void *body, size_t size, struct kbs_challenge *out, struct err *e)
@@ -237,12 +241,13 @@ char *kbs_attestation_text(const char *nonce, const json_t *pubkey, const char *
 	root = json_pack("{so s{sO ss}}", "runtime-data", runtime, "tee-evidence", "primary_evidence", primary,
 			 "additional_evidence", additional);
 	if (init_body)
-		json_object_set_new(root, "init-data", json_pack("{ss ss}", "format", init_format, "body", init_body));
+		json_object_set_new(root, "init-data",
+				    json_pack("{ss ss}", "format", init_format, "body", init_body));
 	return text_of(root);
 }
 
-int kbs_report_data(enum kbs_hash h, const char *nonce, const json_t *pubkey, const char *additional, const char *binding,
-		    uint8_t out[64], struct err *e)
+int kbs_report_data(enum kbs_hash h, const char *nonce, const json_t *pubkey, const char *additional,
+		    const char *binding, uint8_t out[64], struct err *e)
 {
 	json_t *v = json_pack("{ss sO}", "nonce", nonce, "tee-pubkey", pubkey);
 	const EVP_MD *md = EVP_get_digestbyname(hashes[h].md);
@@ -283,7 +288,8 @@ void kbs_error_parse(const void *body, size_t size, struct err *e)
 	if (detail)
 		snprintf(e->text, sizeof(e->text), "%s", detail);
 	else
-		snprintf(e->text, sizeof(e->text), "%.*s", (int)MIN(size, sizeof(e->text) - 1), (const char *)body);
+		snprintf(e->text, sizeof(e->text), "%.*s", (int)MIN(size, sizeof(e->text) - 1),
+			 (const char *)body);
 	for (char *s = e->text; *s; s++)
 		if ((unsigned char)*s < 0x20 || *s == 0x7f)
 			*s = '?';

@@ -1,10 +1,11 @@
-/* protocol.h: the messages of the KBS attestation protocol 0.4.0 (Request, Challenge, Attestation, Response and the
- * error body), as both ends make and read them, and the hash that binds evidence to a session. No I/O.
+/* protocol.h: the messages of the KBS attestation protocol 0.4.0 (Request, Challenge, Attestation, Response and
+ * the error body), as both ends make and read them, and the hash that binds evidence to a session. No I/O.
  * Source: the protocol's document kbs/docs/kbs_attestation_protocol.md and its OpenAPI description.
  *
- * One extension, used only when the broker offers it and the client answers it: the challenge's extra-params carry
- * "channel-binding":"tls-exporter", runtime-data then carries "channel-binding" (base64 of the TLS 1.3 exporter of
- * this connection, label KBS_EXPORTER, context the nonce's text), and the hash covers that member too. */
+ * One extension, used only when the broker offers it and the client answers it: the challenge's extra-params
+ * carry "channel-binding":"tls-exporter", runtime-data then carries "channel-binding" (base64 of the TLS 1.3
+ * exporter of this connection, label KBS_EXPORTER, context the nonce's text), and the hash covers that member
+ * too. */
 #pragma once
 
 #include "cvm-host/kbs/jose.h"
@@ -39,13 +40,13 @@ MUST_CHECK int kbs_challenge_parse(const void *body, size_t size, struct kbs_cha
 char *kbs_challenge_text(const struct kbs_challenge *c);
 
 struct kbs_attestation {
-	json_t *root;		/* owns what follows */
-	const char *nonce;	/* runtime-data */
-	const json_t *pubkey;	/* runtime-data tee-pubkey: only JWK members that are strings */
-	const char *pubkey_alg; /* JWE_ECDH or JWE_RSA */
-	const char *binding;	/* or NULL */
-	const json_t *primary;	/* tee-evidence primary_evidence */
-	const char *additional; /* tee-evidence additional_evidence: JSON text, "" when none */
+	json_t *root;			     /* owns what follows */
+	const char *nonce;		     /* runtime-data */
+	const json_t *pubkey;		     /* runtime-data tee-pubkey: only JWK members that are strings */
+	const char *pubkey_alg;		     /* JWE_ECDH or JWE_RSA */
+	const char *binding;		     /* or NULL */
+	const json_t *primary;		     /* tee-evidence primary_evidence */
+	const char *additional;		     /* tee-evidence additional_evidence: JSON text, "" when none */
 	const char *init_format, *init_body; /* init-data, or NULL */
 };
 MUST_CHECK int kbs_attestation_parse(const void *body, size_t size, struct kbs_attestation *out, struct err *e);
@@ -64,5 +65,6 @@ char *kbs_error_text(const char *kind, const char *detail);
 /* The detail of such a body, or the body's beginning, made printable. */
 void kbs_error_parse(const void *body, size_t size, struct err *e);
 
-/* repository/type/tag of RFC 3986 unreserved characters, none of them "." or "..": also a safe relative path. */
+/* repository/type/tag of RFC 3986 unreserved characters, none of them "." or "..": also a safe relative path.
+ */
 bool kbs_resource_ok(const char *path);

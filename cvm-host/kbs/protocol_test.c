@@ -1,5 +1,5 @@
-/* protocol_test.c: the samples of the protocol's own repository, our messages there and back, the binding hash, and
- * HTTP heads good and bad. */
+/* protocol_test.c: the samples of the protocol's own repository, our messages there and back, the binding hash,
+ * and HTTP heads good and bad. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -22,7 +22,9 @@ Test(kbs_protocol, requests_say_version_and_tee)
 	cr_assert_str_eq(r.tee, "snp");
 	cr_assert_eq(r.hash, KBS_SHA384);
 	cr_assert_not(r.binding);
-	cr_assert_eq(request("{\"version\":\"0.4.0\",\"tee\":\"se\",\"extra-params\":{\"supported-hash-algorithms\":[\"md5\",\"sha512\",\"sha256\"]}}", &r),
+	cr_assert_eq(request("{\"version\":\"0.4.0\",\"tee\":\"se\",\"extra-params\":{\"supported-hash-"
+			     "algorithms\":[\"md5\",\"sha512\",\"sha256\"]}}",
+			     &r),
 		     0);
 	cr_assert_eq(r.hash, KBS_SHA512);
 	s = kbs_request_text("tdx");
@@ -30,12 +32,16 @@ Test(kbs_protocol, requests_say_version_and_tee)
 	cr_assert(r.binding && r.hash == KBS_SHA384 && !strcmp(r.tee, "tdx"));
 	free(s);
 	/* the sample of virtee/kbs-types is of another version */
-	cr_assert_eq(request("{\"version\":\"0.0.0\",\"tee\":\"sev\",\"extra-params\":\"\"}", &r), -EPROTONOSUPPORT);
+	cr_assert_eq(request("{\"version\":\"0.0.0\",\"tee\":\"sev\",\"extra-params\":\"\"}", &r),
+		     -EPROTONOSUPPORT);
 	cr_assert_eq(request("{\"version\":\"0.1.1\",\"tee\":\"snp\"}", &r), -EPROTONOSUPPORT);
 	cr_assert_lt(request("{\"version\":\"0.4.0\",\"tee\":\"../x\"}", &r), 0);
 	cr_assert_lt(request("{\"version\":\"0.4.0\",\"tee\":\"abcdefghijklmnopqrstuvwxyz\"}", &r), 0);
 	cr_assert_lt(request("{\"version\":\"0.4.0\"}", &r), 0);
-	cr_assert_lt(request("{\"version\":\"0.4.0\",\"tee\":\"snp\",\"extra-params\":{\"supported-hash-algorithms\":[\"md5\"]}}", &r), 0);
+	cr_assert_lt(request("{\"version\":\"0.4.0\",\"tee\":\"snp\",\"extra-params\":{\"supported-hash-"
+			     "algorithms\":[\"md5\"]}}",
+			     &r),
+		     0);
 	cr_assert_lt(request("[]", &r), 0);
 }
 
@@ -47,7 +53,8 @@ Test(kbs_protocol, challenges_come_back_the_same)
 	cr_assert_eq(kbs_challenge_parse(s, strlen(s), &d, NULL), 0);
 	cr_assert(!strcmp(d.nonce, c.nonce) && d.hash == c.hash && d.binding);
 	free(s);
-	s = (char *)(uintptr_t) "{\"nonce\":\"42\",\"extra-params\":\"\"}"; /* virtee/kbs-types parse_challenge */
+	s = (char *)(uintptr_t) "{\"nonce\":\"42\",\"extra-params\":\"\"}"; /* virtee/kbs-types parse_challenge
+									     */
 	cr_assert_eq(kbs_challenge_parse(s, strlen(s), &d, NULL), 0);
 	cr_assert(!strcmp(d.nonce, "42") && d.hash == KBS_SHA384 && !d.binding);
 	s = (char *)(uintptr_t) "{\"nonce\":\"42\",\"extra-params\":{\"selected-hash-algorithm\":\"md5\"}}";
@@ -60,7 +67,8 @@ Test(kbs_protocol, challenges_come_back_the_same)
 
 static int attestation(const char *key, const char *evidence, struct kbs_attestation *a)
 {
-	char *s = xasprintf("{\"runtime-data\":{\"nonce\":\"n\",\"tee-pubkey\":%s},\"tee-evidence\":%s}", key, evidence);
+	char *s = xasprintf("{\"runtime-data\":{\"nonce\":\"n\",\"tee-pubkey\":%s},\"tee-evidence\":%s}", key,
+			    evidence);
 	int ret = kbs_attestation_parse(s, strlen(s), a, NULL);
 
 	free(s);
@@ -77,24 +85,32 @@ Test(kbs_protocol, attestations_carry_key_nonce_and_evidence)
 	s = kbs_attestation_text(a.nonce, a.pubkey, "YmluZA==", a.primary, a.additional, "toml", "x = 1");
 	cr_assert_eq(kbs_attestation_parse(s, strlen(s), &b, NULL), 0);
 	cr_assert(json_equal(a.pubkey, b.pubkey) && json_equal(a.primary, b.primary));
-	cr_assert(!strcmp(b.binding, "YmluZA==") && !strcmp(b.init_body, "x = 1") && !strcmp(b.init_format, "toml"));
+	cr_assert(!strcmp(b.binding, "YmluZA==") && !strcmp(b.init_body, "x = 1") &&
+		  !strcmp(b.init_format, "toml"));
 	free(s);
 	kbs_attestation_free(&a);
 	kbs_attestation_free(&b);
 	cr_assert_lt(attestation(EC_KEY, "{\"additional_evidence\":\"\"}", &a), 0);
 	cr_assert_lt(attestation(EC_KEY, "{\"primary_evidence\":{}}", &a), 0);
 	cr_assert_lt(attestation(EC_KEY, "\"fakeevidence\"", &a), 0, "before 0.2 evidence was a string");
-	cr_assert_lt(attestation("{\"kty\":\"EC\",\"alg\":\"fakealgorithm\",\"crv\":\"c\",\"x\":\"x\",\"y\":\"y\"}", ev, &a), 0);
+	cr_assert_lt(
+		attestation("{\"kty\":\"EC\",\"alg\":\"fakealgorithm\",\"crv\":\"c\",\"x\":\"x\",\"y\":\"y\"}",
+			    ev, &a),
+		0);
 	cr_assert_lt(attestation("{\"kty\":\"RSA\",\"alg\":\"RSA1_5\",\"n\":\"x\",\"e\":\"y\"}", ev, &a), 0);
-	cr_assert_lt(attestation("{\"kty\":\"RSA\",\"alg\":\"RSA-OAEP-256\",\"n\":\"x\",\"e\":\"y\",\"d\":\"z\"}", ev, &a), 0);
+	cr_assert_lt(
+		attestation("{\"kty\":\"RSA\",\"alg\":\"RSA-OAEP-256\",\"n\":\"x\",\"e\":\"y\",\"d\":\"z\"}",
+			    ev, &a),
+		0);
 	cr_assert_lt(attestation("{\"kty\":\"RSA\",\"alg\":\"RSA-OAEP-256\",\"n\":\"x\",\"e\":3}", ev, &a), 0);
 }
 
 /* SHA-384 of {"additional-evidence":"","nonce":"n","tee-pubkey":{"alg":...}} as Python's hashlib computes it */
 Test(kbs_protocol, report_data_is_the_hash_of_the_canonical_runtime_data)
 {
-	static const char text[] = "{\"additional-evidence\":\"\",\"nonce\":\"n\",\"tee-pubkey\":{\"alg\":\"ECDH-ES+A256KW\","
-				   "\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"eA\",\"y\":\"eQ\"}}";
+	static const char text[] =
+		"{\"additional-evidence\":\"\",\"nonce\":\"n\",\"tee-pubkey\":{\"alg\":\"ECDH-ES+A256KW\","
+		"\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"eA\",\"y\":\"eQ\"}}";
 	json_t *key = json_loads(EC_KEY, 0, NULL);
 	uint8_t out[64], other[64], want[64] = {0};
 
@@ -112,8 +128,8 @@ Test(kbs_protocol, report_data_is_the_hash_of_the_canonical_runtime_data)
 
 Test(kbs_protocol, resource_names_are_safe_paths)
 {
-	static const char *const bad[] = {"",	   "a/b",     "a/b/c/d",  "/a/b/c", "a/b/",    "a//c", "../b/c", "a/../c",
-					  "a/b/.", "a/b/c%2f", "a/b/c d", "a/b/\\", "a/.b/c"};
+	static const char *const bad[] = {"",	    "a/b",   "a/b/c/d",	 "/a/b/c",  "a/b/",   "a//c",  "../b/c",
+					  "a/../c", "a/b/.", "a/b/c%2f", "a/b/c d", "a/b/\\", "a/.b/c"};
 
 	cr_assert(kbs_resource_ok("default/key/disk-1_a~"));
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -125,7 +141,8 @@ Test(kbs_protocol, errors_say_kind_and_detail)
 	char *s = kbs_error_text("PolicyDeny", "no \"rule\"");
 	struct err e;
 
-	cr_assert_not_null(strstr(s, "\"type\":\"https://github.com/confidential-containers/kbs/errors/PolicyDeny\""));
+	cr_assert_not_null(
+		strstr(s, "\"type\":\"https://github.com/confidential-containers/kbs/errors/PolicyDeny\""));
 	kbs_error_parse(s, strlen(s), &e);
 	cr_assert_str_eq(e.text, "no \"rule\"");
 	free(s);
@@ -143,7 +160,8 @@ static int head(const char *s, bool response, struct http_head *h)
 
 Test(kbs_http, heads_are_taken_apart)
 {
-	static const char req[] = "POST /kbs/v0/auth HTTP/1.1\r\nHost: x\r\ncontent-length:  12 \r\nCookie: a=b; kbs-session-id=77; c=d\r\n\r\nrest";
+	static const char req[] = "POST /kbs/v0/auth HTTP/1.1\r\nHost: x\r\ncontent-length:  12 \r\nCookie: "
+				  "a=b; kbs-session-id=77; c=d\r\n\r\nrest";
 	struct http_head h;
 	char *c;
 

@@ -100,7 +100,7 @@ void blob_add(struct blob *b, const void *p, size_t size)
 		struct blob n = {0};
 
 		blob_room(&n, (b->size + size) * 2 + 64);
-				n.size = b->size;
+		n.size = b->size;
 		if (b->size)
 			memcpy(n.data, b->data, b->size);
 		blob_free(b);
@@ -121,7 +121,8 @@ static char *encode(const char *alphabet, bool pad, const uint8_t *p, size_t siz
 
 	for (size_t i = 0; i < size; i += 3) {
 		size_t n = MIN(size - i, (size_t)3);
-		uint32_t v = (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (n > 2 ? p[i + 2] : 0);
+		uint32_t v =
+			(uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (n > 2 ? p[i + 2] : 0);
 
 		for (size_t j = 0; j < n + 1; j++)
 			*q++ = alphabet[v >> (18 - 6 * j) & 63];

@@ -32,15 +32,15 @@ void *xcalloc(size_t count, size_t size);
 char *xstrdup(const char *s);
 PRINTF_LIKE(1, 2) char *xasprintf(const char *fmt, ...);
 
-/* RFC 4648. Encoders return a string to free(). Decoders take exactly the canonical form: the right alphabet and
- * padding (url: none), no line breaks, unused bits zero. -EINVAL otherwise, with out untouched. */
+/* RFC 4648. Encoders return a string to free(). Decoders take exactly the canonical form: the right alphabet
+ * and padding (url: none), no line breaks, unused bits zero. -EINVAL otherwise, with out untouched. */
 char *b64_encode(const void *p, size_t size);
 char *b64url_encode(const void *p, size_t size);
 MUST_CHECK int b64_decode(const char *s, size_t len, struct blob *out);
 MUST_CHECK int b64url_decode(const char *s, size_t len, struct blob *out);
 /* Lower-case; out has room for 2 * size + 1. */
 void bytes_to_hex(char *out, const void *p, size_t size);
-char *bytes_hex_string(const void *p, size_t size); /* to free() */
+char *bytes_hex_string(const void *p, size_t size);		      /* to free() */
 MUST_CHECK int bytes_from_hex(const char *s, void *out, size_t size); /* exactly 2 * size digits */
 
 /* A regular file of at most max bytes. */
