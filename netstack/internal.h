@@ -82,10 +82,17 @@ struct net_route_entry {
 	struct list node;
 };
 
+struct net_group {
+	struct list node;
+	struct net_addr addr;
+	uint32_t ifindex, count;
+};
+
 struct net_stack {
 	struct refs refs;
 	struct rwlock lock;		   /* rank NET_TABLE */
 	struct list ifaces, addrs, routes; /* [lock] */
+	struct list groups;		   /* [lock] multicast */
 	bool lo_up, lo_only; /* [a] the usual case, without the lock: only lo, with its usual addresses */
 	struct net_table *tables[NET_KINDS];
 	struct mutex socks_lock;	 /* rank NET_TABLE */
@@ -281,6 +288,9 @@ void port_time_wait(struct net_sock *sk, bool fin_wait2);
 /* Best match, with a reference. */
 struct net_sock *port_find_listener(struct net_stack *st, const struct net_name *local,
 				    const struct net_name *remote, uint32_t ifindex);
+/* The TCP socket of a connection, with a reference. */
+struct net_sock *port_find_connected(struct net_stack *st, const struct net_name *local,
+				     const struct net_name *remote);
 struct net_sock *port_find_dgram(struct net_stack *st, int kind, const struct net_name *local,
 				 const struct net_name *remote, uint32_t ifindex);
 /* All datagram sockets on a port, with references; at most max. */
@@ -300,6 +310,23 @@ ssize_t tcp_send(struct net_sock *sk, struct net_io *io, const struct net_tx *tx
 ssize_t tcp_recv(struct net_sock *sk, struct net_io *io, struct net_rx *rx);
 uint32_t tcp_ready(struct net_sock *sk);
 void tcp_undefer(struct tcp_sock *child);
+/* tcp_listen.c: c (SYN_SENT) and a new child of l become connected. Both locked. -ENOMEM */
+MUST_CHECK int tcp_link_locked(struct tcp_sock *l, struct tcp_sock *c);
+bool tcp_queue_full(const struct tcp_sock *l);
+/* Nobody will accept from l again. */
+void tcp_end_listening(struct tcp_sock *l);
+/* c no longer waits for room at a listener. */
+void tcp_leave_pending(struct tcp_sock *c);
+/* As an answer of RST to a SYN. */
+void tcp_refuse_locked(struct tcp_sock *c, int err);
+/* tcp_close.c: the connection is over for t; its names stay readable. */
+void tcp_done_locked(struct tcp_sock *t);
+/* a has sent all it will send. Both locked; b may be a. */
+void tcp_fin_locked(struct tcp_sock *a, struct tcp_sock *b);
+/* A child that nobody will accept. Takes the queue's reference. */
+void tcp_abort_child(struct tcp_sock *n);
+/* An unconnected socket again; what bind(2) gave stays. */
+void tcp_forget_names_locked(struct tcp_sock *t);
 /* Both locked: b learns that a sent RST. */
 void tcp_reset_locked(struct tcp_sock *b);
 void tcp_wake_all(struct tcp_sock *t);
@@ -309,7 +336,7 @@ void tcp_pipe_put(struct tcp_pipe *p);
 void tcp_caps_locked(struct tcp_sock *a, struct tcp_sock *b);
 void tcp_flush_counters(struct net_stack *st, struct tcp_pipe *p);
 
-/* transport/dgram.c, udp.c, raw.c */
+/* transport/dgram.c */
 MUST_CHECK int dgram_create(struct net_sock **out);
 void dgram_destroy(struct net_sock *sk);
 void dgram_close(struct net_sock *sk);
@@ -321,9 +348,12 @@ uint32_t dgram_ready(struct net_sock *sk);
 /* Takes msg. */
 void dgram_deliver(struct net_sock *sk, struct net_msg *msg);
 struct net_msg *net_msg_new(uint32_t len);
-bool dgram_is_member(struct net_sock *sk, const struct net_addr *group, uint32_t ifindex);
-/* An ICMP error about what sk sent: as msg (taken; may be NULL) in the error queue, and as SO_ERROR. */
+struct net_msg *net_msg_copy(const struct net_msg *m);
+/* An ICMP error about what sk sent: as msg (taken; may be NULL) in the error queue if sk wants that, and as
+ * SO_ERROR. */
 void dgram_error(struct net_sock *sk, struct net_msg *msg, int err, bool hard);
+/* Linux's truesize: what a datagram of n bytes counts against SO_RCVBUF. */
+uint32_t dgram_charge(uint32_t n);
 struct dgram_dst {
 	struct net_name to, from;
 	uint32_t ifindex;
@@ -332,7 +362,16 @@ struct dgram_dst {
 };
 /* Where a send goes: checks the destination, chooses the source. sk->lock not held. */
 MUST_CHECK int dgram_route(struct net_sock *sk, const struct net_tx *tx, struct dgram_dst *out);
+
+/* transport/multicast.c */
+bool dgram_is_member(struct net_sock *sk, const struct net_addr *group, uint32_t ifindex);
+/* Does anybody take part in the group on the interface? */
+bool group_joined(struct net_stack *st, const struct net_addr *group, uint32_t ifindex);
+void dgram_leave_all(struct net_sock *sk);
+
+/* transport/udp.c, raw.c, ping.c */
 ssize_t udp_send(struct net_sock *sk, struct net_io *io, const struct net_tx *tx);
+/* What MSG_MORE and UDP_CORK held back goes. */
 int udp_uncork(struct net_sock *sk);
 ssize_t raw_send(struct net_sock *sk, struct net_io *io, const struct net_tx *tx);
 ssize_t ping_send(struct net_sock *sk, struct net_io *io, const struct net_tx *tx);
@@ -341,6 +380,7 @@ ssize_t ping_send(struct net_sock *sk, struct net_io *io, const struct net_tx *t
  * without links beside lo has none (st->wire NULL), and then every route is local. All functions may be called
  * from any thread; none waits. ---- */
 struct ip_packet;
+struct icmp_error;
 struct net_wire_ops {
 	/* Sends p (p->src, dst, protocol, ttl, tos, data: the payload behind the IP header) by r; fragments as
 	 * needed unless dont_fragment. No socket lock is held. 0, -EMSGSIZE, -ENOBUFS, -ENETDOWN, -EHOSTUNREACH
@@ -372,6 +412,8 @@ struct net_wire_ops {
 	int64_t (*inq)(struct tcp_sock *t);
 	int64_t (*outq)(struct tcp_sock *t);
 	bool (*at_mark)(struct tcp_sock *t);
+	/* An ICMP error about one of t's segments; no lock held. */
+	void (*error)(struct tcp_sock *t, const struct icmp_error *e);
 	/* Options that act at once changed (TCP_NODELAY, TCP_CORK, SO_KEEPALIVE, TCP_KEEP*, buffers, ...); no
 	 * lock. */
 	void (*options_changed)(struct tcp_sock *t);
@@ -416,7 +458,17 @@ struct ip_packet {
 	uint32_t len;
 };
 void ip_deliver(struct net_stack *st, const struct ip_packet *p);
-/* udp.c: a datagram for this machine. False: nobody has the port. */
-bool udp_input(struct net_stack *st, const struct dgram_dst *d, const uint8_t *data, uint32_t len);
+/* Sends by d's route: to this machine by ip_deliver, else by the wire. */
+MUST_CHECK int ip_output(struct net_stack *st, const struct dgram_dst *d, uint8_t protocol, const uint8_t *data,
+			 uint32_t len, bool dont_fragment);
+/* Raw sockets that want packets of the protocol get copies. True if there was one. */
+bool raw_input(struct net_stack *st, const struct ip_packet *p);
+void ping_input(struct net_stack *st, const struct ip_packet *p);
+/* An arrived datagram with its UDP header. */
+void udp_input(struct net_stack *st, const struct ip_packet *p);
+/* Answers echo requests, tells raw and ping sockets, and passes errors on. */
+void icmp_input(struct net_stack *st, const struct ip_packet *p);
+/* "Port unreachable" about a UDP datagram (its payload), from this machine to itself. */
+void icmp_port_unreachable(struct net_stack *st, const struct ip_packet *about);
 uint16_t net_checksum(uint32_t sum, const void *data, size_t n);
-uint32_t net_sum(uint32_t sum, const void *data, size_t n);
+uint32_t net_pseudo_sum(const struct net_addr *src, const struct net_addr *dst, uint8_t protocol, uint32_t len);

@@ -107,7 +107,7 @@ struct net_opts {
 	uint32_t mc_if, mc_if6;
 	struct net_addr mc_addr;
 	/* UDP */
-	bool cork, no_check6_tx, no_check6_rx, gro;
+	bool cork, no_check, no_check6_tx, no_check6_rx, gro;
 	uint16_t gso_size;
 	/* raw */
 	uint32_t icmp_filter;
@@ -167,8 +167,8 @@ MUST_CHECK int net_route_del(struct net_stack *st, const struct net_route_info *
 
 struct net_counters {
 	uint64_t tcp_active, tcp_passive, tcp_fails, tcp_resets, tcp_established, tcp_in, tcp_out, tcp_rst_out;
-	uint64_t udp_in, udp_no_port, udp_out, udp_errors;
-	uint64_t icmp_in, icmp_out, icmp_echo_in, icmp_echo_rep_in, icmp_unreach_in;
+	uint64_t udp_in, udp_no_port, udp_out, udp_errors, udp_rcvbuf_errors;
+	uint64_t icmp_in, icmp_out, icmp_echo_in, icmp_echo_rep_in, icmp_unreach_in, icmp_errors;
 	uint64_t ip_in, ip_out, ip_delivers;
 	uint32_t inuse[NET_KINDS][2]; /* by family: 0 IPv4, 1 IPv6 */
 	uint32_t time_wait, orphans;
@@ -189,6 +189,8 @@ struct net_stack *net_sock_stack(struct net_sock *sk);
 void net_sock_adopt(struct net_sock *sk, void *owner, uint32_t uid);
 /* Buffer options have changed. */
 void net_sock_buffers_changed(struct net_sock *sk);
+/* Options that act at once have (TCP_NODELAY, TCP_CORK, keepalive, ...). */
+void net_sock_options_changed(struct net_sock *sk);
 
 #define NET_BIND_PRIVILEGED 1u /* ports below 1024 are allowed */
 MUST_CHECK int net_bind(struct net_sock *sk, const struct net_name *name, uint32_t flags);
@@ -244,6 +246,8 @@ struct net_rx {
 ssize_t net_send(struct net_sock *sk, struct net_io *io, const struct net_tx *tx);
 ssize_t net_recv(struct net_sock *sk, struct net_io *io, struct net_rx *rx);
 /* FIONREAD, SIOCOUTQ, SIOCATMARK. -EINVAL for a listener */
+/* UDP: what was held back by MSG_MORE goes. */
+MUST_CHECK int net_uncork(struct net_sock *sk);
 int64_t net_inq(struct net_sock *sk);
 int64_t net_outq(struct net_sock *sk);
 bool net_at_mark(struct net_sock *sk);
@@ -252,7 +256,16 @@ struct net_tcp_info {
 	uint8_t state;
 	uint64_t bytes_sent, bytes_received, segs_out, segs_in;
 	uint32_t mss, unread, unsent, sndbuf, rcvbuf, backlog, backlog_max;
-	uint64_t last_send_ns, last_recv_ns;
+	uint64_t last_send_ns, last_recv_ns; /* CLOCK_MONOTONIC; 0: never */
+	/* what only segments have; a connection within this machine shows the constants of a perfect path */
+	uint8_t ca_state, retransmits, probes, backoff, options, snd_wscale,
+		rcv_wscale; /* options: TCPI_OPT_* */
+	uint32_t rto_us, ato_us, rtt_us, rttvar_us, min_rtt_us, rcv_rtt_us;
+	uint32_t snd_mss, rcv_mss, advmss, pmtu, cwnd, ssthresh, rcv_ssthresh, reordering;
+	uint32_t unacked, sacked, lost, retrans, total_retrans, rcv_space, snd_wnd, rcv_wnd;
+	uint32_t data_segs_in, data_segs_out, delivered, delivered_ce, dsack_dups, reord_seen, ooo_packets;
+	uint64_t pacing_rate, delivery_rate, bytes_acked, bytes_retrans, busy_us, rwnd_limited_us,
+		sndbuf_limited_us;
 };
 void net_tcp_info(struct net_sock *sk, struct net_tcp_info *out);
 

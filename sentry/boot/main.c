@@ -19,6 +19,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/loader/loader.h"
 #include "sentry/mem/mem.h"
+#include "sentry/socket/inet.h"
 #include "sentry/socket/socket.h"
 #include "sentry/syscalls/strace.h"
 #include "sentry/syscalls/sys.h"
@@ -100,14 +101,37 @@ static void setup_tracing(struct boot *b)
 
 static void boot_sockets(struct boot *b)
 {
-	if (unix_init() < 0 || netlink_init() < 0)
+	if (unix_init() < 0 || netlink_init() < 0 || inet_init() < 0)
 		boot_fail(b, EXIT_SBX, "out of memory");
+}
+
+static void net_ns_destroy(struct ns *ns)
+{
+	inet_stack_put(ns->priv);
+}
+
+/* The first namespace is a machine that has booted, unless --network none; others begin with lo down. */
+static int on_net_ns_created(struct kernel *k, struct ns *ns, bool initial)
+{
+	struct boot *b = k->ops.arg;
+	struct net_stack *st;
+	int ret = inet_stack_create(
+		initial && strcmp(config_get(&b->config, "network", "loopback"), "none") != 0, &st);
+
+	if (ret < 0)
+		return ret;
+	ns->destroy = net_ns_destroy;
+	__atomic_store_n(&ns->priv, st, __ATOMIC_RELEASE);
+	return 0;
 }
 
 static void setup_kernel(struct boot *b)
 {
-	struct kernel_ops ops = {
-		.syscall = syscall_dispatch, .load = load_program, .init_exited = on_init_exited, .arg = b};
+	struct kernel_ops ops = {.syscall = syscall_dispatch,
+				 .load = load_program,
+				 .init_exited = on_init_exited,
+				 .net_ns_created = on_net_ns_created,
+				 .arg = b};
 	struct kernel_config kc = {
 		.cpu_count = (uint32_t)config_get_u64(&b->config, "cpus", 0),
 		.max_tasks = (uint32_t)config_get_u64(&b->config, "pids", 0),

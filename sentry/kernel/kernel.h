@@ -20,6 +20,7 @@
 #include "sentry/vfs/vfs.h"
 
 struct kernel;
+struct ns;
 struct pid;
 struct pid_ns;
 struct process;
@@ -39,6 +40,8 @@ struct kernel_ops {
 	int (*load)(struct task *t, struct file *exe, const char *filename, void *exec_args);
 	/* the initial process has ended: status as wait(2) reports it */
 	void (*init_exited)(struct kernel *k, int status);
+	/* gives a new network namespace its stack (priv, destroy); initial: the first one. May be NULL */
+	int (*net_ns_created)(struct kernel *k, struct ns *ns, bool initial);
 	void *arg; /* boot's own */
 };
 

@@ -13,6 +13,14 @@ int ns_create(struct kernel *k, uint32_t type, struct user_ns *owner, struct ns 
 	ns->type = type;
 	ns->owner = user_ns_get(owner);
 	ns->ino = __atomic_add_fetch(&k->next_ns_ino, 1, __ATOMIC_RELAXED);
+	if (type == LINUX_CLONE_NEWNET && k->ops.net_ns_created) {
+		int ret = k->ops.net_ns_created(k, ns, !k->net_ns);
+
+		if (ret < 0) {
+			ns_put(ns);
+			return ret;
+		}
+	}
 	*out = ns;
 	return 0;
 }

@@ -11,6 +11,7 @@
 struct socket_registry {
 	const struct socket_family *families[LINUX_AF_MAX]; /* [I] after boot */
 	void *state[LINUX_AF_MAX];			    /* [I] after boot */
+	const struct socket_net_ops *net;		    /* [I] after boot; NULL: no network stack */
 };
 
 static struct socket_registry *registry(void)
@@ -137,7 +138,10 @@ static int64_t sockfile_ioctl(struct file *f, uint32_t cmd, uint64_t arg, const 
 {
 	struct socket *s = f->priv;
 
-	return s->ops->ioctl ? s->ops->ioctl(s, cmd, arg, um, cred) : -ENOTTY;
+	const struct socket_net_ops *net = registry()->net;
+	int64_t ret = s->ops->ioctl ? s->ops->ioctl(s, cmd, arg, um, cred) : -ENOTTY;
+
+	return ret == -ENOTTY && net && s->stack ? net->ioctl(s->stack, cmd, arg, um, cred) : ret;
 }
 
 static uint64_t sockfile_timeout(struct file *f, bool write)
@@ -157,8 +161,11 @@ static int sockfile_set_flags(struct file *f, uint32_t flags)
 static void sockfile_release(struct file *f)
 {
 	struct socket *s = f->priv;
+	struct net_stack *stack = s->stack;
 
 	s->ops->release(s);
+	if (stack)
+		registry()->net->put(stack);
 }
 
 static const struct file_ops socket_file_ops = {
@@ -173,10 +180,16 @@ static const struct file_ops socket_file_ops = {
 	.name = "socket",
 };
 
-int socket_file(struct vfs *v, struct socket *s, const struct cred *cred, uint32_t flags, struct file **out)
+void socket_set_net_ops(const struct socket_net_ops *ops)
 {
+	registry()->net = ops;
+}
+
+int socket_file(struct vfs *v, struct socket *s, const struct sock_caller *c, uint32_t flags, struct file **out)
+{
+	const struct socket_net_ops *net = registry()->net;
 	int ret = file_create_anon(v, &socket_file_ops, s, LINUX_O_RDWR | (flags & LINUX_O_NONBLOCK), 0140777,
-				   cred, &s->wq, out);
+				   c->at->cred, s->wait ? s->wait : &s->wq, out);
 
 	if (ret < 0) {
 		s->ops->release(s);
@@ -184,6 +197,10 @@ int socket_file(struct vfs *v, struct socket *s, const struct cred *cred, uint32
 	}
 	s->file = *out;
 	s->ino = (*out)->inode->ino;
+	if (net && c->net_stack) {
+		net->get(c->net_stack);
+		s->stack = c->net_stack;
+	}
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 
 struct socket;
 struct strbuf;
+struct net_stack;
 
 #define SOCKADDR_MAX 128
 
@@ -39,7 +40,8 @@ struct sock_caller {
 	const struct vfs_at *at;
 	int32_t pid; /* in the initial namespace */
 	const struct usermem *um;
-	void *net_ns;
+	void *net_ns;		     /* who it is: to be compared */
+	struct net_stack *net_stack; /* its network stack */
 };
 
 struct socket_ops {
@@ -75,6 +77,8 @@ struct socket {
 	struct refs refs;
 	uint64_t ino;	   /* [I] once a file exists */
 	struct file *file; /* [I] once a file exists: borrowed, it holds the socket */
+	struct waitq *wait; /* [I] NULL: wq; else what poll(2) and sleepers wait on */
+	struct net_stack *stack; /* [I] once a file exists: the creator's, a reference */
 	/* what sockopt.c serves for every family */
 	uint64_t options;			  /* [a] bit n: the boolean option SO_n */
 	int32_t sndbuf, rcvbuf;			  /* [a] as getsockopt shows them */
@@ -122,10 +126,20 @@ MUST_CHECK int socket_create(int family, int type, int protocol, const struct so
 MUST_CHECK int socket_pair(int family, int type, int protocol, const struct sock_caller *c,
 			   struct socket *out[2]);
 /* The file takes s over. flags: O_NONBLOCK, O_CLOEXEC is the caller's. */
-MUST_CHECK int socket_file(struct vfs *v, struct socket *s, const struct cred *cred, uint32_t flags,
+MUST_CHECK int socket_file(struct vfs *v, struct socket *s, const struct sock_caller *c, uint32_t flags,
 			   struct file **out);
 /* -ENOTSOCK */
 MUST_CHECK int file_socket(struct file *f, struct socket **out);
+
+/* What the room asks of the network stack without knowing it: set by inet_init. */
+struct socket_net_ops {
+	void (*get)(struct net_stack *st);
+	void (*put)(struct net_stack *st);
+	/* netdevice(7): ioctls of interfaces, on sockets of any family. -ENOTTY: none of these */
+	int64_t (*ioctl)(struct net_stack *st, uint32_t cmd, uint64_t arg, const struct usermem *um,
+			 const struct cred *cred);
+};
+void socket_set_net_ops(const struct socket_net_ops *ops);
 
 extern const struct socket_family unix_family, netlink_family;
 /* Boot: registers them; -ENOMEM. */

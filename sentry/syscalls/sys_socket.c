@@ -12,6 +12,7 @@ void sock_caller_init(struct sock_ctx *c, struct task *t)
 		.pid = t->process->tgid,
 		.um = &c->um,
 		.net_ns = t->net_ns,
+		.net_stack = __atomic_load_n(&t->net_ns->priv, __ATOMIC_ACQUIRE),
 	};
 }
 
@@ -104,7 +105,7 @@ int64_t sys_socket(struct task *t, const struct sysargs *a)
 	ret = socket_create(arg_int(a, 0), (int)(type & TYPE_MASK), arg_int(a, 2), &c.caller, &c.s);
 	if (ret < 0)
 		return ret;
-	ret = socket_file(t->kernel->vfs, c.s, t->cred, type & LINUX_O_NONBLOCK, &f);
+	ret = socket_file(t->kernel->vfs, c.s, &c.caller, type & LINUX_O_NONBLOCK, &f);
 	if (ret < 0)
 		return ret;
 	return sys_install(t, f, type & LINUX_SOCK_CLOEXEC);
@@ -124,12 +125,12 @@ int64_t sys_socketpair(struct task *t, const struct sysargs *a)
 	ret = socket_pair(arg_int(a, 0), (int)(type & TYPE_MASK), arg_int(a, 2), &c.caller, s);
 	if (ret < 0)
 		return ret;
-	ret = socket_file(t->kernel->vfs, s[0], t->cred, type & LINUX_O_NONBLOCK, &f[0]);
+	ret = socket_file(t->kernel->vfs, s[0], &c.caller, type & LINUX_O_NONBLOCK, &f[0]);
 	if (ret < 0) {
 		s[1]->ops->release(s[1]);
 		return ret;
 	}
-	ret = socket_file(t->kernel->vfs, s[1], t->cred, type & LINUX_O_NONBLOCK, &f[1]);
+	ret = socket_file(t->kernel->vfs, s[1], &c.caller, type & LINUX_O_NONBLOCK, &f[1]);
 	if (ret < 0) {
 		file_put(f[0]);
 		return ret;
@@ -240,7 +241,7 @@ static int64_t do_accept(struct task *t, int fd, uaddr_t addr, uaddr_t len, uint
 	if (c.s->ops->accept)
 		ret = sock_wait(&c, accept_try, &o, EV_IN, c.s->rcvtimeo, nonblocking(&c));
 	if (ret == 0)
-		ret = socket_file(t->kernel->vfs, o.new, t->cred, flags & LINUX_O_NONBLOCK, &f);
+		ret = socket_file(t->kernel->vfs, o.new, &c.caller, flags & LINUX_O_NONBLOCK, &f);
 	sock_end(&c);
 	if (ret < 0)
 		return ret;

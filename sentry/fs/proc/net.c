@@ -1,37 +1,97 @@
-/* net.c: /proc/<pid>/net. Sockets of the network stack show themselves once it is there; the loopback
- * interface and UNIX sockets always. */
+/* net.c: /proc/<pid>/net: the sockets, interfaces, routes and counters of the process's network namespace. */
 #include "sentry/fs/proc/internal.h"
+#include "sentry/socket/inet.h"
 #include "sentry/socket/socket.h"
 
-static int show_unix(struct pseudo_node *n, struct file *f, struct strbuf *out)
+/* The network namespace of the task that the folder belongs to, as unix_show knows it, and its stack. */
+static int find_ns(struct pseudo_node *n, void **net_ns, struct net_stack **st)
 {
 	struct task *t = proc_task(n);
-	void *net_ns;
 
-	(void)f;
 	if (!t)
 		return -ESRCH;
 	mutex_lock(&t->process->lock);
-	net_ns = t->net_ns;
+	*net_ns = t->net_ns;
+	*st = t->net_ns ? __atomic_load_n(&t->net_ns->priv, __ATOMIC_ACQUIRE) : NULL;
+	if (*st)
+		inet_stack_get(*st);
 	mutex_unlock(&t->process->lock);
 	task_put(t);
-	unix_show(net_ns, out);
 	return 0;
 }
 
-static int show_dev(struct pseudo_node *n, struct file *f, struct strbuf *out)
+static int show_unix(struct pseudo_node *n, struct file *f, struct strbuf *out)
 {
-	(void)n, (void)f;
-	strbuf_puts(out, "Inter-|   Receive                                                |  Transmit\n"
-			 " face |bytes    packets errs drop fifo frame compressed multicast|bytes    "
-			 "packets errs drop "
-			 "fifo colls carrier compressed\n"
-			 "    lo:       0       0    0    0    0     0          0         0        0       "
-			 "0    0    0    "
-			 "0     0       0          0\n");
+	struct net_stack *st;
+	void *net_ns;
+	int ret = find_ns(n, &net_ns, &st);
+
+	(void)f;
+	if (ret < 0)
+		return ret;
+	unix_show(net_ns, out);
+	if (st)
+		inet_stack_put(st);
 	return 0;
 }
 
+enum {
+	SHOW_SOCKETS,
+	SHOW_DEV,
+	SHOW_IF_INET6,
+	SHOW_ROUTE,
+	SHOW_IPV6_ROUTE,
+	SHOW_SOCKSTAT,
+	SHOW_SOCKSTAT6,
+	SHOW_SNMP,
+	SHOW_NETSTAT,
+};
+
+static int show_net(struct pseudo_node *n, struct file *f, struct strbuf *out)
+{
+	struct net_stack *st;
+	void *net_ns;
+	int ret = find_ns(n, &net_ns, &st);
+
+	(void)f;
+	if (ret < 0)
+		return ret;
+	switch (n->entry->arg) {
+	case SHOW_DEV:
+		inet_show_dev(st, out);
+		break;
+	case SHOW_IF_INET6:
+		inet_show_if_inet6(st, out);
+		break;
+	case SHOW_ROUTE:
+		inet_show_route(st, out);
+		break;
+	case SHOW_IPV6_ROUTE:
+		inet_show_ipv6_route(st, out);
+		break;
+	case SHOW_SOCKSTAT:
+	case SHOW_SOCKSTAT6:
+		inet_show_sockstat(st, n->entry->arg == SHOW_SOCKSTAT6, out);
+		break;
+	case SHOW_SNMP:
+		inet_show_snmp(st, out);
+		break;
+	case SHOW_NETSTAT:
+		inet_show_netstat(st, out);
+		break;
+	default:
+		inet_show_sockets(st, n->entry->name, out);
+		break;
+	}
+	if (st)
+		inet_stack_put(st);
+	return 0;
+}
+
+#define NET(n, what)                                                                                           \
+	{                                                                                                      \
+		n, R_FILE, .show = show_net, .arg = (what)                                                     \
+	}
 #define TEXT(n, t)                                                                                             \
 	{                                                                                                      \
 		n, R_FILE, .show = proc_show_text, .target = (t)                                               \
@@ -39,45 +99,31 @@ static int show_dev(struct pseudo_node *n, struct file *f, struct strbuf *out)
 
 const struct pseudo_entry proc_net_entries[] = {
 	TEXT("arp", "IP address       HW type     Flags       HW address            Mask     Device"),
-	{"dev", R_FILE, .show = show_dev},
-	{"if_inet6", R_FILE, .show = proc_show_text,
-	 .target = "00000000000000000000000000000001 01 80 10 80       lo"},
+	NET("dev", SHOW_DEV),
+	NET("icmp", SHOW_SOCKETS),
+	NET("icmp6", SHOW_SOCKETS),
+	NET("if_inet6", SHOW_IF_INET6),
 	{"igmp", R_FILE, .show = proc_show_text,
 	 .target = "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n"
 		   "1\tlo        :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0"},
-	{"ipv6_route", R_FILE, .show = proc_show_nothing},
+	NET("ipv6_route", SHOW_IPV6_ROUTE),
+	NET("netstat", SHOW_NETSTAT),
 	TEXT("netlink",
 	     "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode"),
 	TEXT("packet", "sk               RefCnt Type Proto  Iface R Rmem   User   Inode"),
 	TEXT("protocols",
 	     "protocol  size sockets  memory press maxhdr  slab module     cl co di ac io in de sh ss gs "
 	     "se re sp bi br ha uh gp em"),
-	TEXT("raw", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
-		    "timeout inode "
-		    "ref pointer drops"),
-	TEXT("raw6", "  sl  local_address                         remote_address                        st "
-		     "tx_queue "
-		     "rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops"),
-	{"route", R_FILE, .show = proc_show_text,
-	 .target = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT    "
-		   "            "
-		   "                                       "},
-	TEXT("sockstat", "sockets: used 0\nTCP: inuse 0 orphan 0 tw 0 alloc 0 mem 0\nUDP: inuse 0 mem 0\n"
-			 "UDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0"),
-	TEXT("sockstat6",
-	     "TCP6: inuse 0\nUDP6: inuse 0\nUDPLITE6: inuse 0\nRAW6: inuse 0\nFRAG6: inuse 0 memory 0"),
-	TEXT("tcp", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
-		    "timeout inode "
-		    "                                                    "),
-	TEXT("tcp6", "  sl  local_address                         remote_address                        st "
-		     "tx_queue "
-		     "rx_queue tr tm->when retrnsmt   uid  timeout inode"),
-	TEXT("udp", "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
-		    "timeout inode "
-		    "ref pointer drops             "),
-	TEXT("udp6", "  sl  local_address                         remote_address                        st "
-		     "tx_queue "
-		     "rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops"),
+	NET("raw", SHOW_SOCKETS),
+	NET("raw6", SHOW_SOCKETS),
+	NET("route", SHOW_ROUTE),
+	NET("snmp", SHOW_SNMP),
+	NET("sockstat", SHOW_SOCKSTAT),
+	NET("sockstat6", SHOW_SOCKSTAT6),
+	NET("tcp", SHOW_SOCKETS),
+	NET("tcp6", SHOW_SOCKETS),
+	NET("udp", SHOW_SOCKETS),
+	NET("udp6", SHOW_SOCKETS),
 	{"unix", R_FILE, .show = show_unix},
 	END,
 };

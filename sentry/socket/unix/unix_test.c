@@ -32,7 +32,7 @@ static struct file *file_of(struct socket *s)
 {
 	struct file *f;
 
-	cr_assert_eq(socket_file(box.v, s, box.cred, 0, &f), 0);
+	cr_assert_eq(socket_file(box.v, s, &me, 0, &f), 0);
 	return f;
 }
 
