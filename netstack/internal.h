@@ -285,6 +285,8 @@ void port_unlisten(struct net_sock *sk);
 void port_set_remote(struct net_sock *sk);
 /* What sk held stays for a while as TIME_WAIT. */
 void port_time_wait(struct net_sock *sk, bool fin_wait2);
+/* The other end has finished too: what shows as FIN_WAIT2 is TIME_WAIT now. */
+void port_time_wait_finished(struct net_sock *sk);
 /* Best match, with a reference. */
 struct net_sock *port_find_listener(struct net_stack *st, const struct net_name *local,
 				    const struct net_name *remote, uint32_t ifindex);

@@ -141,6 +141,23 @@ void port_time_wait(struct net_sock *sk, bool fin_wait2)
 	mutex_unlock(&bucket->lock);
 }
 
+void port_time_wait_finished(struct net_sock *sk)
+{
+	struct net_bucket *bucket = port_bucket(sk->st, NET_TCP, sk->local.port);
+	struct net_port *p;
+	struct net_bind *b;
+
+	mutex_lock(&bucket->lock);
+	p = find_locked(bucket, sk->local.port);
+	if (p) {
+		list_for_each (b, &p->binds, node)
+			if (!b->sk && b->rport == sk->remote.port && net_addr_eq(&b->raddr, &sk->remote.addr) &&
+			    net_addr_eq(&b->addr, &sk->local.addr))
+				b->tw_fin_wait2 = false;
+	}
+	mutex_unlock(&bucket->lock);
+}
+
 /* ---- conflicts ---- */
 
 static bool addrs_meet(const struct net_bind *a, const struct net_bind *b)

@@ -352,7 +352,7 @@ void net_for_each(struct net_stack *st, enum net_kind kind, int family,
 	for (i = 0; i < n; i++) {
 		mutex_lock(&all[i]->lock);
 		show(all[i], &s);
-		if (kind != NET_TCP || s.state != NET_CLOSE)
+		if (!all[i]->closed && (kind != NET_TCP || s.state != NET_CLOSE))
 			fn(arg, &s);
 		mutex_unlock(&all[i]->lock);
 		sk_put(all[i]);

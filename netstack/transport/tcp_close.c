@@ -46,6 +46,8 @@ void tcp_fin_locked(struct tcp_sock *a, struct tcp_sock *b)
 	} else if (b->sk.state == NET_FIN_WAIT2) {
 		if (!b->sk.closed)
 			port_time_wait(&b->sk, false);
+		else
+			port_time_wait_finished(&b->sk);
 		tcp_done_locked(b);
 	}
 }
