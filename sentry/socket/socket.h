@@ -75,9 +75,9 @@ struct socket {
 	struct waitq wq;
 	uint64_t rcvtimeo, sndtimeo; /* [a] ns, 0: none (SO_RCVTIMEO, SO_SNDTIMEO) */
 	struct refs refs;
-	uint64_t ino;	   /* [I] once a file exists */
-	struct file *file; /* [I] once a file exists: borrowed, it holds the socket */
-	struct waitq *wait; /* [I] NULL: wq; else what poll(2) and sleepers wait on */
+	uint64_t ino;		 /* [I] once a file exists */
+	struct file *file;	 /* [I] once a file exists: borrowed, it holds the socket */
+	struct waitq *wait;	 /* [I] NULL: wq; else what poll(2) and sleepers wait on */
 	struct net_stack *stack; /* [I] once a file exists: the creator's, a reference */
 	/* what sockopt.c serves for every family */
 	uint64_t options;			  /* [a] bit n: the boolean option SO_n */
