@@ -1,11 +1,24 @@
-/* file.c: reading whole files. */
+/* file.c: reading whole files; complaining. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cvm-host/cvm.h"
+
+void cvm_complain(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("sbx: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
 
 static int read_all(int fd, size_t max, void **data, size_t *size)
 {

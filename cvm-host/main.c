@@ -1,5 +1,4 @@
 /* main.c: sbx-cvm VERB ...; what `sbx verify`, `sbx measure` and so on execute. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,17 +11,6 @@ static const struct {
 } verbs[] = {
 	{"verify", cvm_verify, "check attestation evidence and show its claims"},
 };
-
-void cvm_complain(const char *fmt, ...)
-{
-	va_list ap;
-
-	fputs("sbx: ", stderr);
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-}
 
 int main(int argc, char **argv)
 {

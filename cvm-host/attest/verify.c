@@ -2,11 +2,24 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "cvm-host/attest/internal.h"
+#include "cvm-host/attest/snp.h"
+#include "platform/base/bytes.h"
 
 typedef void (*verifier)(struct verify *v, const struct attest_bytes *evidence);
 
-static const verifier verifiers[ATTEST_KIND_COUNT] = {0};
+static const verifier verifiers[ATTEST_KIND_COUNT] = {
+	[ATTEST_SNP] = snp_verify,
+};
+
+/* By what only one kind can begin with. */
+static enum attest_kind detect(const struct attest_bytes *b)
+{
+	const uint8_t *p = b->data;
+
+	if (b->size == SNP_REPORT_SIZE && get_le32(p) >= 2 && get_le32(p) <= 5)
+		return ATTEST_SNP;
+	return ATTEST_AUTO;
+}
 
 static bool input_sane(struct verify *v)
 {
@@ -30,6 +43,8 @@ int attest_verify(const struct attest_input *in, struct attest_result **out)
 	v.r->ok = true;
 	v.r->kind = in->kind;
 	if (input_sane(&v)) {
+		if (v.r->kind == ATTEST_AUTO)
+			v.r->kind = detect(&in->evidence);
 		if (v.r->kind < ATTEST_KIND_COUNT && verifiers[v.r->kind])
 			verifiers[v.r->kind](&v, &in->evidence);
 		else
