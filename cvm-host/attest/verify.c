@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "cvm-host/attest/intel.h"
 #include "cvm-host/attest/snp.h"
 #include "platform/base/bytes.h"
 
@@ -9,6 +10,8 @@ typedef void (*verifier)(struct verify *v, const struct attest_bytes *evidence);
 
 static const verifier verifiers[ATTEST_KIND_COUNT] = {
 	[ATTEST_SNP] = snp_verify,
+	[ATTEST_TDX] = intel_verify,
+	[ATTEST_SGX] = intel_verify,
 };
 
 /* By what only one kind can begin with. */
@@ -18,6 +21,8 @@ static enum attest_kind detect(const struct attest_bytes *b)
 
 	if (b->size == SNP_REPORT_SIZE && get_le32(p) >= 2 && get_le32(p) <= 5)
 		return ATTEST_SNP;
+	if (b->size > 436 && get_le16(p) >= 3 && get_le16(p) <= 5 && get_le16(p + 2) == 2)
+		return get_le32(p + 4) == 0x81 ? ATTEST_TDX : ATTEST_SGX;
 	return ATTEST_AUTO;
 }
 
