@@ -8,8 +8,9 @@
 #include "cvm-host/attest/intel.h"
 #include "platform/base/bytes.h"
 
-#define TD_ATTR_DEBUG_BYTE 0xffu /* the whole "TD under debug" byte: bit 0 is DEBUG, the others are reserved   \
-				  */
+#define TD_ATTR_DEBUG_BYTE                                                                                     \
+	0xffu /* the whole "TD under debug" byte: bit 0 is DEBUG, the others are reserved                      \
+	       */
 #define TD_ATTR_SEPT_VE_DISABLE (1ull << 28)
 #define TD_ATTR_MIGRATABLE	(1ull << 29)
 #define TD_ATTR_PERFMON		(1ull << 63)
