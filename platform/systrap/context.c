@@ -163,7 +163,10 @@ void systrap_set_result(struct context *ctx, int64_t result)
 static void load_bases(struct sys_context *c)
 {
 	if (c->fs_base != c->host_fs) {
-		if (stub_command(c, CMD_CALL, SYS_arch_prctl, ARCH_SET_FS, c->fs_base, 0, 0, 0, 0) < 0)
+		if (c->fs_base < GUEST_VA_END &&
+		    batch_call(c, SYS_arch_prctl, ARCH_SET_FS, c->fs_base, 0, 0, 0, false))
+			c->host_fs = c->fs_base;
+		else if (stub_command(c, CMD_CALL, SYS_arch_prctl, ARCH_SET_FS, c->fs_base, 0, 0, 0, 0) < 0)
 			c->fs_base = c->host_fs;
 		else
 			c->host_fs = c->fs_base;
@@ -205,6 +208,21 @@ static uint32_t load_state(struct sys_context *c)
 		push_slot(c->slot, r);
 	r->rip = ip;
 	return CMD_CONTINUE;
+}
+
+/* The kernel was told that it would succeed. */
+static int batch_lost(struct sys_context *c, struct run_event *ev)
+{
+	struct batch *b = &c->batch;
+
+	__atomic_store_n(&c->running, 0, __ATOMIC_SEQ_CST);
+	b->failed = false;
+	ev->reason = RUN_MAP_FAILED;
+	ev->nr = c->unrun ? -1 : c->nr;
+	ev->code = b->error;
+	ev->args[0] = b->addr;
+	ev->args[1] = b->size;
+	return 0;
 }
 
 static int exited(struct sys_context *c, struct run_event *ev)
@@ -309,6 +327,8 @@ int systrap_run(struct context *ctx, struct run_event *ev)
 	c->page_size = 0;
 	facts_offer(c);
 	do {
+		if (c->batch.failed)
+			return batch_lost(c, ev);
 		if (c->regs_dirty && c->regs.rip >> 47)
 			return wild_ip(c, ev);
 		__atomic_store_n(&c->running, 1, __ATOMIC_SEQ_CST);
@@ -321,6 +341,9 @@ int systrap_run(struct context *ctx, struct run_event *ev)
 		handover_post(c, cmd);
 		if (handover_wait(c, true) < 0)
 			return exited(c, ev);
+		if (!batch_settle(c))
+			return batch_lost(c, ev);
+		c->unrun = c->exec = false;
 	} while (!parse(c, ev));
 	__atomic_store_n(&c->running, 0, __ATOMIC_SEQ_CST);
 	facts_sync(c, ev);

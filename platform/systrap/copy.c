@@ -13,6 +13,7 @@
 #include "platform/host/proc.h"
 
 #define STUB_COPY_MAX 8192UL
+#define LATE_TRIES    200
 
 /* Everything the guest may name: below the end, outside the hole. Shortens size to what is in front of it.
  */
@@ -136,7 +137,7 @@ static ssize_t copy_own(struct sys_context *c, bool write, uaddr_t addr, void *b
 
 	if (write) {
 		c->page_size = 0;
-		if (copies_out(c, addr, buf, size))
+		if (copies_out(c, addr, buf, size) || batch_copy_out(c, addr, buf, size))
 			return (ssize_t)size;
 	} else {
 		n = copies_in(c, buf, addr, size);
@@ -146,20 +147,33 @@ static ssize_t copy_own(struct sys_context *c, bool write, uaddr_t addr, void *b
 			return n;
 	}
 	copies_flush(c);
+	batch_flush(c);
 	return copy_now(c, write, addr, buf, size);
+}
+
+/* Another one's memory, of which the last changes may be on their way. */
+static ssize_t copy_other(struct sys_proc *proc, bool write, uaddr_t addr, void *buf, size_t size)
+{
+	const struct stub_slot *s = (const struct stub_slot *)proc->slots;
+	ssize_t n = copy_proc(proc, write, addr, buf, size);
+
+	for (int i = 0; n >= 0 && (size_t)n < size && i < LATE_TRIES; i++) {
+		if (!__atomic_load_n(&s->batch_count, __ATOMIC_ACQUIRE))
+			i = LATE_TRIES; /* they have come: once more */
+		hc_sched_yield();
+		n = copy_proc(proc, write, addr, buf, size);
+	}
+	return MAX(n, (ssize_t)0);
 }
 
 static ssize_t copy_any(struct aspace *as, struct context *ctx, bool write, uaddr_t addr, void *buf,
 			size_t size)
 {
-	ssize_t n;
-
 	if (!size)
 		return 0;
 	if (ctx)
 		return copy_own(sys_context(ctx), write, addr, buf, size);
-	n = copy_proc(sys_aspace(as)->proc, write, addr, buf, size);
-	return MAX(n, (ssize_t)0);
+	return copy_other(sys_aspace(as)->proc, write, addr, buf, size);
 }
 
 ssize_t systrap_copy_in(struct aspace *as, struct context *c, void *dst, uaddr_t src, size_t size)

@@ -78,6 +78,7 @@ static int fork_process(struct sys_context *parent, struct sys_context *c)
 		goto drop_slot;
 	slot_init(c);
 	copy_state(parent, c);
+	c->unrun = true;
 	if (parent->frame) {
 		c->frame = parent->frame;
 		c->slot->frame = slot_address(c->index) + c->frame;
@@ -129,7 +130,7 @@ static int fork_zygote(struct sys_platform *p, struct sys_context **out)
 		kfree(c);
 		return ret;
 	}
-	c->fresh = true;
+	c->fresh = c->unrun = c->exec = true;
 	*out = c;
 	return 0;
 }
@@ -325,7 +326,8 @@ int systrap_context_new_aspace(struct context *ctx)
 	c->nr = -1;
 	c->has_result = false;
 	c->gone = false;
-	c->fresh = true;
+	c->fresh = c->unrun = c->exec = true;
+	memset(&c->batch, 0, sizeof(c->batch));
 	memset(&c->regs, 0, sizeof(c->regs));
 	c->regs_valid = c->regs_dirty = true;
 	if (c->facts.tid)

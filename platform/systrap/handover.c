@@ -179,6 +179,8 @@ int64_t stub_command(struct sys_context *c, uint32_t cmd, int64_t nr, uint64_t a
 	ret = handover_wait(c, false);
 	if (ret < 0)
 		return ret;
+	if (!batch_settle(c))
+		return c->batch.error;
 	return (int64_t)__atomic_load_n(&s->arg[0], __ATOMIC_RELAXED);
 }
 

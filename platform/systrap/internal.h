@@ -86,6 +86,20 @@ struct call_copies {
 	uint32_t count;	   /* outputs left so far */
 };
 
+/* Operations that the stub does before it goes on (batch.c). */
+struct batch {
+	uint32_t count, data; /* data: bytes used */
+	uint32_t fds;
+	bool failed; /* one was not done; to be reported by the next run */
+	int error;
+	uaddr_t addr; /* what it was about: a mapping that the books have, or size 0 */
+	uint64_t size;
+	struct {
+		uaddr_t addr;
+		uint64_t size;
+	} map[64];
+};
+
 /* How often calls came from a site by signal. */
 struct trap_count {
 	uaddr_t site;
@@ -105,6 +119,9 @@ struct sys_context {
 	uint32_t kicked;	     /* [a] */
 	bool gone;		     /* [T] RUN_EXITED was seen */
 	bool fresh;		     /* [T] nothing was done in its space yet */
+	bool unrun;		     /* [T] the guest has not run in its space yet */
+	bool exec;		     /* [T] unrun, and an image is being made */
+	struct batch batch;	     /* [T] */
 	char *page;		     /* [T] exec reads strings by the page: a copy of page_at, NULL before */
 	uaddr_t page_at;	     /* [T] */
 	uint32_t page_size;	     /* [T] bytes of it that could be read; 0: none kept */
@@ -238,6 +255,19 @@ void copies_start(struct sys_context *c, const struct run_event *ev);
 void copies_flush(struct sys_context *c);
 ssize_t copies_in(struct sys_context *c, void *dst, uaddr_t src, size_t size);	   /* -1: not here */
 bool copies_out(struct sys_context *c, uaddr_t dst, const void *src, size_t size); /* false: not here */
+
+/* batch.c. add: an operation that is done with the next message to the stub, before what that says; false:
+ * do it now, by a command (those are done after what is batched). Only while c is alone in its space. map:
+ * for the report of a failure, what the books have mapped (size 0: nothing). */
+bool batch_call(struct sys_context *c, int nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t want,
+		bool may_fail);
+bool batch_map(struct sys_context *c, uaddr_t addr, uint64_t size, int prot, int flags, int fd, uint64_t offset);
+bool batch_copy_out(struct sys_context *c, uaddr_t dst, const void *src, size_t size);
+/* Does them now. */
+void batch_flush(struct sys_context *c);
+void systrap_settle(struct context *c);
+/* With the answer to a message that took the batch along: false when an operation failed. */
+bool batch_settle(struct sys_context *c);
 
 /* copy.c */
 ssize_t copy_now(struct sys_context *c, bool write, uaddr_t addr, void *buf, size_t size);

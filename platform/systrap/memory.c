@@ -67,18 +67,22 @@ int systrap_map(struct context *ctx, const struct map_request *r)
 	flags |= r->growsdown ? MAP_GROWSDOWN : 0;
 	patch_lock_text(c);
 	patch_forget(c, r->addr, r->size);
-	if (r->fd >= 0)
+	flags |= r->fd < 0 ? MAP_ANONYMOUS : 0;
+	if (batch_map(c, r->addr, r->size, host_prot(r->prot), flags, r->fd, r->offset))
+		ret = (int64_t)r->addr;
+	else if (r->fd >= 0)
 		ret = map_fd(c, r, flags);
 	else
 		ret = stub_command(c, CMD_CALL, SYS_mmap, r->addr, r->size, (uint64_t)host_prot(r->prot),
-				   (uint64_t)(flags | MAP_ANONYMOUS), (uint64_t)-1, 0);
+				   (uint64_t)flags, (uint64_t)-1, 0);
 	ret = at_result(ret, r->addr);
 	if (ret == 0 && !r->shared && r->prot & LINUX_PROT_EXEC)
 		patch_note_text(c, r->addr, r->size, r->prot);
 	patch_unlock_text(c);
 	if (ret < 0)
 		return (int)ret;
-	if (r->hugepage) /* advice: a host without them is no reason to fail */
+	/* advice: a host without them is no reason to fail */
+	if (r->hugepage && !batch_call(c, SYS_madvise, r->addr, r->size, MADV_HUGEPAGE, 0, 0, true))
 		(void)stub_command(c, CMD_CALL, SYS_madvise, r->addr, r->size, MADV_HUGEPAGE, 0, 0, 0);
 	return 0;
 }
@@ -92,7 +96,8 @@ int systrap_unmap(struct context *ctx, uaddr_t addr, uint64_t size)
 		return ret;
 	patch_lock_text(c);
 	patch_forget(c, addr, size);
-	ret = zero_result(stub_command(c, CMD_CALL, SYS_munmap, addr, size, 0, 0, 0, 0));
+	if (!batch_call(c, SYS_munmap, addr, size, 0, 0, 0, false))
+		ret = zero_result(stub_command(c, CMD_CALL, SYS_munmap, addr, size, 0, 0, 0, 0));
 	patch_unlock_text(c);
 	return ret;
 }
@@ -105,8 +110,9 @@ int systrap_protect(struct context *ctx, uaddr_t addr, uint64_t size, uint32_t p
 	if (ret < 0)
 		return ret;
 	patch_lock_text(c);
-	ret = zero_result(
-		stub_command(c, CMD_CALL, SYS_mprotect, addr, size, (uint64_t)host_prot(prot), 0, 0, 0));
+	if (!batch_call(c, SYS_mprotect, addr, size, (uint64_t)host_prot(prot), 0, 0, false))
+		ret = zero_result(stub_command(c, CMD_CALL, SYS_mprotect, addr, size, (uint64_t)host_prot(prot),
+					       0, 0, 0));
 	if (ret == 0)
 		patch_note_prot(c, addr, size, prot);
 	patch_unlock_text(c);
@@ -169,6 +175,9 @@ int systrap_advise(struct context *ctx, uaddr_t addr, uint64_t size, int advice)
 	case LINUX_MADV_POPULATE_WRITE:
 	case LINUX_MADV_DONTNEED_LOCKED:
 	case LINUX_MADV_COLLAPSE:
+		if ((advice == LINUX_MADV_DONTNEED || advice == LINUX_MADV_FREE) &&
+		    batch_call(sys_context(ctx), SYS_madvise, addr, size, (uint64_t)advice, 0, 0, false))
+			return 0;
 		return zero_result(stub_command(sys_context(ctx), CMD_CALL, SYS_madvise, addr, size,
 						(uint64_t)advice, 0, 0, 0));
 	default: /* merging would tell tenants about each other; poisoning is not for guests */

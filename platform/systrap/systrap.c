@@ -143,6 +143,7 @@ const struct platform_ops systrap_platform_ops = {
 	.kick = systrap_kick,
 	.regs = systrap_regs,
 	.set_result = systrap_set_result,
+	.settle = systrap_settle,
 	.fpstate_get = systrap_fpstate_get,
 	.fpstate_set = systrap_fpstate_set,
 	.fpstate_size = systrap_fpstate_size,

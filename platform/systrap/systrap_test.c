@@ -635,6 +635,7 @@ Test(systrap, poke_passes_write_protection)
 	struct context *c = START(calls);
 	const uint8_t trap = 0xcc;
 
+	OPS->settle(c);
 	cr_assert_eq(OPS->poke(c->as, CODE, &trap, 1), 1);
 	expect_fault(c, SIGTRAP, SI_KERNEL, 0);
 	cr_assert_eq(OPS->poke(c->as, STUB_TEXT_ADDR, &trap, 1), 0);

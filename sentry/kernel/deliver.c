@@ -144,6 +144,8 @@ static void stop_wait(struct task *t)
 		ptrace_group_stop(t, sig);
 		return;
 	}
+	if (task_platform(t)->settle)
+		task_platform(t)->settle(t->ctx);
 	task_state_set(t, 'T');
 	/* A continue ends this stop even when the next has begun by the time we look. */
 	while (__atomic_load_n(&p->p->stop_signal, __ATOMIC_SEQ_CST) &&

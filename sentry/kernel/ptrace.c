@@ -81,6 +81,8 @@ static int stop(struct task *t, uint32_t code, const struct linux_siginfo *info,
 	struct kernel *k = t->kernel;
 	int inject;
 
+	if (task_platform(t)->settle && !exiting)
+		task_platform(t)->settle(t->ctx);
 	mutex_lock(&k->tasklist_lock);
 	if (!tr->tracer || must_go(t, exiting)) {
 		mutex_unlock(&k->tasklist_lock);

@@ -66,6 +66,19 @@ static void host_lost(struct task *t, const char *what, int err)
 	end_group(t);
 }
 
+/* The host could not do what we told the guest was done: the books and the answer follow. */
+static void map_failed(struct task *t, const struct run_event *ev)
+{
+	if (ev->nr < 0) {
+		host_lost(t, "making the memory of a program", ev->code);
+		return;
+	}
+	log_info("task %d: a mapping failed late: error %d", t->tid, -ev->code);
+	if (ev->args[1] && mm_munmap(t->mm, t->ctx, ev->args[0], ev->args[1]) < 0)
+		log_info("task %d: and the books can't be changed back", t->tid);
+	task_platform(t)->set_result(t->ctx, ev->code);
+}
+
 /* While no signal waits, blocking and unblocking is the guest's own business. in_guest is set already: who
  * sends one from now on kicks, also when it is blocked. */
 static void offer_mask(struct task *t)
@@ -119,6 +132,9 @@ static void loop(struct task *t)
 		case RUN_KICKED:
 			t->p->involuntary++;
 			(void)signal_recheck(t); /* a sender may have gone by a mask that was just changing */
+			break;
+		case RUN_MAP_FAILED:
+			map_failed(t, &t->event);
 			break;
 		case RUN_EXITED:
 			/* a guest can bring that about: no warning */

@@ -29,6 +29,10 @@
 #define SLOT_DATA_SIZE 0x10000
 #define DATA_OUT       0x8000  /* larger outputs, in it */
 #define SLOT_SCRATCH   0x18000 /* the same place, for commands: nothing may be left in it then */
+#define SLOT_BATCH     SLOT_DATA /* the place of larger inputs, for struct stub_op[BATCH_MAX] and their data */
+#define BATCH_MAX      64
+#define BATCH_DATA     0x1400 /* offset of the data, in it */
+#define BATCH_SIZE     0x8000
 #define SCRATCH_SIZE   0x8000
 #define IN_MAX	       0x8000 /* inputs that travel with the call */
 #define OUT_PROBE_MAX  0x4000 /* outputs that may travel back */
@@ -50,6 +54,7 @@
 #define MSG_FAULT   3 /* frame; arg: signo, code, address, trapno, error code */
 #define MSG_KICKED  4 /* frame, or regs when frame is 0 */
 #define MSG_DONE    5 /* result of a command in arg[0] */
+#define MSG_FAILED  6 /* an operation of the batch: batch_failed, batch_error; what was to come wasn't done */
 
 /* slot.kind, from the sentry */
 #define CMD_RESUME   16 /* go on, result in arg[0] */
@@ -66,6 +71,7 @@
 #define CMD_CMPXCHG  27 /* arg[0] address, [1] expected, [2] desired: arg[0] 0 or -EFAULT, arg[1] found */
 #define CMD_PATCH    29 /* as struct stub_patch says */
 #define CMD_CLEAR    28 /* unmap everything but the stub's and the vDSO's */
+#define CMD_NOTHING  30 /* for the sake of the batch */
 
 /* Offsets for assembler; checked by static asserts in the sentry. */
 #define SLOT_SELF   0x40
@@ -153,6 +159,10 @@ struct stub_slot {
 	uint64_t sigmask;
 	uint64_t mask_own; /* the guest may change it: nothing is pending */
 	uint32_t quick[QUICK_CALLS];
+	/* what is to be done before the next thing that the sentry says */
+	uint32_t batch_count;
+	uint32_t batch_failed; /* the index of the one that failed, + 1 */
+	int64_t batch_error;
 	/* outputs, left by the sentry */
 	uint32_t out_count, pad5;
 	struct {
@@ -165,6 +175,15 @@ struct stub_slot {
 #define FAST_TIME	   1u /* clock_gettime and its like through the host's vDSO */
 #define FAST_SELF	   2u /* sched_yield, getcpu */
 #define FAST_UMASK	   4u
+
+/* One operation of a batch, at SLOT_BATCH: CMD_CALL, CMD_MAP_FD (arguments of CMD_MAP_FD) or CMD_COPY_OUT (to
+ * arg[0], arg[1] bytes, which lie at offset arg[2] in the batch). Good when the result is want. */
+struct stub_op {
+	uint16_t kind;
+	uint16_t nr;
+	uint32_t may_fail;
+	uint64_t arg[6], want;
+};
 
 /* Read-only for the guest, sealed. */
 struct stub_config {

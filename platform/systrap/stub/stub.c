@@ -159,7 +159,7 @@ static long receive_fd(int *second)
 	return cmsg.fd[0];
 }
 
-static long map_fd(struct stub_slot *s)
+static long map_fd(const uint64_t *arg)
 {
 	long fd = receive_fd(NULL);
 	uint64_t args[6];
@@ -168,9 +168,9 @@ static long map_fd(struct stub_slot *s)
 	if (fd < 0)
 		return fd;
 	for (int i = 0; i < 4; i++)
-		args[i] = s->arg[i];
+		args[i] = arg[i];
 	args[4] = (uint64_t)fd;
-	args[5] = s->arg[4];
+	args[5] = arg[4];
 	r = stub_call(SYS_mmap, args);
 	stub_sys(SYS_close, fd, 0, 0, 0);
 	return r;
@@ -269,6 +269,39 @@ static long patch(struct stub_slot *s)
 	return stub_sys(SYS_mprotect, (long)o->text, (long)o->text_size, (long)o->text_prot, 0);
 }
 
+static int64_t operation(struct stub_slot *s, const struct stub_op *o)
+{
+	switch (o->kind) {
+	case CMD_CALL:
+		return stub_call(o->nr, o->arg);
+	case CMD_MAP_FD:
+		return map_fd(o->arg);
+	case CMD_COPY_OUT:
+		return (int64_t)stub_copy((void *)o->arg[0], (char *)s + SLOT_BATCH + o->arg[2], o->arg[1]);
+	default:
+		return -ENOSYS;
+	}
+}
+
+/* False: one failed, and the rest was left. */
+static int batch(struct stub_slot *s)
+{
+	struct stub_op *ops = (struct stub_op *)((char *)s + SLOT_BATCH);
+	uint32_t n = s->batch_count;
+
+	s->batch_count = 0;
+	for (uint32_t i = 0; i < n && i < BATCH_MAX; i++) {
+		int64_t r = operation(s, &ops[i]);
+
+		if (r != (int64_t)ops[i].want && !ops[i].may_fail) {
+			s->batch_failed = i + 1;
+			s->batch_error = r;
+			return 0;
+		}
+	}
+	return 1;
+}
+
 static void command(struct stub_slot *s, uint32_t kind)
 {
 	char *data = (char *)s + SLOT_SCRATCH;
@@ -279,7 +312,7 @@ static void command(struct stub_slot *s, uint32_t kind)
 		s->arg[0] = (uint64_t)stub_call(s->nr, s->arg);
 		break;
 	case CMD_MAP_FD:
-		s->arg[0] = (uint64_t)map_fd(s);
+		s->arg[0] = (uint64_t)map_fd(s->arg);
 		break;
 	case CMD_FORK:
 		s->arg[0] = (uint64_t)do_fork(s);
@@ -314,6 +347,9 @@ static void command(struct stub_slot *s, uint32_t kind)
 	case CMD_CLEAR:
 		stub_clear();
 		break;
+	case CMD_NOTHING:
+		s->arg[0] = 0;
+		break;
 	default:
 		s->arg[0] = (uint64_t)-ENOSYS;
 	}
@@ -328,6 +364,10 @@ void stub_serve(struct stub_slot *s)
 	for (;;) {
 		await(s, (unsigned)s->nr % SPIN_CLASSES);
 		kind = s->kind;
+		if (s->batch_count && !batch(s)) {
+			post(s, MSG_FAILED);
+			continue;
+		}
 		if (kind == CMD_RESUME || kind == CMD_CONTINUE)
 			break;
 		command(s, kind);
