@@ -55,13 +55,13 @@ struct context {
 };
 
 enum run_reason {
-	RUN_SYSCALL, /* nr and args are filled in; finish with context_set_result or by changing registers */
-	RUN_FAULT,   /* a processor exception: signo, code, addr as the host's siginfo says */
-	RUN_KICKED,  /* somebody called kick; the guest may not have run at all */
-	RUN_MAP_FAILED, /* a mapping change that was reported as done could not be made: nr of the call, or -1 when it
-			 * belongs to an image or a child that hasn't run; code: -errno; args[0], args[1]: the
-			 * place and size that was to be mapped, size 0 for other changes */
-	RUN_EXITED,  /* the host thread is gone (killed from outside); only destroy is allowed */
+	RUN_SYSCALL,	/* nr and args are filled in; finish with context_set_result or by changing registers */
+	RUN_FAULT,	/* a processor exception: signo, code, addr as the host's siginfo says */
+	RUN_KICKED,	/* somebody called kick; the guest may not have run at all */
+	RUN_MAP_FAILED, /* a mapping change that was reported as done could not be made: nr of the call, or -1
+			 * when it belongs to an image or a child that hasn't run; code: -errno; args[0],
+			 * args[1]: the place and size that was to be mapped, size 0 for other changes */
+	RUN_EXITED,	/* the host thread is gone (killed from outside); only destroy is allowed */
 };
 
 struct run_event {
@@ -168,8 +168,8 @@ struct platform_ops {
 	 * what was found), -EFAULT. */
 	int (*cmpxchg_u32)(struct context *c, uaddr_t addr, uint32_t *expected, uint32_t desired);
 
-	/* Optional: makes what map and its like, and copy_out, have put off visible to others now. By the owner,
-	 * before it lets somebody else look at its memory for longer. */
+	/* Optional: makes what map and its like, and copy_out, have put off visible to others now. By the
+	 * owner, before it lets somebody else look at its memory for longer. */
 	void (*settle)(struct context *c);
 
 	/* Optional (NULL: not used): what the platform may answer in the guest's place from now on, until the

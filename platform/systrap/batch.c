@@ -46,8 +46,8 @@ static void publish(struct sys_context *c)
 	__atomic_store_n(&c->slot->batch_count, c->batch.count, __ATOMIC_RELEASE);
 }
 
-bool batch_call(struct sys_context *c, int nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t want,
-		bool may_fail)
+bool batch_call(struct sys_context *c, int nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
+		uint64_t want, bool may_fail)
 {
 	struct stub_op *o;
 

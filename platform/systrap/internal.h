@@ -259,9 +259,10 @@ bool copies_out(struct sys_context *c, uaddr_t dst, const void *src, size_t size
 /* batch.c. add: an operation that is done with the next message to the stub, before what that says; false:
  * do it now, by a command (those are done after what is batched). Only while c is alone in its space. map:
  * for the report of a failure, what the books have mapped (size 0: nothing). */
-bool batch_call(struct sys_context *c, int nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t want,
-		bool may_fail);
-bool batch_map(struct sys_context *c, uaddr_t addr, uint64_t size, int prot, int flags, int fd, uint64_t offset);
+bool batch_call(struct sys_context *c, int nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
+		uint64_t want, bool may_fail);
+bool batch_map(struct sys_context *c, uaddr_t addr, uint64_t size, int prot, int flags, int fd,
+	       uint64_t offset);
 bool batch_copy_out(struct sys_context *c, uaddr_t dst, const void *src, size_t size);
 /* Does them now. */
 void batch_flush(struct sys_context *c);

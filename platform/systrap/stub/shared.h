@@ -27,8 +27,8 @@
 #define SLOT_ALT_SIZE  0xa000
 #define SLOT_DATA      0x10000 /* copies */
 #define SLOT_DATA_SIZE 0x10000
-#define DATA_OUT       0x8000  /* larger outputs, in it */
-#define SLOT_SCRATCH   0x18000 /* the same place, for commands: nothing may be left in it then */
+#define DATA_OUT       0x8000	 /* larger outputs, in it */
+#define SLOT_SCRATCH   0x18000	 /* the same place, for commands: nothing may be left in it then */
 #define SLOT_BATCH     SLOT_DATA /* the place of larger inputs, for struct stub_op[BATCH_MAX] and their data */
 #define BATCH_MAX      64
 #define BATCH_DATA     0x1400 /* offset of the data, in it */
