@@ -31,6 +31,9 @@ struct platform {
 	/* The host's vDSO and its data pages as they lie in every guest process (0: none). The kernel shows
 	 * them in the guest's map and passes vdso_start in the auxiliary vector. */
 	uaddr_t vvar_start, vdso_start, vdso_end; /* [I] */
+	/* CHANGE_WORDS words (base/changes.h) that guests can read and the sentry writes, for answers given
+	 * again; NULL: the platform gives none. */
+	uint64_t *words; /* [I] */
 };
 
 struct aspace {
@@ -96,6 +99,34 @@ struct context_facts {
 	bool umask_own;	  /* nobody shares the umask: the platform may change it, and says so in run_event */
 	uint32_t umask;
 	bool no_fast; /* answer nothing (the task is traced, filtered or logged) */
+};
+
+/* An answer about a name or a descriptor, which the platform may give again in the kernel's place while the
+ * words are what they were, and until the next publish. */
+enum answer_kind {
+	ANSWER_MISSING, /* -ENOENT, whatever the call */
+	ANSWER_STAT,	/* out: struct linux_stat */
+	ANSWER_STATX,	/* out: struct linux_statx; mode: the mask asked for */
+	ANSWER_ACCESS,	/* 0; mode: MODE_OK bits, and ANSWER_EACCESS */
+};
+#define ANSWER_NOFOLLOW 1u /* flags: of a symbolic link itself */
+#define ANSWER_FD	2u /* of the descriptor `dir`; no path */
+#define ANSWER_EACCESS	8u
+#define ANSWER_DIR_ROOT 0u /* dir of absolute paths; */
+#define ANSWER_DIR_CWD	1u /* of those that start at the current directory; others: whatever names one */
+struct context_answer {
+	enum answer_kind kind;
+	uint32_t flags, mode;
+	uint64_t dir;
+	const char *path; /* path_len bytes, without the NUL */
+	uint32_t path_len, out_size;
+	const void *out;
+	uint32_t word[2];  /* indices */
+	uint64_t value[2]; /* not busy */
+	/* Optional (fd -1: none): descriptor fd is the directory `dir`, while this word stays. */
+	int fd;
+	uint32_t fd_word;
+	uint64_t fd_value;
 };
 
 struct platform_ops {
@@ -175,6 +206,12 @@ struct platform_ops {
 	/* Optional (NULL: not used): what the platform may answer in the guest's place from now on, until the
 	 * next publish. Called by the owner when a value changed, before it returns to the guest. */
 	void (*publish)(struct context *c, const struct context_facts *facts);
+
+	/* Optional: remembers an answer. By the owner, between two runs. */
+	void (*answer)(struct context *c, const struct context_answer *a);
+	/* Optional: how many of these answers the guest took since the last time; its own word. By the owner.
+	 */
+	uint32_t (*answers_used)(struct context *c);
 
 	/* Optional: c's signal mask at this moment, while sigmask_out. From any thread; c must stay alive. The
 	 * guest's word: to decide whom to wake, no more. */

@@ -17,6 +17,7 @@ void systrap_publish(struct context *ctx, const struct context_facts *f)
 	struct stub_slot *s = sys_context(ctx)->slot;
 
 	sys_context(ctx)->facts = *f;
+	answers_forget(sys_context(ctx)); /* who asks, and in what surroundings, may be new */
 	if (f->no_fast) {
 		s->fast = 0;
 		memset(s->quick, 0, sizeof(s->quick));

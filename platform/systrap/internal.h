@@ -36,6 +36,8 @@ struct sys_platform {
 	uint32_t spinners;		      /* [a] threads that spin now */
 	uint32_t spinners_max;		      /* [I] */
 	uint32_t closing;		      /* [a] */
+	int words_fd;			      /* [I] the memory of base.words */
+	uint64_t epoch;			      /* [a] the last one given to a slot */
 	uint64_t kick_deadline;		      /* [I] ns that a kicked guest may take before it is killed */
 	bool no_process_vm;		      /* [a] the host forbids it: stubs copy */
 	uint64_t xfeatures;		      /* [I] */
@@ -138,6 +140,8 @@ struct sys_context {
 	struct systrap_stats stats;	      /* [T] */
 	uint32_t penalty, skip;		      /* [T] of spinning for the guest */
 	uint32_t together;		      /* [T] waits with the guest on our own processor */
+	uint32_t answers_used;		      /* [T] of the guest's count, seen */
+	uint32_t answer_turn;		      /* [T] which of a set goes next */
 	struct trap_count traps[TRAP_COUNTS]; /* [T] direct-mapped by site */
 	uint64_t cpu_ns;		      /* [proc lock] its share so far */
 };
@@ -291,6 +295,11 @@ void facts_offer(struct sys_context *c);
 uint64_t systrap_sigmask_now(struct context *c);
 void facts_sync(struct sys_context *c, struct run_event *ev);
 uint64_t vdso_symbol(uint64_t base, uint64_t size, const char *name);
+
+/* answers.c */
+void answers_forget(struct sys_context *c); /* all that c's slot knows */
+void systrap_answer(struct context *c, const struct context_answer *a);
+uint32_t systrap_answers_used(struct context *c);
 
 /* systrap.c */
 void systrap_add_stats(struct systrap_stats *to, struct sys_context *c);

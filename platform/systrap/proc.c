@@ -210,6 +210,7 @@ void slot_init(struct sys_context *c)
 	s->busy = 0;
 	s->restore_fp = 0;
 	s->spin = c->proc->platform->spin_limit;
+	answers_forget(c);
 	__atomic_store_n(&s->turn, TURN_SENTRY, __ATOMIC_RELEASE);
 }
 

@@ -2,15 +2,18 @@
 #include "platform/systrap/internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "platform/base/arena.h"
 #include "platform/base/clock.h"
 #include "platform/base/log.h"
 #include "platform/host/hostcall.h"
+#include "platform/host/memfd.h"
 #include "platform/host/proc.h"
 
 extern const char systrap_stub_start[], systrap_stub_end[];
@@ -39,6 +42,26 @@ static unsigned usable_cpus(void)
 	return n > 0 ? (unsigned)CPU_COUNT_S((size_t)n, &set) : 1;
 }
 
+/* Memory for changes.h: nobody who maps it after this can write to it. */
+static int create_words(struct sys_platform *p)
+{
+	uint64_t at;
+	int fd = memfd_create_sized("sbx-words", STUB_WORDS_SIZE);
+
+	if (fd < 0)
+		return fd;
+	at = hc_mmap(0, STUB_WORDS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (hc_is_error(at)) {
+		hc_close(fd);
+		return (int)at;
+	}
+	/* older hosts don't know the seal; guests get a mapping that they can't change, not the descriptor */
+	(void)hc_fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+	p->words_fd = fd;
+	p->base.words = (uint64_t *)at;
+	return 0;
+}
+
 static int systrap_create(struct platform **out)
 {
 	struct sys_platform *p = kmalloc(sizeof(*p));
@@ -57,6 +80,11 @@ static int systrap_create(struct platform **out)
 	p->spinners_max = cpus - 1;
 	p->spin_limit = cpus > 1 ? SPIN_LIMIT : 0;
 	fpu_probe(p);
+	ret = create_words(p);
+	if (ret < 0) {
+		kfree(p);
+		return ret;
+	}
 	if (proc_find_vdso(&p->base.vvar_start, &p->base.vdso_start, &p->base.vdso_end) < 0) {
 		log_info("systrap: the host's vDSO can't be located: guests run without one");
 		p->base.vvar_start = p->base.vdso_start = p->base.vdso_end = 0;
@@ -83,6 +111,8 @@ static void systrap_destroy(struct platform *base)
 	while ((v = __atomic_load_n(&p->closing, __ATOMIC_ACQUIRE)) != 2)
 		(void)futex_wait_word(&p->closing, v, 0);
 	systrap_context_destroy(&z->base);
+	hc_munmap((uint64_t)p->base.words, STUB_WORDS_SIZE);
+	hc_close(p->words_fd);
 	kfree(p);
 }
 
@@ -158,6 +188,8 @@ const struct platform_ops systrap_platform_ops = {
 	.poke = systrap_poke,
 	.cmpxchg_u32 = systrap_cmpxchg_u32,
 	.publish = systrap_publish,
+	.answer = systrap_answer,
+	.answers_used = systrap_answers_used,
 	.sigmask_now = systrap_sigmask_now,
 	.cpu_time = systrap_cpu_time,
 	.resident = systrap_resident,

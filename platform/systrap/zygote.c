@@ -97,6 +97,9 @@ static void build_region(const struct zygote_setup *z)
 	memcpy((void *)STUB_TEXT_ADDR, systrap_stub_start, n);
 	if (hc_mprotect(STUB_TEXT_ADDR, STUB_TEXT_SIZE, PROT_READ | PROT_EXEC) < 0)
 		die(2);
+	must_at(hc_mmap(STUB_WORDS_ADDR, STUB_WORDS_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE,
+			z->platform->words_fd, 0),
+		STUB_WORDS_ADDR, 15);
 	must_at(hc_mmap(STUB_SLOTS_ADDR, SLOTS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
 			z->memfd, 0),
 		STUB_SLOTS_ADDR, 5);
@@ -148,6 +151,7 @@ static void build_config(const struct zygote_setup *z, uint64_t vdso)
 		die(4);
 	/* Older hosts know no sealing; the filter refuses changes there in any case. */
 	(void)raw_syscall3(SYS_MSEAL, STUB_TEXT_ADDR, STUB_TEXT_SIZE + PAGE_SIZE, 0);
+	(void)raw_syscall3(SYS_MSEAL, STUB_WORDS_ADDR, STUB_WORDS_SIZE, 0);
 }
 
 static void install_handlers(const struct zygote_setup *z)

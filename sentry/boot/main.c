@@ -194,6 +194,8 @@ int main(int argc, char **argv)
 	b->phase_ns[0] = clock_monotonic_ns();
 	if (vfs_create(&b->vfs) < 0)
 		boot_fail(b, EXIT_SBX, "cannot create the file system: out of memory");
+	if (b->platform->words)
+		vfs_use_words(b->vfs, b->platform->words);
 	setup_kernel(b);
 	boot_mounts(b);
 	b->phase_ns[1] = clock_monotonic_ns();

@@ -207,6 +207,7 @@ struct task {
 	struct pid *pid;	     /* [tasklist_lock] its ids */
 	uint32_t work;		     /* [a] TASK_WORK_* */
 	uint32_t wake;		     /* [a] futex word of task_block */
+	uint32_t listed_credit;	     /* [T] see syscalls/answers.h */
 	uint32_t syscall_work;	     /* [a] SYSCALL_WORK_*: 0 on the usual path */
 	char comm[TASK_COMM_LEN];    /* [a] byte-wise */
 	struct run_event event;	     /* [T] the call being served */

@@ -118,6 +118,7 @@ static void swap_in(struct task *t, struct task *c)
 	SWAP_IN(fs, );
 	SWAP_IN(fds, );
 	mutex_unlock(&t->process->lock);
+	task_set_work(t, TASK_WORK_FACTS);
 }
 
 static int unshare_check(struct task *t, uint64_t *flags)

@@ -1,5 +1,5 @@
 /* sys_dir.c: the current and the root directory, getcwd(2), umask(2), and reading directories. */
-#include "sentry/syscalls/internal.h"
+#include "sentry/syscalls/answers.h"
 
 static int lookup_dir(struct task *t, uaddr_t uname, struct path *p)
 {
@@ -144,6 +144,7 @@ static int64_t do_getdents(struct task *t, int fd, uaddr_t ubuf, uint32_t size, 
 {
 	struct file *f = sys_file(t, fd);
 	struct dents d = {.ctx.emit = dents_emit, .old = old};
+	bool listed = false;
 	int64_t ret;
 
 	if (!f)
@@ -164,6 +165,7 @@ static int64_t do_getdents(struct task *t, int fd, uaddr_t ubuf, uint32_t size, 
 		if (ret == 0) {
 			f->pos = d.full ? d.resume : d.ctx.pos;
 			ret = (int64_t)d.used;
+			listed = !old && listing_wanted(t);
 		}
 	} else if (d.full) {
 		ret = -EINVAL;
@@ -171,6 +173,8 @@ static int64_t do_getdents(struct task *t, int fd, uaddr_t ubuf, uint32_t size, 
 		f->pos = d.ctx.pos;
 	}
 	mutex_unlock(&f->pos_lock);
+	if (listed)
+		stat_listed(t, fd, f, d.buf, d.used);
 out:
 	file_put(f);
 	return ret;

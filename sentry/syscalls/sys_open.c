@@ -1,7 +1,7 @@
 /* sys_open.c: open(2), openat2(2), close(2), close_range(2). */
 #include "platform/abi/sched.h"
 #include "sentry/kernel/task.h"
-#include "sentry/syscalls/internal.h"
+#include "sentry/syscalls/answers.h"
 
 #define OPEN_FLAGS                                                                                             \
 	(LINUX_O_ACCMODE | LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_NOCTTY | LINUX_O_TRUNC | LINUX_O_APPEND |    \
@@ -66,19 +66,25 @@ static uint32_t resolve_bits(uint64_t resolve)
 
 static int64_t do_open(struct task *t, int dirfd, uaddr_t uname, const struct linux_open_how *how)
 {
+	struct question q;
 	struct at_name n;
 	struct file *f;
 	int ret = check_how(how);
 
 	if (ret < 0)
 		return ret;
+	question_begin(&q, t, dirfd);
 	ret = at_begin(t, dirfd, uname, &n);
 	if (ret == 0 && (how->resolve & LINUX_RESOLVE_IN_ROOT) && dirfd != LINUX_AT_FDCWD && !n.dir)
 		ret = at_use_dir(t, dirfd, &n);
 	if (ret < 0)
 		return ret;
+	if (!how->resolve && !(how->flags & (LINUX_O_CREAT | (LINUX_O_TMPFILE & ~LINUX_O_DIRECTORY))))
+		question_name(&q, &n);
 	ret = vfs_open(&n.at, n.name, (uint32_t)how->flags, (uint32_t)how->mode, resolve_bits(how->resolve),
 		       &f);
+	if (ret == -ENOENT && n.at.basis)
+		question_missing(&q, &n, !(how->flags & LINUX_O_NOFOLLOW), ret);
 	at_end(&n);
 	if (ret < 0)
 		return ret;

@@ -1,9 +1,11 @@
 /* sys_stat.c: stat(2) in its forms, statx(2), access(2), statfs(2). */
 #include "sentry/syscalls/internal.h"
 
-static int put_stat(struct task *t, const struct kstat *k, uaddr_t out)
+#include "sentry/syscalls/answers.h"
+
+static void fill_stat(struct task *t, const struct kstat *k, struct linux_stat *s)
 {
-	struct linux_stat s = {
+	*s = (struct linux_stat){
 		.st_dev = k->dev,
 		.st_ino = k->ino,
 		.st_nlink = k->nlink,
@@ -18,23 +20,24 @@ static int put_stat(struct task *t, const struct kstat *k, uaddr_t out)
 		.st_mtim = k->mtime,
 		.st_ctim = k->ctime,
 	};
-
-	return copy_to_user(t, out, &s, sizeof(s));
 }
 
-static int stat_fd(struct task *t, int fd, uint32_t mask, struct kstat *k)
+static int stat_fd(struct task *t, int fd, uint32_t mask, struct kstat *k, struct question *q)
 {
 	struct file *f = sys_file_any(t, fd);
 	int ret;
 
 	if (!f)
 		return -EBADF;
+	question_file(q, f);
 	ret = vfs_stat_path(&f->path, mask, k);
 	file_put(f);
 	return ret;
 }
 
-static int stat_at(struct task *t, int dirfd, uaddr_t name, uint32_t flags, uint32_t mask, struct kstat *k)
+/* q: begun. */
+static int stat_at(struct task *t, int dirfd, uaddr_t name, uint32_t flags, uint32_t mask, struct kstat *k,
+		   struct question *q)
 {
 	struct at_name n;
 	bool empty = false;
@@ -46,22 +49,36 @@ static int stat_at(struct task *t, int dirfd, uaddr_t name, uint32_t flags, uint
 		if (ret < 0)
 			return ret;
 		if (empty)
-			return stat_fd(t, dirfd, mask, k);
+			return stat_fd(t, dirfd, mask, k, q);
 	}
 	ret = at_begin_null(t, dirfd, name, flags & LINUX_AT_EMPTY_PATH, &n);
 	if (ret < 0)
 		return ret;
+	question_name(q, &n);
 	ret = vfs_stat(&n.at, n.name, at_lookup(flags), mask, k);
+	question_missing(q, &n, !(flags & LINUX_AT_SYMLINK_NOFOLLOW), ret);
+	q->name = n.name; /* freed by question_end */
+	n.name = NULL;
 	at_end(&n);
 	return ret;
 }
 
 static int64_t do_stat(struct task *t, int dirfd, uaddr_t name, uint32_t flags, uaddr_t out)
 {
+	struct question q;
+	struct linux_stat s;
 	struct kstat k;
-	int ret = stat_at(t, dirfd, name, flags, LINUX_STATX_BASIC_STATS, &k);
+	int ret;
 
-	return ret < 0 ? ret : put_stat(t, &k, out);
+	question_begin(&q, t, dirfd);
+	ret = stat_at(t, dirfd, name, flags, LINUX_STATX_BASIC_STATS, &k, &q);
+	if (ret == 0) {
+		fill_stat(t, &k, &s);
+		ret = copy_to_user(t, out, &s, sizeof(s));
+		question_answer(&q, ANSWER_STAT, flags & LINUX_AT_SYMLINK_NOFOLLOW ? ANSWER_NOFOLLOW : 0, 0, &s, sizeof(s));
+	}
+	question_end(&q);
+	return ret;
 }
 
 int64_t sys_stat(struct task *t, const struct sysargs *a)
@@ -76,10 +93,20 @@ int64_t sys_lstat(struct task *t, const struct sysargs *a)
 
 int64_t sys_fstat(struct task *t, const struct sysargs *a)
 {
+	struct question q;
+	struct linux_stat s;
 	struct kstat k;
-	int ret = stat_fd(t, arg_int(a, 0), LINUX_STATX_BASIC_STATS, &k);
+	int ret;
 
-	return ret < 0 ? ret : put_stat(t, &k, arg_addr(a, 1));
+	question_begin(&q, t, arg_int(a, 0));
+	ret = stat_fd(t, arg_int(a, 0), LINUX_STATX_BASIC_STATS, &k, &q);
+	if (ret == 0) {
+		fill_stat(t, &k, &s);
+		ret = copy_to_user(t, arg_addr(a, 1), &s, sizeof(s));
+		question_answer(&q, ANSWER_STAT, 0, 0, &s, sizeof(s));
+	}
+	question_end(&q);
+	return ret;
 }
 
 int64_t sys_newfstatat(struct task *t, const struct sysargs *a)
@@ -91,6 +118,37 @@ int64_t sys_newfstatat(struct task *t, const struct sysargs *a)
 	return do_stat(t, arg_int(a, 0), arg_addr(a, 1), flags, arg_addr(a, 2));
 }
 
+void stat_listed(struct task *t, int fd, struct file *dir, const char *names, size_t size)
+{
+	struct question q;
+	struct linux_stat s;
+	struct kstat k;
+	uint32_t left = LISTED_MAX;
+
+	if (!dir->inode->super->stable)
+		return;
+	for (size_t at = 0; at < size && left; at += get_le16(names + at + 16), left--) {
+		const char *name = names + at + 19;
+		struct path p = {.mnt = dir->path.mnt};
+
+		if (name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2])))
+			continue;
+		question_begin(&q, t, fd);
+		question_listed(&q, dir, name);
+		/* who may read a directory may not look at what is in it; a change of that takes the answer back */
+		if (vfs_permission(&dir->path, MAY_EXEC, t->cred) < 0)
+			return;
+		if (vfs_entry(dir->path.dentry, name, strlen(name), &p.dentry) < 0)
+			continue;
+		vfs_basis_inode(&q.basis, p.dentry->inode);
+		if (vfs_stat_path(&p, LINUX_STATX_BASIC_STATS, &k) == 0) {
+			fill_stat(t, &k, &s);
+			question_answer(&q, ANSWER_STAT, ANSWER_NOFOLLOW, 0, &s, sizeof(s));
+		}
+		dentry_put(p.dentry);
+	}
+}
+
 static struct linux_statx_timestamp statx_time(const struct linux_timespec *ts)
 {
 	return (struct linux_statx_timestamp){.tv_sec = ts->tv_sec, .tv_nsec = (uint32_t)ts->tv_nsec};
@@ -100,6 +158,7 @@ int64_t sys_statx(struct task *t, const struct sysargs *a)
 {
 	uint32_t flags = arg_u32(a, 2), mask = arg_u32(a, 3);
 	struct linux_statx x;
+	struct question q;
 	struct kstat k;
 	int ret;
 
@@ -110,9 +169,10 @@ int64_t sys_statx(struct task *t, const struct sysargs *a)
 		return -EINVAL;
 	if ((flags & LINUX_AT_STATX_SYNC_TYPE) == LINUX_AT_STATX_SYNC_TYPE)
 		return -EINVAL;
-	ret = stat_at(t, arg_int(a, 0), arg_addr(a, 1), flags, mask, &k);
+	question_begin(&q, t, arg_int(a, 0));
+	ret = stat_at(t, arg_int(a, 0), arg_addr(a, 1), flags, mask, &k, &q);
 	if (ret < 0)
-		return ret;
+		goto out;
 	memset(&x, 0, sizeof(x));
 	x.stx_mask = k.mask;
 	x.stx_blksize = k.blksize;
@@ -134,7 +194,13 @@ int64_t sys_statx(struct task *t, const struct sysargs *a)
 	x.stx_dev_major = dev_major(k.dev);
 	x.stx_dev_minor = dev_minor(k.dev);
 	x.stx_mnt_id = k.mnt_id;
-	return copy_to_user(t, arg_addr(a, 4), &x, sizeof(x));
+	ret = copy_to_user(t, arg_addr(a, 4), &x, sizeof(x));
+	if ((flags & LINUX_AT_STATX_SYNC_TYPE) == 0)
+		question_answer(&q, ANSWER_STATX, flags & LINUX_AT_SYMLINK_NOFOLLOW ? ANSWER_NOFOLLOW : 0, mask, &x,
+				sizeof(x));
+out:
+	question_end(&q);
+	return ret;
 }
 
 /* The credential that access(2) asks about: real ids instead of effective ones. */
@@ -163,6 +229,7 @@ static int real_cred(struct task *t, struct cred **out)
 static int64_t do_access(struct task *t, int dirfd, uaddr_t name, uint32_t mode, uint32_t flags)
 {
 	struct cred *cred = NULL;
+	struct question q;
 	struct at_name n;
 	int ret;
 
@@ -170,9 +237,11 @@ static int64_t do_access(struct task *t, int dirfd, uaddr_t name, uint32_t mode,
 		return -EINVAL;
 	if (flags & ~(uint32_t)(LINUX_AT_EACCESS | LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_EMPTY_PATH))
 		return -EINVAL;
+	question_begin(&q, t, dirfd);
 	ret = at_begin_null(t, dirfd, name, flags & LINUX_AT_EMPTY_PATH, &n);
 	if (ret < 0)
 		return ret;
+	question_name(&q, &n);
 	if (!(flags & LINUX_AT_EACCESS)) {
 		ret = real_cred(t, &cred);
 		if (ret < 0)
@@ -180,6 +249,13 @@ static int64_t do_access(struct task *t, int dirfd, uaddr_t name, uint32_t mode,
 		n.at.cred = cred;
 	}
 	ret = vfs_access(&n.at, n.name, at_lookup(flags), mode);
+	question_missing(&q, &n, !(flags & LINUX_AT_SYMLINK_NOFOLLOW), ret);
+	q.name = n.name; /* at_end frees it */
+	if (ret == 0)
+		question_answer(&q, ANSWER_ACCESS,
+				(flags & LINUX_AT_SYMLINK_NOFOLLOW ? ANSWER_NOFOLLOW : 0) |
+					(flags & LINUX_AT_EACCESS ? ANSWER_EACCESS : 0),
+				mode, NULL, 0);
 	if (cred)
 		cred_put(cred);
 out:

@@ -31,6 +31,8 @@ int vfs_stat(const struct vfs_at *at, const char *name, uint32_t lookup, uint32_
 
 	if (ret < 0)
 		return ret;
+	if (at->basis)
+		vfs_basis_inode(at->basis, p.dentry->inode);
 	ret = vfs_stat_path(&p, mask, out);
 	path_put(&p);
 	return ret;
@@ -43,6 +45,8 @@ int vfs_access(const struct vfs_at *at, const char *name, uint32_t lookup, uint3
 
 	if (ret < 0)
 		return ret;
+	if (at->basis)
+		vfs_basis_inode(at->basis, p.dentry->inode);
 	if (may)
 		ret = vfs_permission(&p, may, at->cred);
 	path_put(&p);
@@ -92,7 +96,9 @@ void touch_atime(const struct path *p, struct inode *i, uint32_t file_flags)
 	    !time_before(&i->atime, &i->ctime) && now.tv_sec - i->atime.tv_sec < 24 * 60 * 60)
 		return;
 	mutex_lock(&i->lock);
+	inode_change_begin(i);
 	i->atime = now;
+	inode_change_end(i);
 	mutex_unlock(&i->lock);
 }
 
@@ -119,12 +125,23 @@ void inode_set_fields(struct inode *i, const struct iattr *a)
 
 int setattr_locked(struct inode *i, const struct iattr *a, const struct cred *cred)
 {
+	/* a directory's rights decide about the names below it */
+	uint64_t *names = inode_is_dir(i) ? &i->super->vfs->words[CHANGE_NAMES] : NULL;
+	int ret = 0;
+
+	if (names)
+		change_begin(names);
+	inode_change_begin(i);
 	if (i->ops && i->ops->setattr)
-		return i->ops->setattr(i, a, cred);
-	if (a->valid & ATTR_SIZE)
-		return -EINVAL;
-	inode_set_fields(i, a);
-	return 0;
+		ret = i->ops->setattr(i, a, cred);
+	else if (a->valid & ATTR_SIZE)
+		ret = -EINVAL;
+	else
+		inode_set_fields(i, a);
+	inode_change_end(i);
+	if (names)
+		change_end(names);
+	return ret;
 }
 
 /* The set-id bits that writing, truncating or giving away takes: the group's counts when the group may

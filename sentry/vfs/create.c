@@ -41,6 +41,8 @@ int create_begin(struct create *c, const struct vfs_at *at, const char *name, bo
 		goto err;
 	}
 	c->negative = d;
+	change_begin(&c->w.v->words[CHANGE_CREATED]);
+	inode_change_begin(c->dir->inode);
 	return 0;
 err:
 	walk_end(&c->w);
@@ -72,6 +74,8 @@ int create_finish(struct create *c, struct inode *inode, struct dentry **out)
 
 void create_end(struct create *c)
 {
+	inode_change_end(c->dir->inode);
+	change_end(&c->w.v->words[CHANGE_CREATED]);
 	mutex_unlock(&c->dir->inode->lock);
 	if (c->negative)
 		dentry_put(c->negative);
@@ -213,8 +217,11 @@ int vfs_link(const struct vfs_at *from, const char *old, uint32_t lookup, const 
 		goto out;
 	dir = c.dir->inode;
 	ret = may_link(&p, &c);
-	if (ret == 0)
+	if (ret == 0) {
+		inode_change_begin(i);
 		ret = dir->ops->link(dir, c.w.last, c.w.last_len, i);
+		inode_change_end(i);
+	}
 	if (ret == 0) {
 		i->linkable = false;
 		fsnotify(NULL, i, LINUX_IN_ATTRIB);

@@ -193,6 +193,12 @@ static void set_slot_locked(struct fdtable *t, uint32_t fd, struct file *f, bool
 		t->hint = fd;
 }
 
+/* What was known about descriptor fd, which was f, is past. */
+static void mark_changed(const struct fdtable *t, uint32_t fd, const struct file *f)
+{
+	change_mark(&f->inode->super->vfs->words[change_fd_word(t, fd)]);
+}
+
 int fdtable_install(struct fdtable *t, struct file *f, int min, uint64_t limit, bool cloexec)
 {
 	uint32_t fd;
@@ -229,7 +235,9 @@ int fdtable_install_at(struct fdtable *t, struct file *f, int fd, uint64_t limit
 	}
 	old = t->files[fd];
 	set_slot_locked(t, (uint32_t)fd, file_get(f), cloexec);
-	if (!old)
+	if (old)
+		mark_changed(t, (uint32_t)fd, old);
+	else
 		t->count++;
 	mutex_unlock(&t->lock);
 	if (old)
@@ -243,6 +251,7 @@ static struct file *take_locked(struct fdtable *t, uint32_t fd)
 
 	if (f) {
 		set_slot_locked(t, fd, NULL, false);
+		mark_changed(t, fd, f);
 		t->count--;
 	}
 	return f;

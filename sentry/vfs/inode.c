@@ -139,3 +139,21 @@ void inode_allow_write(struct inode *i)
 {
 	__atomic_add_fetch(&i->write_count, 1, __ATOMIC_ACQ_REL);
 }
+
+void inode_set_unstable(struct inode *i)
+{
+	if (__atomic_load_n(&i->unstable, __ATOMIC_RELAXED))
+		return;
+	__atomic_store_n(&i->unstable, true, __ATOMIC_SEQ_CST);
+	change_mark(inode_change_word(i));
+}
+
+void vfs_basis_inode(struct vfs_basis *b, const struct inode *i)
+{
+	uint64_t *w = inode_change_word(i);
+
+	b->inode_word = (uint32_t)(w - i->super->vfs->words);
+	b->inode_value = change_read(w);
+	/* devices, FIFOs and sockets change by being used */
+	b->unstable |= !i->super->stable || inode_is_special(i) || __atomic_load_n(&i->unstable, __ATOMIC_SEQ_CST);
+}

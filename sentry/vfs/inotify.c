@@ -311,6 +311,7 @@ int inotify_add(struct file *f, struct inode *i, uint32_t mask)
 		in->mark_count++;
 		__atomic_add_fetch(&i->mark_count, 1, __ATOMIC_RELAXED);
 		__atomic_add_fetch(&v->watch_count, 1, __ATOMIC_RELAXED);
+		change_mark(&v->words[CHANGE_WATCHES]);
 		n = NULL;
 	}
 	mutex_unlock(&v->inotify_lock);

@@ -162,6 +162,17 @@ MUST_CHECK int truncate_inode(struct dentry *d, struct inode *i, uint64_t size, 
 void touch_atime(const struct path *p, struct inode *i, uint32_t file_flags);
 
 /* ---- mount.c ---- */
+/* mount_lock for writing: what names lead to changes. */
+static inline void mount_write_lock(struct vfs *v)
+{
+	rwlock_write(&v->mount_lock);
+	change_begin(&v->words[CHANGE_NAMES]);
+}
+static inline void mount_write_unlock(struct vfs *v)
+{
+	change_end(&v->words[CHANGE_NAMES]);
+	rwlock_write_unlock(&v->mount_lock);
+}
 MUST_CHECK int mount_table_init(struct vfs *v);
 /* What is mounted on (m, d): borrowed; dentry_lock held. */
 struct mount *mount_find_locked(const struct vfs *v, const struct mount *m, const struct dentry *d);

@@ -242,10 +242,10 @@ int mount_ns_create(struct vfs *v, struct super *root, uint32_t flags, struct us
 		mount_ns_put(ns);
 		return ret;
 	}
-	rwlock_write(&v->mount_lock);
+	mount_write_lock(v);
 	mount_attach_locked(m, NULL, NULL, ns);
 	ns->root = m;
-	rwlock_write_unlock(&v->mount_lock);
+	mount_write_unlock(v);
 	*out = ns;
 	return 0;
 }
@@ -263,10 +263,10 @@ void mount_ns_put(struct mount_ns *ns)
 	if (!refs_put(&ns->refs))
 		return;
 	list_init(&gone);
-	rwlock_write(&v->mount_lock);
+	mount_write_lock(v);
 	if (ns->root)
 		mount_detach_tree_locked(ns->root, &gone);
-	rwlock_write_unlock(&v->mount_lock);
+	mount_write_unlock(v);
 	mount_put_list(&gone);
 	user_ns_put(ns->owner);
 	kfree(ns);
@@ -313,7 +313,7 @@ int mount_ns_copy(struct mount_ns *ns, struct user_ns *owner, struct fs_context 
 
 	if (ret < 0)
 		return ret;
-	rwlock_write(&v->mount_lock);
+	mount_write_lock(v);
 	ret = mount_copy_tree_locked(ns->root, ns->root->root, COPY_RECURSIVE | COPY_UNBINDABLE, &m);
 	if (ret == 0) {
 		copy->root = m;
@@ -332,7 +332,7 @@ int mount_ns_copy(struct mount_ns *ns, struct user_ns *owner, struct fs_context 
 		if (fs)
 			n = switch_context(fs, ns, old);
 	}
-	rwlock_write_unlock(&v->mount_lock);
+	mount_write_unlock(v);
 	while (n)
 		path_put(&old[--n]);
 	if (ret < 0) {

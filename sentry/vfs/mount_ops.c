@@ -40,7 +40,7 @@ static int place_tree(struct vfs *v, struct mount *m, const struct path *p, stru
 	int ret = -EINVAL;
 
 	list_init(&gone);
-	rwlock_write(&v->mount_lock);
+	mount_write_lock(v);
 	at = topmost(v, p);
 	if (!at.mnt || !at.mnt->ns || (ns && at.mnt->ns != ns))
 		goto out;
@@ -66,7 +66,7 @@ out:
 				break;
 		}
 	}
-	rwlock_write_unlock(&v->mount_lock);
+	mount_write_unlock(v);
 	mount_put_list(&gone);
 	if (ret == 0)
 		tell_watchers(ns);
@@ -156,7 +156,7 @@ static int mount_bind(const struct vfs_at *at, const char *source, const struct 
 	ret = vfs_lookup(at, source, LOOKUP_FOLLOW, &from);
 	if (ret < 0)
 		return ret;
-	rwlock_write(&v->mount_lock);
+	mount_write_lock(v);
 	if (!from.mnt || from.mnt->ns != at->ns)
 		ret = -EINVAL;
 	else if (from.dentry->unhashed)
@@ -166,7 +166,7 @@ static int mount_bind(const struct vfs_at *at, const char *source, const struct 
 	else
 		ret = mount_copy_tree_locked(from.mnt, from.dentry, flags & LINUX_MS_REC ? COPY_RECURSIVE : 0,
 					     &m);
-	rwlock_write_unlock(&v->mount_lock);
+	mount_write_unlock(v);
 	if (ret == 0)
 		ret = place_tree(v, m, p, at->ns, false);
 	path_put(&from);
@@ -183,10 +183,10 @@ static int mount_change_type(const struct vfs_at *at, const struct path *p, uint
 		return -EINVAL;
 	if (!is_mount_root(p))
 		return -EINVAL;
-	rwlock_write(&v->mount_lock);
+	mount_write_lock(v);
 	for (struct mount *m = p->mnt; m; m = flags & LINUX_MS_REC ? mount_next(m, p->mnt) : NULL)
 		mount_set_type_locked(m, type);
-	rwlock_write_unlock(&v->mount_lock);
+	mount_write_unlock(v);
 	tell_watchers(at->ns);
 	return 0;
 }
@@ -226,7 +226,7 @@ static int mount_move(const struct vfs_at *at, const char *source, const struct 
 	ret = vfs_lookup(at, source, LOOKUP_FOLLOW, &from);
 	if (ret < 0)
 		return ret;
-	rwlock_write(&v->mount_lock);
+	mount_write_lock(v);
 	to = topmost(v, p);
 	ret = may_move(&from, &to, at->ns);
 	if (ret == 0) {
@@ -245,7 +245,7 @@ static int mount_move(const struct vfs_at *at, const char *source, const struct 
 		}
 		dentry_put(old_at);
 	}
-	rwlock_write_unlock(&v->mount_lock);
+	mount_write_unlock(v);
 	path_put(&from);
 	if (ret == 0)
 		tell_watchers(at->ns);
@@ -294,14 +294,14 @@ static int mount_remount(const struct vfs_at *at, const struct path *p, uint64_t
 		if (ret < 0)
 			return ret;
 	}
-	rwlock_write(&v->mount_lock);
+	mount_write_lock(v);
 	if (!(flags & LINUX_MS_BIND) && ro && !s->read_only && super_has_writers(s))
 		ret = -EBUSY;
 	if (ret == 0)
 		ret = remount_flags_locked(p->mnt, flags);
 	if (ret == 0 && !(flags & LINUX_MS_BIND))
 		__atomic_store_n(&s->read_only, ro, __ATOMIC_RELEASE);
-	rwlock_write_unlock(&v->mount_lock);
+	mount_write_unlock(v);
 	if (ret == 0)
 		tell_watchers(at->ns);
 	return ret;
@@ -380,9 +380,9 @@ int vfs_umount(const struct vfs_at *at, const char *target, uint32_t flags)
 	else if (!is_mount_root(&p) || ((flags & MNT_EXPIRE) && (flags & (MNT_FORCE | MNT_DETACH))))
 		ret = -EINVAL;
 	else {
-		rwlock_write(&v->mount_lock);
+		mount_write_lock(v);
 		ret = umount_locked(p.mnt, at->ns, flags, &gone);
-		rwlock_write_unlock(&v->mount_lock);
+		mount_write_unlock(v);
 	}
 	dentry_put(p.dentry);
 	mount_drop(p.mnt); /* our own use is none for MNT_EXPIRE */
@@ -443,6 +443,7 @@ static void move_contexts(struct vfs *v, const struct path *from, const struct p
 	struct fs_context *fs;
 	uint32_t moved = 0;
 
+	change_begin(&v->words[CHANGE_NAMES]);
 	mutex_lock(&v->fs_list_lock);
 	list_for_each (fs, &v->fs_contexts, node) {
 		mutex_lock(&fs->lock);
@@ -459,6 +460,7 @@ static void move_contexts(struct vfs *v, const struct path *from, const struct p
 		mutex_unlock(&fs->lock);
 	}
 	mutex_unlock(&v->fs_list_lock);
+	change_end(&v->words[CHANGE_NAMES]);
 	while (moved--)
 		path_put(from);
 }
@@ -480,12 +482,12 @@ int vfs_pivot_root(const struct vfs_at *at, const char *new_root, const char *pu
 		return ret;
 	}
 	fs_context_root(at->fs, &root);
-	rwlock_write(&v->mount_lock);
+	mount_write_lock(v);
 	top = topmost(v, &old);
 	ret = may_pivot(&root, &new, &top, at->ns);
 	if (ret == 0)
 		pivot_locked(at->ns, &root, &new, &top);
-	rwlock_write_unlock(&v->mount_lock);
+	mount_write_unlock(v);
 	if (ret == 0) {
 		move_contexts(v, &root, &new);
 		tell_watchers(at->ns);

@@ -12,6 +12,17 @@
 
 #define SCOPED (LOOKUP_BENEATH | LOOKUP_IN_ROOT)
 
+static void begin_basis(const struct vfs_at *at)
+{
+	struct vfs_basis *b = at->basis;
+	const uint64_t *words = at->fs->root.dentry->super->vfs->words; /* the vfs is the same for ever */
+
+	b->names = change_read(&words[CHANGE_NAMES]);
+	b->created = change_read(&words[CHANGE_CREATED]);
+	b->inode_word = 0;
+	b->unstable = false;
+}
+
 int walk_begin(struct walk *w, const struct vfs_at *at, const char *name, uint32_t flags, bool parent_only)
 {
 	struct path base;
@@ -29,6 +40,8 @@ int walk_begin(struct walk *w, const struct vfs_at *at, const char *name, uint32
 	w->root_used = *name == '/' || (flags & SCOPED);
 	w->last_type = LAST_ROOT;
 	w->link = NULL;
+	if (at->basis)
+		begin_basis(at);
 	mutex_lock(&at->fs->lock);
 	w->fs_locked = true;
 	base = at->base ? *at->base : at->fs->cwd;
@@ -268,6 +281,8 @@ static int walk_run(struct walk *w, struct path *cur, struct dentry *given)
 		ret = may_pass(w, cur->dentry->inode);
 		if (ret)
 			return ret;
+		if (w->at->basis && !cur->dentry->super->stable)
+			w->at->basis->unstable = true;
 		if (c.final) {
 			w->need_dir |= c.slash;
 			w->last_type = c.type;
@@ -385,6 +400,21 @@ int dir_child(struct dentry *dir, const char *name, size_t len, struct dentry **
 	ret = dir_child_locked(dir, name, len, out);
 	mutex_unlock(&di->lock);
 	return ret;
+}
+
+int vfs_entry(struct dentry *dir, const char *name, size_t len, struct dentry **out)
+{
+	struct dentry *d;
+	int ret = dir_child(dir, name, len, &d);
+
+	if (ret < 0)
+		return ret;
+	if (!__atomic_load_n(&d->inode, __ATOMIC_ACQUIRE) || __atomic_load_n(&d->mounts, __ATOMIC_RELAXED)) {
+		dentry_put(d);
+		return -ENOENT;
+	}
+	*out = d;
+	return 0;
 }
 
 int lock_child(struct dentry *dir, const char *name, size_t len, struct dentry **out)

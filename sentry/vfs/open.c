@@ -199,15 +199,20 @@ static int find_or_create(struct walk *w, uint32_t mode, struct dentry **d, bool
 		ret = -ENOENT;
 	if (ret == 0)
 		ret = may_change_dir(di, w->at->cred);
-	if (ret == 0)
+	if (ret == 0) {
+		change_begin(&w->v->words[CHANGE_CREATED]);
+		inode_change_begin(di);
 		ret = di->ops->mknod ? di->ops->mknod(di, w->last, w->last_len, mode, 0, w->at->cred, &i)
 				     : -EACCES;
-	if (ret == 0 && child) {
-		dentry_instantiate(child, i);
-		*d = child;
-		child = NULL;
-	} else if (ret == 0) {
-		ret = dentry_add(dir, w->last, w->last_len, i, d);
+		if (ret == 0 && child) {
+			dentry_instantiate(child, i);
+			*d = child;
+			child = NULL;
+		} else if (ret == 0) {
+			ret = dentry_add(dir, w->last, w->last_len, i, d);
+		}
+		inode_change_end(di);
+		change_end(&w->v->words[CHANGE_CREATED]);
 	}
 	if (ret == 0) {
 		*created = true;
@@ -406,6 +411,8 @@ int vfs_open(const struct vfs_at *at, const char *name, uint32_t flags, uint32_t
 	ret = vfs_lookup(at, name, lookup, &p);
 	if (ret < 0)
 		return ret;
+	if (at->basis)
+		vfs_basis_inode(at->basis, p.dentry->inode);
 	ret = vfs_open_path(&p, flags, at->cred, out);
 	path_put(&p);
 	return ret;

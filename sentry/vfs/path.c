@@ -101,10 +101,14 @@ static void replace(struct fs_context *fs, struct path *slot, const struct path 
 {
 	struct path old;
 
+	uint64_t *names = &p->dentry->super->vfs->words[CHANGE_NAMES];
+
 	path_get(p);
 	mutex_lock(&fs->lock);
+	change_begin(names);
 	old = *slot;
 	*slot = *p;
+	change_end(names);
 	mutex_unlock(&fs->lock);
 	path_put(&old);
 }

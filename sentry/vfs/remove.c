@@ -19,6 +19,29 @@ static int unlink_locked(const struct walk *w, struct dentry *d)
 	return di->ops->unlink(di, w->last, w->last_len, d->inode);
 }
 
+/* An ordinary file's name is gone when its link count says so; others may lie in the way of names. */
+static int unlink_entry(const struct walk *w, struct dentry *d, struct inode *i)
+{
+	struct inode *di = w->path.dentry->inode;
+	uint64_t *names = inode_is_reg(i) ? NULL : &w->v->words[CHANGE_NAMES];
+	int ret;
+
+	if (names)
+		change_begin(names);
+	inode_change_begin(i);
+	inode_change_begin(di);
+	ret = unlink_locked(w, d);
+	if (ret == 0) {
+		fsnotify(NULL, i, LINUX_IN_ATTRIB);
+		dentry_delete(d);
+	}
+	inode_change_end(di);
+	inode_change_end(i);
+	if (names)
+		change_end(names);
+	return ret;
+}
+
 int vfs_unlink(const struct vfs_at *at, const char *name)
 {
 	struct walk w;
@@ -43,11 +66,7 @@ int vfs_unlink(const struct vfs_at *at, const char *name)
 	else if (w.last_slash)
 		ret = inode_is_dir(i) ? -EISDIR : -ENOTDIR;
 	else
-		ret = unlink_locked(&w, d);
-	if (ret == 0) {
-		fsnotify(NULL, i, LINUX_IN_ATTRIB);
-		dentry_delete(d);
-	}
+		ret = unlink_entry(&w, d, i);
 	mutex_unlock(&di->lock);
 	if (d)
 		dentry_put(d);
@@ -75,6 +94,24 @@ static int rmdir_locked(const struct walk *w, struct dentry *d)
 	if (__atomic_load_n(&d->mounts, __ATOMIC_RELAXED))
 		return -EBUSY;
 	return di->ops->rmdir(di, w->last, w->last_len, d->inode);
+}
+
+static int rmdir_entry(const struct walk *w, struct dentry *d)
+{
+	struct inode *di = w->path.dentry->inode, *i = inode_get(d->inode);
+	int ret;
+
+	change_begin(&w->v->words[CHANGE_NAMES]);
+	inode_change_begin(i);
+	inode_change_begin(di);
+	ret = rmdir_locked(w, d);
+	if (ret == 0)
+		dentry_delete(d);
+	inode_change_end(di);
+	inode_change_end(i);
+	change_end(&w->v->words[CHANGE_NAMES]);
+	inode_put(i);
+	return ret;
 }
 
 static int last_type_error(enum last_type type)
@@ -109,9 +146,7 @@ int vfs_rmdir(const struct vfs_at *at, const char *name)
 	ret = lock_child(w.path.dentry, w.last, w.last_len, &d);
 	if (ret < 0)
 		goto out;
-	ret = d && d->inode ? rmdir_locked(&w, d) : -ENOENT;
-	if (ret == 0)
-		dentry_delete(d);
+	ret = d && d->inode ? rmdir_entry(&w, d) : -ENOENT;
 	mutex_unlock(&di->lock);
 	if (d)
 		dentry_put(d);

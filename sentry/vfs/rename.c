@@ -106,8 +106,21 @@ static int check_permission(const struct rename *r)
 	return ret;
 }
 
+/* The attributes that a rename touches. */
+static void change_all(struct rename *r, struct inode *victim, bool begin)
+{
+	struct inode *all[] = {r->old_dir->inode, r->new_dir->inode, r->source->inode, victim};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		if (all[i] && begin)
+			inode_change_begin(all[i]);
+		else if (all[i])
+			inode_change_end(all[i]);
+}
+
 static int rename_locked(struct rename *r)
 {
+	uint64_t *names;
 	struct inode *victim;
 	char *name;
 	int ret = find_both(r);
@@ -128,6 +141,9 @@ static int rename_locked(struct rename *r)
 		return -ENOMEM;
 	memcpy(name, r->to.last, r->to.last_len);
 	victim = has_target(r) ? inode_get(r->target->inode) : NULL;
+	names = &r->v->words[CHANGE_NAMES];
+	change_begin(names);
+	change_all(r, victim, true);
 	ret = r->old_dir->inode->ops->rename(r->old_dir->inode, r->from.last, r->from.last_len,
 					     r->source->inode, r->new_dir->inode, r->to.last, r->to.last_len,
 					     victim, r->flags);
@@ -135,13 +151,15 @@ static int rename_locked(struct rename *r)
 		kfree(name);
 	else
 		dentry_move(r->source, r->new_dir, name, r->to.last_len, r->target);
+	if (ret == 0 && (r->flags & LINUX_RENAME_EXCHANGE))
+		dentry_swap(r->source, r->target);
+	change_all(r, victim, false);
+	change_end(names);
 	if (ret == 0) {
 		struct inode *od = r->old_dir->inode, *nd = r->new_dir->inode;
 
 		bool exchange = r->flags & LINUX_RENAME_EXCHANGE;
 
-		if (exchange)
-			dentry_swap(r->source, r->target);
 		fsnotify_move(od, r->from.last, r->from.last_len, nd, r->to.last, r->to.last_len,
 			      r->source->inode, exchange ? NULL : victim);
 		if (exchange)

@@ -95,7 +95,13 @@ static ssize_t write_at(struct file *f, struct uio *src, uint64_t *pos)
 				return n;
 		}
 	}
-	n = f->ops->write(f, src, pos);
+	if (inode_is_reg(f->inode)) {
+		inode_change_begin(f->inode);
+		n = f->ops->write(f, src, pos);
+		inode_change_end(f->inode);
+	} else {
+		n = f->ops->write(f, src, pos);
+	}
 	if (n > 0)
 		fsnotify(f->path.dentry, f->inode, LINUX_IN_MODIFY);
 	return n;
@@ -158,8 +164,13 @@ int file_truncate(struct file *f, uint64_t size)
 
 int vfs_fallocate(struct file *f, int mode, uint64_t off, uint64_t len, const struct cred *cred)
 {
-	int ret = f->ops->fallocate ? f->ops->fallocate(f, mode, off, len) : -EOPNOTSUPP;
+	int ret = -EOPNOTSUPP;
 
+	if (f->ops->fallocate) {
+		inode_change_begin(f->inode);
+		ret = f->ops->fallocate(f, mode, off, len);
+		inode_change_end(f->inode);
+	}
 	if (ret == 0)
 		ret = file_remove_privs(f, cred);
 	if (ret == 0)
@@ -219,7 +230,9 @@ ssize_t file_copy_range(struct file *in, uint64_t *in_off, struct file *out, uin
 		return got;
 	n = MIN(n, UIO_MAX_RW);
 	if (in->ops->copy_range && in->ops == out->ops) {
+		inode_change_begin(out->inode);
 		got = in->ops->copy_range(in, *in_off, out, *out_off, n);
+		inode_change_end(out->inode);
 		if (got != -EOPNOTSUPP) {
 			if (got > 0) {
 				*in_off += (uint64_t)got;

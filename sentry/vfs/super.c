@@ -103,6 +103,11 @@ int vfs_create(struct vfs **out)
 	list_init(&v->watches);
 	list_init(&v->mounts);
 	list_init(&v->supers);
+	v->words = v->own_words = kmalloc(CHANGE_WORDS * sizeof(*v->words));
+	if (!v->words) {
+		kfree(v);
+		return -ENOMEM;
+	}
 	v->next_mount_id = 20; /* smaller numbers stand for what lies outside the sandbox */
 	v->next_ns_ino = 0xf0000100u;
 	ret = dentry_cache_init(v);
@@ -113,12 +118,20 @@ int vfs_create(struct vfs **out)
 	if (ret < 0) {
 		kfree(v->mount_hash);
 		kfree(v->hash);
+		kfree(v->own_words);
 		kfree(v);
 		return ret;
 	}
 	arena_set_root(ROOT_VFS, v);
 	*out = v;
 	return 0;
+}
+
+void vfs_use_words(struct vfs *v, uint64_t *words)
+{
+	v->words = words;
+	kfree(v->own_words);
+	v->own_words = NULL;
 }
 
 void vfs_register(struct vfs *v, const struct fs_type *type)

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "platform/abi/types.h"
+#include "platform/base/changes.h"
 #include "platform/base/list.h"
 #include "platform/base/lock.h"
 #include "platform/base/refs.h"
@@ -150,6 +151,7 @@ struct inode {
 			       * memory that lives as long as the inode; walks then need no readlink */
 	struct dentry *alias; /* [DENTRY] a name of it in the cache, without a reference; NULL: none known */
 	bool linkable;	      /* [a] O_TMPFILE without O_EXCL: nlink 0 may become 1 */
+	bool unstable;	      /* [a] its attributes change without a word (it is mapped): see vfs_basis */
 	void *fs;	      /* [I] the file system's own */
 };
 
@@ -214,6 +216,7 @@ struct super {
 	bool cache_negative;	     /* [I] keep negative dentries */
 	bool no_cache;		     /* [I] dentries aren't kept when unused (proc) */
 	bool below_overlay;	 /* [I] its inodes' locks have rank INODE_LOWER; set before the first inode */
+	bool stable;		 /* [I] nothing in it changes but through this vfs: see vfs_basis */
 	bool dead;		 /* [dentry_lock] nothing is mounted or cached any more */
 	uint32_t objects;	 /* [a] inodes, plus one while refs > 0; refs counts mounts and creators */
 	struct list supers_node; /* [mount_lock] */
@@ -248,6 +251,9 @@ struct dentry {
 };
 void dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d);
+/* The entry name of dir, when it is there and nothing is mounted on it, with a reference; else -ENOENT or what
+ * the file system says. Permissions aren't looked at. */
+MUST_CHECK int vfs_entry(struct dentry *dir, const char *name, size_t len, struct dentry **out);
 /* Drops a cached name below dir (something changed under the cache): NULL name drops all children. */
 void dentry_invalidate(struct dentry *dir, const char *name, size_t len);
 /* Adds a positive dentry for a name just learned (readdirplus), unless one is cached. Takes a reference to
@@ -281,6 +287,15 @@ void fs_context_cwd(struct fs_context *fs, struct path *out);
 void fs_context_set_cwd(struct fs_context *fs, const struct path *p); /* takes its own references */
 void fs_context_set_root(struct fs_context *fs, const struct path *p);
 
+/* What an answer about a name or a file rests on: changes.h's words as they were before it was found, so that
+ * it can be given again while they stay. For names that lead through stable file systems only. */
+struct vfs_basis {
+	uint64_t names, created;  /* CHANGE_NAMES, CHANGE_CREATED */
+	uint32_t inode_word;	  /* index; 0: no inode was found */
+	uint64_t inode_value;
+	bool unstable; /* it may change without a word: not to be repeated */
+};
+
 /* Where and as whom a name is looked up. All borrowed. */
 struct vfs_at {
 	struct fs_context *fs;
@@ -288,7 +303,23 @@ struct vfs_at {
 	const struct cred *cred;
 	const struct path *base; /* relative names start here; NULL: the current directory */
 	void *task; /* who asks: opaque here, for /proc/self (inode_ops.readlink_at); NULL: nobody */
+	struct vfs_basis *basis; /* filled in by vfs_stat, vfs_access and the walk; NULL: nobody asks */
 };
+
+/* Around a change of an inode's attributes or contents. */
+static inline uint64_t *inode_change_word(const struct inode *i);
+static inline void inode_change_begin(struct inode *i)
+{
+	change_begin(inode_change_word(i));
+}
+static inline void inode_change_end(struct inode *i)
+{
+	change_end(inode_change_word(i));
+}
+/* From now on it may change at any time. */
+void inode_set_unstable(struct inode *i);
+/* The inode's part of a basis, to be taken before its attributes are read. */
+void vfs_basis_inode(struct vfs_basis *b, const struct inode *i);
 
 #define LOOKUP_FOLLOW	 0x01u /* follow a symbolic link in the last component */
 #define LOOKUP_DIRECTORY 0x02u /* -ENOTDIR unless a directory */
@@ -412,6 +443,8 @@ struct vfs {
 	struct rwlock dentry_lock;
 	struct list *hash;		     /* [dentry_lock] */
 	uint64_t hash_key, hash_mask;	     /* [I] */
+	uint64_t *words;		     /* [I] CHANGE_WORDS of them (changes.h); never NULL */
+	uint64_t *own_words;		     /* [I] the same, owned; NULL: they are the platform's */
 	struct list lru;		     /* [dentry_lock] unused dentries, oldest first */
 	uint32_t dentry_count, unused_count; /* [dentry_lock] */
 	struct rwlock mount_lock;	     /* rank MOUNT */
@@ -445,6 +478,13 @@ struct vfs {
 	struct mutex lock_wait_lock; /* rank FLOCK_WAIT: who waits for whose record lock */
 	struct list lock_waits;	     /* [lock_wait_lock] */
 };
+static inline uint64_t *inode_change_word(const struct inode *i)
+{
+	return &i->super->vfs->words[change_inode_word(i)];
+}
+/* Makes the words lie in the platform's memory, borrowed. Before anything is mounted. */
+void vfs_use_words(struct vfs *v, uint64_t *words);
+
 /* sync(2), syncfs(2) */
 MUST_CHECK int vfs_sync(struct vfs *v);
 

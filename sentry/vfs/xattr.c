@@ -103,7 +103,9 @@ int vfs_setxattr(const struct path *p, const struct cred *cred, const char *name
 	if (!i->ops->setxattr)
 		return -EOPNOTSUPP;
 	mutex_lock(&i->lock);
+	inode_change_begin(i);
 	ret = i->ops->setxattr(i, name, buf, size, flags);
+	inode_change_end(i);
 	mutex_unlock(&i->lock);
 	if (ret == 0)
 		fsnotify(p->dentry, i, LINUX_IN_ATTRIB | (inode_is_dir(i) ? LINUX_IN_ISDIR : 0));
@@ -166,7 +168,9 @@ int vfs_removexattr(const struct path *p, const struct cred *cred, const char *n
 	if (!i->ops->removexattr)
 		return -EOPNOTSUPP;
 	mutex_lock(&i->lock);
+	inode_change_begin(i);
 	ret = i->ops->removexattr(i, name);
+	inode_change_end(i);
 	mutex_unlock(&i->lock);
 	if (ret == 0)
 		fsnotify(p->dentry, i, LINUX_IN_ATTRIB | (inode_is_dir(i) ? LINUX_IN_ISDIR : 0));

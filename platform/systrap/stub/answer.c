@@ -37,7 +37,7 @@ static int read_clock(struct stub_slot *s, uint64_t clock, struct time_pair *t)
 	return r == 0;
 }
 
-static int64_t give(uint64_t to, const void *p, uint64_t n)
+int64_t stub_give(uint64_t to, const void *p, uint64_t n)
 {
 	/* what isn't the guest's isn't written to, here as in the sentry */
 	if (to >= STUB_TEXT_ADDR && to < STUB_REGION_END)
@@ -53,10 +53,10 @@ static int64_t cpu(uint64_t to_cpu, uint64_t to_node)
 	__asm__ volatile("rdtscp" : "=a"(lo), "=d"(hi), "=c"(aux));
 	n = aux & 0xfff;
 	if (to_cpu)
-		r = give(to_cpu, &n, sizeof(n));
+		r = stub_give(to_cpu, &n, sizeof(n));
 	n = aux >> 12;
 	if (r == 0 && to_node)
-		r = give(to_node, &n, sizeof(n));
+		r = stub_give(to_node, &n, sizeof(n));
 	return r;
 }
 
@@ -82,7 +82,7 @@ static int64_t change_mask(struct stub_slot *s, const uint64_t a[6])
 			s->mask_changed = 1;
 		}
 	}
-	return a[2] ? give(a[2], &old, sizeof(old)) : 0;
+	return a[2] ? stub_give(a[2], &old, sizeof(old)) : 0;
 }
 
 /* True when the call is answered. */
@@ -95,18 +95,18 @@ int stub_answer(struct stub_slot *s, int64_t nr, const uint64_t a[6], int64_t *r
 	case NR_clock_gettime:
 		if (!read_clock(s, a0, &t))
 			return 0;
-		*result = give(a1, &t, sizeof(t));
+		*result = stub_give(a1, &t, sizeof(t));
 		break;
 	case NR_gettimeofday:
 		if (a1 || !read_clock(s, 0, &t))
 			return 0;
 		t.frac /= 1000;
-		*result = a0 ? give(a0, &t, sizeof(t)) : 0;
+		*result = a0 ? stub_give(a0, &t, sizeof(t)) : 0;
 		break;
 	case NR_time:
 		if (!read_clock(s, 5, &t))
 			return 0;
-		*result = a0 && give(a0, &t.sec, sizeof(t.sec)) ? -EFAULT : t.sec;
+		*result = a0 && stub_give(a0, &t.sec, sizeof(t.sec)) ? -EFAULT : t.sec;
 		break;
 	case NR_getcpu:
 		if (!(s->fast & FAST_SELF))
@@ -132,9 +132,12 @@ int stub_answer(struct stub_slot *s, int64_t nr, const uint64_t a[6], int64_t *r
 		break;
 	default:
 		/* a site that isn't patched comes here for the constants too */
-		if ((uint64_t)nr >= QUICK_CALLS || !s->quick[nr])
+		if ((uint64_t)nr >= QUICK_CALLS)
 			return 0;
-		*result = (int64_t)s->quick[nr] - 1;
+		if (s->quick[nr])
+			*result = (int64_t)s->quick[nr] - 1;
+		else if (!stub_again(s, nr, a, result))
+			return 0;
 	}
 	s->tier0++;
 	return 1;

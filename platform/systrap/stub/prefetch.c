@@ -3,7 +3,7 @@
 #include "platform/systrap/stub/calls.h"
 #include "platform/systrap/stub/stub.h"
 
-static int is_guest(uint64_t at, uint64_t n)
+int stub_is_guest(uint64_t at, uint64_t n)
 {
 	return at + n >= at && (at + n <= STUB_TEXT_ADDR || at >= STUB_REGION_END);
 }
@@ -16,16 +16,26 @@ static char *room(struct stub_slot *s, int i, uint64_t n)
 	return (char *)s + (n <= SMALL_IN2 ? SLOT_SMALL : SLOT_DATA);
 }
 
+#define ONES 0x0101010101010101UL
+
 static int has_nul(const char *p, uint64_t n)
 {
-	for (uint64_t i = 0; i < n; i++)
+	uint64_t i = 0, v;
+
+	for (; i + 8 <= n; i += 8) {
+		__builtin_memcpy(&v, p + i, 8);
+		v = (v - ONES) & ~v & (ONES << 7);
+		if (v)
+			return (int)i + __builtin_ctzl(v) / 8 + 1;
+	}
+	for (; i < n; i++)
 		if (!p[i])
 			return (int)i + 1;
 	return 0;
 }
 
 /* Bytes of a path with its NUL, or 0 when it is longer than fits or not there. */
-static uint64_t copy_path(char *to, uint64_t from, uint64_t max)
+uint64_t stub_copy_path(char *to, uint64_t from, uint64_t max)
 {
 	uint64_t done = 0;
 
@@ -54,9 +64,9 @@ static uint16_t fetch(struct stub_slot *s, int i, const struct call_piece *p)
 	if (!from)
 		return 0;
 	if (p->path)
-		return is_guest(from, max) ? (uint16_t)copy_path(room(s, i, max), from, max) : 0;
+		return stub_is_guest(from, max) ? (uint16_t)stub_copy_path(room(s, i, max), from, max) : 0;
 	n = call_piece_size(p, s->arg, max);
-	if (!n || n > max || !is_guest(from, n))
+	if (!n || n > max || !stub_is_guest(from, n))
 		return 0;
 	return stub_copy(room(s, i, n), (const void *)from, n) == n ? (uint16_t)n : 0;
 }
@@ -64,7 +74,7 @@ static uint16_t fetch(struct stub_slot *s, int i, const struct call_piece *p)
 /* Could n bytes be written to? Touches each page as a write would. */
 static int probe(uint64_t at, uint64_t n)
 {
-	if (!at || !n || !is_guest(at, n))
+	if (!at || !n || !stub_is_guest(at, n))
 		return 0;
 	for (uint64_t p = at;; p = (p | 4095) + 1) {
 		if (p >= at + n)

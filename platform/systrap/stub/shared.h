@@ -9,13 +9,15 @@
 #define STUB_TEXT_ADDR	0x7ec000000000
 #define STUB_TEXT_SIZE	0x10000
 #define STUB_CONF_ADDR	0x7ec000010000 /* one read-only page: struct stub_config */
+#define STUB_WORDS_ADDR 0x7ec000020000 /* read-only, shared by all: platform/base/changes.h */
+#define STUB_WORDS_SIZE 0x4000
 #define STUB_SLOTS_ADDR 0x7ec010000000
 #define STUB_REGION_END 0x7ec100000000
 
 /* One slot per guest thread, in a memfd of its process. */
-#define SLOT_SIZE      0x20000
+#define SLOT_SIZE      0x40000
 #define SLOT_COUNT     4096
-#define SLOTS_SIZE     0x20000000 /* SLOT_SIZE * SLOT_COUNT */
+#define SLOTS_SIZE     0x40000000 /* SLOT_SIZE * SLOT_COUNT */
 #define SLOT_STACK_TOP 0x1000	  /* the stub's own stack grows down from here to the end of the header */
 #define SLOT_SMALL     0x1000	  /* small copies: inputs, a second input, outputs */
 #define SMALL_IN2      0x600	  /* offsets in it */
@@ -34,6 +36,7 @@
 #define BATCH_DATA     0x1400 /* offset of the data, in it */
 #define BATCH_SIZE     0x8000
 #define SCRATCH_SIZE   0x8000
+#define SLOT_ANSWERS   0x20000 /* struct stub_answers */
 #define IN_MAX	       0x8000 /* inputs that travel with the call */
 #define OUT_PROBE_MAX  0x4000 /* outputs that may travel back */
 #define OUT_RECORDS    4
@@ -138,7 +141,7 @@ struct stub_slot {
 	uint32_t far;		       /* %gs is the guest's: leave by iret */
 	uint32_t pad0[3];
 	struct stub_regs regs; /* at 0x80: 152 bytes */
-	uint64_t pad1;
+	uint64_t epoch;	     /* answers of others are past */
 	uint32_t tid;	     /* at 0x120: cleared by the host when the thread is gone */
 	uint32_t restore_fp; /* a new thread loads the area at SLOT_FP first */
 	struct {

@@ -38,8 +38,15 @@ void stub_thread_init(struct stub_slot *s);
 /* prefetch.c */
 void stub_prefetch(struct stub_slot *s);
 int stub_deliver(struct stub_slot *s);
+/* Bytes of a path with its NUL, or 0 when it is longer than max or not there. */
+uint64_t stub_copy_path(char *to, uint64_t from, uint64_t max);
+int stub_is_guest(uint64_t at, uint64_t n);
+
+/* again.c: calls about names, answered as the sentry answered them before. True when it is answered. */
+int stub_again(struct stub_slot *s, int64_t nr, const uint64_t a[6], int64_t *result);
 
 /* answer.c */
+int64_t stub_give(uint64_t to, const void *p, uint64_t n); /* into guest memory: 0 or -EFAULT */
 int stub_answer(struct stub_slot *s, int64_t nr, const uint64_t a[6], int64_t *result);
 
 /* entry.S */

@@ -328,6 +328,8 @@ static int attach(struct gofer_fs *fs, uint32_t root, struct inode **out)
 		return -ELOOP;
 	fs->read_only = flags & GOFER_ROOT_READONLY;
 	fs->super->read_only = fs->read_only;
+	/* what can be written to changes its blocks later, on the host */
+	fs->super->stable = fs->read_only && !fs->shared;
 	fs->devs[fs->dev_count++] = a.dev;
 	ret = ghandle_create(fs, NULL, "", 0, req.node, &a, &h);
 	if (ret < 0)

@@ -338,8 +338,11 @@ int ovl_copy_up(struct inode *i, uint64_t limit)
 		return -EROFS;
 	while (!ovl_upper(i)) {
 		struct inode *x = first_missing(fs, i);
-		int ret = copy_one(fs, x, x == i ? limit : UINT64_MAX);
+		int ret;
 
+		inode_change_begin(x);
+		ret = copy_one(fs, x, x == i ? limit : UINT64_MAX);
+		inode_change_end(x);
 		inode_put(x);
 		if (ret < 0 && ret != -EAGAIN)
 			return ret;

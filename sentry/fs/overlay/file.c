@@ -150,6 +150,8 @@ static int file_mappable_of(struct file *f, struct mappable **out)
 
 	if (ret < 0)
 		return ret;
+	if (ovl_upper(f->inode)) /* the host finds room for its pages without telling us */
+		inode_set_unstable(f->inode);
 	if (r->ops->mappable)
 		return r->ops->mappable(r, out);
 	if (!r->inode->map.ops)

@@ -266,6 +266,12 @@ static int make_root(struct ovl_fs *fs, struct inode **out)
 	return ovl_get(fs, fs->upper, lowers, fs->lower_count, NULL, NULL, 0, out);
 }
 
+/* Nobody else changes this layer behind the overlay's back. */
+static bool is_own_layer(const struct super *layer)
+{
+	return layer->stable && (layer->below_overlay || layer->read_only);
+}
+
 int overlay_create(struct vfs *v, struct inode *upper, struct inode *const *lowers, uint32_t count,
 		   const struct cred *cred, const char *source, const char *options, struct super **out)
 {
@@ -290,6 +296,9 @@ int overlay_create(struct vfs *v, struct inode *upper, struct inode *const *lowe
 	fs->super = s;
 	s->cache_negative = true;
 	s->read_only = !upper;
+	s->stable = !upper || is_own_layer(upper->super);
+	for (uint32_t n = 0; n < count; n++)
+		s->stable &= is_own_layer(lowers[n]->super);
 	ret = make_root(fs, &root);
 	if (ret == 0)
 		ret = super_set_root(s, root);

@@ -311,6 +311,7 @@ static int map_host_fd(struct mappable *mp, uint64_t off, uint64_t size, bool fo
 	int ret = 0;
 
 	(void)size;
+	inode_set_unstable(i); /* its pages get memory, and it gets blocks, when they are touched */
 	mutex_lock(&i->lock);
 	if (for_write && (tmpfs_node(i)->file.seals & SEAL_WRITES))
 		ret = -EPERM;

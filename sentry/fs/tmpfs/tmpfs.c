@@ -223,6 +223,7 @@ static int instance_create(struct vfs *v, const char *source, const struct optio
 	}
 	s->cache_negative = true;
 	s->below_overlay = below_overlay;
+	s->stable = true;
 	ret = tmpfs_node_create(s, NULL, LINUX_S_IFDIR | o->mode, 0, NULL, &owner, &root);
 	if (ret == 0)
 		ret = super_set_root(s, root);
