@@ -37,11 +37,11 @@ static bool is_past(struct sys_context *c, const struct stub_answer_entry *e)
 	       change_read(&words[e->word[1] % CHANGE_WORDS]) != e->value[1];
 }
 
-/* The entry of the set that this answer takes: its own, one that is past, or each in turn. */
+/* The entry of the set that this answer takes: its own, one that is past, or the oldest. */
 static struct stub_answer_entry *choose(struct sys_context *c, const struct context_answer *a, uint32_t hash,
 					const uint64_t *path)
 {
-	struct stub_answer_entry *set = answers_of(c)->sets[hash % ANSWER_SETS], *past = NULL;
+	struct stub_answer_entry *set = answers_of(c)->sets[hash % ANSWER_SETS], *past = NULL, *oldest = set;
 
 	for (int i = 0; i < ANSWER_WAYS; i++) {
 		struct stub_answer_entry *e = &set[i];
@@ -52,8 +52,10 @@ static struct stub_answer_entry *choose(struct sys_context *c, const struct cont
 			 e->mode == a->mode && e->path_len == a->path_len && e->out_size == a->out_size &&
 			 answer_same_path(&e->room[(a->out_size + 7) / 8], path, a->path_len))
 			return e;
+		else if (e->stamp < oldest->stamp)
+			oldest = e;
 	}
-	return past ? past : &set[c->answer_turn++ % ANSWER_WAYS];
+	return past ? past : oldest;
 }
 
 void systrap_answer(struct context *ctx, const struct context_answer *a)
@@ -75,6 +77,7 @@ void systrap_answer(struct context *ctx, const struct context_answer *a)
 	hash = answer_hash(a->dir, path, len);
 	e = choose(c, a, hash, path);
 	e->epoch = c->slot->epoch;
+	e->stamp = ++c->answer_stamp;
 	e->hash = hash;
 	e->kind = a->kind;
 	e->dir = a->dir;

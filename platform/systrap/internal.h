@@ -141,7 +141,7 @@ struct sys_context {
 	uint32_t penalty, skip;		      /* [T] of spinning for the guest */
 	uint32_t together;		      /* [T] waits with the guest on our own processor */
 	uint32_t answers_used;		      /* [T] of the guest's count, seen */
-	uint32_t answer_turn;		      /* [T] which of a set goes next */
+	uint64_t answer_stamp;		      /* [T] */
 	struct trap_count traps[TRAP_COUNTS]; /* [T] direct-mapped by site */
 	uint64_t cpu_ns;		      /* [proc lock] its share so far */
 };

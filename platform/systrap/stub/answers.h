@@ -22,6 +22,7 @@ struct stub_answer_entry {
 	uint32_t path_len, out_size;
 	uint32_t word[2];
 	uint64_t value[2];
+	uint64_t stamp; /* the order of their coming */
 	uint64_t room[ANSWER_ROOM / 8]; /* out_size bytes, then the path at the next multiple of 8 */
 };
 
