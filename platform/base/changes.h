@@ -10,8 +10,9 @@
 #include "platform/base/attr.h"
 #include "platform/base/hash.h"
 
-#define CHANGE_WORDS	2048u
-#define CHANGE_NAMES	0u  /* what names lead to, but for new ones: renames, removals, mounts, directories' rights */
+#define CHANGE_WORDS 2048u
+#define CHANGE_NAMES                                                                                           \
+	0u /* what names lead to, but for new ones: renames, removals, mounts, directories' rights */
 #define CHANGE_CREATED	1u  /* a name was made */
 #define CHANGE_WATCHES	2u  /* somebody wants to be told of each use of a file */
 #define CHANGE_INODES	16u /* attributes or contents of an inode, by hash */

@@ -75,7 +75,8 @@ static int64_t do_stat(struct task *t, int dirfd, uaddr_t name, uint32_t flags, 
 	if (ret == 0) {
 		fill_stat(t, &k, &s);
 		ret = copy_to_user(t, out, &s, sizeof(s));
-		question_answer(&q, ANSWER_STAT, flags & LINUX_AT_SYMLINK_NOFOLLOW ? ANSWER_NOFOLLOW : 0, 0, &s, sizeof(s));
+		question_answer(&q, ANSWER_STAT, flags & LINUX_AT_SYMLINK_NOFOLLOW ? ANSWER_NOFOLLOW : 0, 0, &s,
+				sizeof(s));
 	}
 	question_end(&q);
 	return ret;
@@ -135,7 +136,8 @@ void stat_listed(struct task *t, int fd, struct file *dir, const char *names, si
 			continue;
 		question_begin(&q, t, fd);
 		question_listed(&q, dir, name);
-		/* who may read a directory may not look at what is in it; a change of that takes the answer back */
+		/* who may read a directory may not look at what is in it; a change of that takes the answer
+		 * back */
 		if (vfs_permission(&dir->path, MAY_EXEC, t->cred) < 0)
 			return;
 		if (vfs_entry(dir->path.dentry, name, strlen(name), &p.dentry) < 0)
@@ -196,8 +198,8 @@ int64_t sys_statx(struct task *t, const struct sysargs *a)
 	x.stx_mnt_id = k.mnt_id;
 	ret = copy_to_user(t, arg_addr(a, 4), &x, sizeof(x));
 	if ((flags & LINUX_AT_STATX_SYNC_TYPE) == 0)
-		question_answer(&q, ANSWER_STATX, flags & LINUX_AT_SYMLINK_NOFOLLOW ? ANSWER_NOFOLLOW : 0, mask, &x,
-				sizeof(x));
+		question_answer(&q, ANSWER_STATX, flags & LINUX_AT_SYMLINK_NOFOLLOW ? ANSWER_NOFOLLOW : 0, mask,
+				&x, sizeof(x));
 out:
 	question_end(&q);
 	return ret;

@@ -155,5 +155,6 @@ void vfs_basis_inode(struct vfs_basis *b, const struct inode *i)
 	b->inode_word = (uint32_t)(w - i->super->vfs->words);
 	b->inode_value = change_read(w);
 	/* devices, FIFOs and sockets change by being used */
-	b->unstable |= !i->super->stable || inode_is_special(i) || __atomic_load_n(&i->unstable, __ATOMIC_SEQ_CST);
+	b->unstable |=
+		!i->super->stable || inode_is_special(i) || __atomic_load_n(&i->unstable, __ATOMIC_SEQ_CST);
 }

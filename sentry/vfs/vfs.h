@@ -290,8 +290,8 @@ void fs_context_set_root(struct fs_context *fs, const struct path *p);
 /* What an answer about a name or a file rests on: changes.h's words as they were before it was found, so that
  * it can be given again while they stay. For names that lead through stable file systems only. */
 struct vfs_basis {
-	uint64_t names, created;  /* CHANGE_NAMES, CHANGE_CREATED */
-	uint32_t inode_word;	  /* index; 0: no inode was found */
+	uint64_t names, created; /* CHANGE_NAMES, CHANGE_CREATED */
+	uint32_t inode_word;	 /* index; 0: no inode was found */
 	uint64_t inode_value;
 	bool unstable; /* it may change without a word: not to be repeated */
 };

@@ -27,8 +27,8 @@ static void ask_at(int dir, const char *name)
 	}
 	printf("%s: stat %d lstat %d statx %d R %d X %d open %d", name, a, b, c, d, e, f);
 	if (!a && S_ISREG(s.st_mode))
-		printf(" mode %o size %ld links %ld uid %d x %ld", s.st_mode, (long)s.st_size, (long)s.st_nlink, s.st_uid,
-		       (long)x.stx_size);
+		printf(" mode %o size %ld links %ld uid %d x %ld", s.st_mode, (long)s.st_size, (long)s.st_nlink,
+		       s.st_uid, (long)x.stx_size);
 	else if (!a)
 		printf(" mode %o", s.st_mode);
 	if (!b)

@@ -54,7 +54,8 @@ static int ask(struct question *q, int64_t nr, const uint64_t a[6])
 	uint32_t at = 0, open = 0;
 
 	*q = (struct question){.kind = STAT, .dirfd = AT_FDCWD, .path = a[0], .out = a[1]};
-	if (nr == NR_newfstatat || nr == NR_statx || nr == NR_openat || nr == NR_faccessat || nr == NR_faccessat2) {
+	if (nr == NR_newfstatat || nr == NR_statx || nr == NR_openat || nr == NR_faccessat ||
+	    nr == NR_faccessat2) {
 		q->dirfd = (int)a[0];
 		q->path = a[1];
 		q->out = a[2];
@@ -79,7 +80,8 @@ static int ask(struct question *q, int64_t nr, const uint64_t a[6])
 		q->kind = STATX;
 		q->mode = (uint32_t)a[3];
 		q->out = a[4];
-		if ((at & ~(NOFOLLOW | NO_AUTOMOUNT | EMPTY_PATH | STATX_DONT_SYNC)) || (q->mode & STATX_RESERVED_UP))
+		if ((at & ~(NOFOLLOW | NO_AUTOMOUNT | EMPTY_PATH | STATX_DONT_SYNC)) ||
+		    (q->mode & STATX_RESERVED_UP))
 			return 0;
 		break;
 	case NR_access:
@@ -154,8 +156,8 @@ static const struct stub_answer_entry *find(struct stub_slot *s, const struct qu
 		if (e->kind == MISSING ? e->flags != (q->flags & FLAG_NOFOLLOW)
 				       : e->kind != q->kind || e->flags != q->flags || e->mode != q->mode)
 			continue;
-		if (answer_same_path(&e->room[(e->out_size + 7) / 8], path, len) && holds(e->word[0], e->value[0]) &&
-		    holds(e->word[1], e->value[1]))
+		if (answer_same_path(&e->room[(e->out_size + 7) / 8], path, len) &&
+		    holds(e->word[0], e->value[0]) && holds(e->word[1], e->value[1]))
 			return e;
 	}
 	return 0;

@@ -22,7 +22,7 @@ struct stub_answer_entry {
 	uint32_t path_len, out_size;
 	uint32_t word[2];
 	uint64_t value[2];
-	uint64_t stamp; /* the order of their coming */
+	uint64_t stamp;			/* the order of their coming */
 	uint64_t room[ANSWER_ROOM / 8]; /* out_size bytes, then the path at the next multiple of 8 */
 };
 
@@ -60,4 +60,3 @@ static inline int answer_same_path(const uint64_t *a, const uint64_t *b, uint32_
 			return 0;
 	return 1;
 }
-

@@ -37,8 +37,8 @@
 #define BATCH_SIZE     0x8000
 #define SCRATCH_SIZE   0x8000
 #define SLOT_ANSWERS   0x20000 /* struct stub_answers */
-#define IN_MAX	       0x8000 /* inputs that travel with the call */
-#define OUT_PROBE_MAX  0x4000 /* outputs that may travel back */
+#define IN_MAX	       0x8000  /* inputs that travel with the call */
+#define OUT_PROBE_MAX  0x4000  /* outputs that may travel back */
 #define OUT_RECORDS    4
 
 /* slot.turn: who may use the slot, and whether the other one sleeps on the word. */
@@ -141,9 +141,9 @@ struct stub_slot {
 	uint32_t far;		       /* %gs is the guest's: leave by iret */
 	uint32_t pad0[3];
 	struct stub_regs regs; /* at 0x80: 152 bytes */
-	uint64_t epoch;	     /* answers of others are past */
-	uint32_t tid;	     /* at 0x120: cleared by the host when the thread is gone */
-	uint32_t restore_fp; /* a new thread loads the area at SLOT_FP first */
+	uint64_t epoch;	       /* answers of others are past */
+	uint32_t tid;	       /* at 0x120: cleared by the host when the thread is gone */
+	uint32_t restore_fp;   /* a new thread loads the area at SLOT_FP first */
 	struct {
 		uint64_t sp;
 		int32_t flags, pad;
