@@ -24,7 +24,7 @@ CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -g -I. -MMD -MP $(WARN) $(HARDEN) $(CFLAG
 LDFLAGS_release := -static-pie -Wl,-z,relro,-z,now -Wl,--gc-sections
 LDFLAGS_debug := -fsanitize=address,undefined -pie
 LDFLAGS_tsan := -fsanitize=thread -pie
-CFLAGS_release := -O2 -D_FORTIFY_SOURCE=2 -ffunction-sections -fdata-sections
+CFLAGS_release := -O2 -DSBX_STATIC=1 -D_FORTIFY_SOURCE=2 -ffunction-sections -fdata-sections
 CFLAGS_debug := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
 	-DSBX_DEBUG -DSBX_LOCK_CHECK
 CFLAGS_tsan := -O1 -fsanitize=thread -DSBX_DEBUG

@@ -1,6 +1,7 @@
 /* filter.c: what the gofer gives up before it serves the first request. */
 #include "gofer/internal.h" /* before <signal.h>, whose macros are names of the guest's structures */
 
+#include <linux/capability.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -8,6 +9,9 @@
 
 #include "platform/abi/errno.h"
 #include "platform/host/hostcall.h"
+
+/* What root's gofer keeps: power over files of every owner, below its roots. */
+#define FILE_CAPS ((1u << CAP_CHOWN) | (1u << CAP_DAC_OVERRIDE) | (1u << CAP_FOWNER) | (1u << CAP_FSETID))
 
 int gofer_confine(void)
 {
@@ -24,5 +28,9 @@ int gofer_confine(void)
 	ret = hc_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (ret == 0)
 		ret = hc_prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (ret == 0)
+		ret = hc_set_capabilities(hc_getuid() == 0 ? FILE_CAPS : 0);
+	if (ret == 0)
+		ret = hc_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	return ret;
 }

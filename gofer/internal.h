@@ -132,7 +132,10 @@ int session_readdirs(struct call *c);
 int session_serve(struct session *ss, size_t size);
 
 /* ---- server.c */
-MUST_CHECK int server_init(struct server *s, const struct gofer_root *roots, size_t root_count);
+/* self: a folder of the process's own descriptors (taken over), or -1: the one in /proc. all_ids: every id
+ * of the host can be named. */
+MUST_CHECK int server_init(struct server *s, const struct gofer_root *roots, size_t root_count, int self,
+			   bool all_ids);
 void server_fini(struct server *s);
 /* Serves sock (taken over) until it closes. */
 void server_run(struct server *s, int sock);

@@ -1,6 +1,6 @@
 /* main.c of sbx-gofer: serves the files beneath its roots to one sandbox's sentry.
  *
- *   sbx-gofer --socket=FD --root=FD[:ro][:public][:uds] ...
+ *   sbx-gofer --socket=FD [--self=FD] [--all-ids] --root=FD[:ro][:public][:uds] ...
  *
  * Started by `sbx` with exactly these descriptors. It opens nothing by an absolute path once it serves, and
  * ends when the socket closes. */
@@ -13,14 +13,15 @@
 #include "platform/host/hostcall.h"
 
 struct arguments {
-	int socket;
+	int socket, self;
+	bool all_ids;
 	struct gofer_root *roots;
 	size_t root_count;
 };
 
 static NORETURN void usage(const char *what)
 {
-	log_error("%s\nusage: sbx-gofer --socket=FD --root=FD[:ro][:public][:uds] ...\n"
+	log_error("%s\nusage: sbx-gofer --socket=FD [--self=FD] [--all-ids] --root=FD[:ro][:public][:uds] ...\n"
 		  "(started by sbx; not meant to be run by hand)",
 		  what);
 	exit(2);
@@ -61,7 +62,7 @@ static void parse(struct arguments *a, int argc, char **argv)
 {
 	char *end;
 
-	a->socket = -1;
+	a->socket = a->self = -1;
 	a->roots = calloc((size_t)argc, sizeof(*a->roots));
 	if (!a->roots)
 		exit(1);
@@ -70,6 +71,12 @@ static void parse(struct arguments *a, int argc, char **argv)
 			a->socket = parse_fd(argv[i] + 9, &end);
 			if (*end)
 				usage("not a descriptor");
+		} else if (strncmp(argv[i], "--self=", 7) == 0) {
+			a->self = parse_fd(argv[i] + 7, &end);
+			if (*end)
+				usage("not a descriptor");
+		} else if (strcmp(argv[i], "--all-ids") == 0) {
+			a->all_ids = true;
 		} else if (strncmp(argv[i], "--root=", 7) == 0) {
 			a->roots[a->root_count++] = parse_root(argv[i] + 7);
 		} else {
@@ -91,7 +98,7 @@ int main(int argc, char **argv)
 		log_error("cannot confine itself");
 		return 1;
 	}
-	if (server_init(&s, a.roots, a.root_count) < 0) {
+	if (server_init(&s, a.roots, a.root_count, a.self, a.all_ids) < 0) {
 		log_error("out of memory");
 		return 1;
 	}

@@ -15,27 +15,7 @@
 #define CLIENT_TIMEOUT_S 10 /* as client.h's GOFER_DEADLINE_NS */
 #define STACK_SIZE	 (256 * 1024UL)
 
-/* Can every id of the host be named here? "0 0 4294967295" is the initial map. */
-static bool maps_all_ids(void)
-{
-	char buf[128];
-	int fd = hc_openat(AT_FDCWD, "/proc/self/uid_map", O_RDONLY, 0);
-	char *end;
-	ssize_t n;
-
-	if (fd < 0)
-		return true;
-	n = hc_read(fd, buf, sizeof(buf) - 1);
-	hc_close(fd);
-	if (n <= 0)
-		return false;
-	buf[n] = 0;
-	if (strtoul(buf, &end, 10) != 0 || strtoul(end, &end, 10) != 0)
-		return false;
-	return strtoul(end, NULL, 10) >= 4294967295UL;
-}
-
-int server_init(struct server *s, const struct gofer_root *roots, size_t root_count)
+int server_init(struct server *s, const struct gofer_root *roots, size_t root_count, int self, bool all_ids)
 {
 	struct rlimit rl;
 
@@ -47,8 +27,10 @@ int server_init(struct server *s, const struct gofer_root *roots, size_t root_co
 	s->open_max = 512;
 	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur > 1024)
 		s->open_max = MIN(rl.rlim_cur / 2, 65536UL);
-	s->proc_fd = hc_openat(AT_FDCWD, "/proc/self/fd", O_PATH | O_DIRECTORY, 0);
-	s->squash = !maps_all_ids();
+	s->proc_fd = self;
+	if (self < 0)
+		s->proc_fd = hc_openat(AT_FDCWD, "/proc/self/fd", O_PATH | O_DIRECTORY, 0);
+	s->squash = !all_ids;
 	s->own_uid = hc_getuid();
 	s->own_gid = hc_getgid();
 	nodes_init(s);

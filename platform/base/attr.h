@@ -73,3 +73,7 @@
 #ifndef SBX_ASAN
 #define SBX_ASAN 0
 #endif
+/* The programs are static (release): they can be executed where no library is. */
+#ifndef SBX_STATIC
+#define SBX_STATIC 0
+#endif

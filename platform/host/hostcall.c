@@ -3,6 +3,7 @@
 #include "platform/host/hostcall.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/openat2.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -618,6 +619,16 @@ int hc_pidfd_send_signal(int pidfd, int sig)
 	return (int)raw_syscall6(SYS_pidfd_send_signal, pidfd, sig, 0, 0, 0, 0);
 }
 
+int hc_set_capabilities(uint64_t caps)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {
+		{.effective = (uint32_t)caps, .permitted = (uint32_t)caps},
+		{.effective = (uint32_t)(caps >> 32), .permitted = (uint32_t)(caps >> 32)}};
+
+	return (int)raw_syscall3(SYS_capset, (long)&head, (long)data, 0);
+}
+
 int hc_unshare(int flags)
 {
 	return (int)raw_syscall3(SYS_unshare, flags, 0, 0);
@@ -626,21 +637,6 @@ int hc_unshare(int flags)
 int hc_setns(int fd, int type)
 {
 	return (int)raw_syscall3(SYS_setns, fd, type, 0);
-}
-
-int hc_fsopen(const char *type)
-{
-	return (int)raw_syscall3(SYS_fsopen, (long)type, 1, 0); /* FSOPEN_CLOEXEC */
-}
-
-int hc_fsconfig_create(int fs)
-{
-	return (int)raw_syscall6(SYS_fsconfig, fs, 6, 0, 0, 0, 0); /* FSCONFIG_CMD_CREATE */
-}
-
-int hc_fsmount(int fs, unsigned attributes)
-{
-	return (int)raw_syscall3(SYS_fsmount, fs, 1, attributes); /* FSMOUNT_CLOEXEC */
 }
 
 ssize_t hc_getrandom(void *buf, size_t n, unsigned flags)

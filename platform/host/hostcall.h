@@ -172,12 +172,11 @@ int hc_membarrier(int cmd, unsigned flags);
 MUST_CHECK int hc_pidfd_open(int pid, unsigned flags);
 MUST_CHECK int hc_pidfd_getfd(int pidfd, int fd);
 int hc_pidfd_send_signal(int pidfd, int sig);
+/* The calling thread's effective and permitted set; the inheritable one is empty. */
+int hc_set_capabilities(uint64_t caps);
 int hc_unshare(int flags);	/* set-up */
 int hc_setns(int fd, int type); /* set-up */
 /* A new mount that is attached nowhere, of a file system without a source. Set-up. */
-MUST_CHECK int hc_fsopen(const char *type);
-int hc_fsconfig_create(int fs);
-MUST_CHECK int hc_fsmount(int fs, unsigned attributes);
 ssize_t hc_getrandom(void *buf, size_t n, unsigned flags);
 NORETURN void hc_exit_group(int code);
 NORETURN void hc_exit_thread(int code);

@@ -10,6 +10,32 @@
 #include "platform/base/random.h"
 #include "platform/host/hostcall.h"
 
+/* Which /proc to ask: the process's, set once before other threads exist. */
+static int proc_dir = -1;
+
+/* A process in a pid namespace of its own may still see the /proc of the one outside, where its numbers name
+ * other processes: those must never be touched. */
+static bool proc_is_ours(int dir)
+{
+	char buf[16];
+	ssize_t n = hc_readlinkat(dir, "self", buf, sizeof(buf) - 1);
+	int pid = 0;
+
+	for (ssize_t i = 0; i < n && buf[i] >= '0' && buf[i] <= '9'; i++)
+		pid = pid * 10 + (buf[i] - '0');
+	return pid == hc_getpid();
+}
+
+static int proc_open(int pid, const char *file, int flags)
+{
+	char path[32];
+
+	if (proc_dir < 0)
+		return -ENOENT;
+	snprintf(path, sizeof(path), "%d/%s", pid, file);
+	return hc_openat(proc_dir, path, flags, 0);
+}
+
 /* One line of /proc/self/maps without its newline. */
 static bool proc_parse_line(const char *line, size_t n, uaddr_t *start, uaddr_t *end)
 {
@@ -70,7 +96,11 @@ int proc_vdso_parts(struct proc_vdso *v)
 	int fd;
 
 	v->count = 0;
-	fd = hc_openat(AT_FDCWD, "/proc/self/maps", O_RDONLY, 0);
+	fd = proc_open(hc_getpid(), "maps", O_RDONLY);
+	if (fd < 0)
+		fd = hc_openat(PROC_DIR_FD, "maps", O_RDONLY, 0);
+	if (fd < 0)
+		fd = hc_openat(AT_FDCWD, "/proc/self/maps", O_RDONLY, 0);
 	if (fd < 0)
 		return fd;
 	while ((n = hc_read(fd, buf + have, sizeof(buf) - have)) > 0) {
@@ -122,58 +152,17 @@ int proc_find_vdso(uaddr_t *vvar_start, uaddr_t *vdso_start, uaddr_t *vdso_end)
 	return 0;
 }
 
-/* Which /proc to ask: the process's, set once before other threads exist. */
-static int proc_dir = -1;
-
-/* A process in a pid namespace of its own may still see the /proc of the one outside, where its numbers name
- * other processes: those must never be touched. */
-static bool proc_is_ours(int dir)
-{
-	char buf[16];
-	ssize_t n = hc_readlinkat(dir, "self", buf, sizeof(buf) - 1);
-	int pid = 0;
-
-	for (ssize_t i = 0; i < n && buf[i] >= '0' && buf[i] <= '9'; i++)
-		pid = pid * 10 + (buf[i] - '0');
-	return pid == hc_getpid();
-}
-
-static int proc_mount_own(void)
-{
-	int fs = hc_fsopen("proc"), dir;
-
-	if (fs < 0)
-		return fs;
-	dir = hc_fsconfig_create(fs);
-	if (dir == 0)
-		dir = hc_fsmount(fs, 0xe); /* nosuid, nodev, noexec */
-	hc_close(fs);
-	return dir;
-}
-
 void proc_setup(void)
 {
-	int dir = hc_openat(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY, 0);
+	int dir = PROC_DIR_FD;
 
-	if (dir >= 0 && !proc_is_ours(dir)) {
-		hc_close(dir);
-		dir = proc_mount_own();
-	}
+	if (!proc_is_ours(dir))
+		dir = hc_openat(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY, 0);
 	if (dir >= 0 && !proc_is_ours(dir)) {
 		hc_close(dir);
 		dir = -1;
 	}
 	proc_dir = dir;
-}
-
-static int proc_open(int pid, const char *file, int flags)
-{
-	char path[32];
-
-	if (proc_dir < 0)
-		return -ENOENT;
-	snprintf(path, sizeof(path), "%d/%s", pid, file);
-	return hc_openat(proc_dir, path, flags, 0);
 }
 
 uint64_t proc_resident(int pid)
@@ -207,4 +196,17 @@ ssize_t proc_poke(int pid, uaddr_t dst, const void *src, size_t size)
 	n = hc_pwrite(fd, src, size, dst);
 	hc_close(fd);
 	return MAX(n, (ssize_t)0);
+}
+
+int proc_reopen_readonly(int fd)
+{
+	char name[32];
+	int ret;
+
+	snprintf(name, sizeof(name), "%d", fd);
+	ret = hc_openat(PROC_FDS_FD, name, O_RDONLY, 0);
+	if (ret != -EBADF)
+		return ret;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	return hc_openat(AT_FDCWD, name, O_RDONLY, 0);
 }

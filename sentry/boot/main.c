@@ -85,6 +85,9 @@ static void setup_platform(struct boot *b)
 	if (ret < 0)
 		boot_fail(b, EXIT_SBX, "platform %s cannot start: %s", ops->name, strerror(-ret));
 	arena_set_root(ROOT_PLATFORM, b->platform);
+	ret = process_confine();
+	if (ret < 0)
+		boot_fail(b, EXIT_SBX, "the sandbox's kernel cannot confine itself: %s", strerror(-ret));
 }
 
 static void setup_tracing(struct boot *b)
@@ -138,11 +141,12 @@ static void setup_kernel(struct boot *b)
 		.max_memory = config_get_u64(&b->config, "memory", 0),
 		.hostname = config_get(&b->config, "hostname", "sbx"),
 	};
-	long online = sysconf(_SC_NPROCESSORS_ONLN);
+	/* sbx looked: there is nothing to look at here */
+	uint32_t online = (uint32_t)config_get_u64(&b->config, "host-cpus", 1);
 	int ret;
 
-	if (kc.cpu_count == 0 || kc.cpu_count > (uint32_t)online)
-		kc.cpu_count = (uint32_t)online;
+	if (kc.cpu_count == 0 || kc.cpu_count > online)
+		kc.cpu_count = online;
 	ret = kernel_create(&kc, b->platform, b->vfs, &ops, &b->kernel);
 	if (ret < 0)
 		boot_fail(b, EXIT_SBX, "cannot create the kernel: %s", strerror(-ret));
@@ -174,12 +178,13 @@ int main(int argc, char **argv)
 		return EXIT_SBX;
 	}
 	close(fd);
-	process_setup();
+	ret = process_setup();
 	log_setup((int)config_get_u64(&config, "logfd", 2),
 		  (enum log_level)config_get_u64(&config, "loglevel", LOG_WARN), "sbx-sentry");
-	ret = arena_init();
+	if (ret == 0)
+		ret = arena_init();
 	if (ret < 0) {
-		log_error("cannot create the arena: %s", strerror(-ret));
+		log_error("cannot set itself up: %s", strerror(-ret));
 		return EXIT_SBX;
 	}
 	b = kmalloc(sizeof(*b));

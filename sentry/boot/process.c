@@ -3,11 +3,13 @@
 
 #include "platform/host/proc.h" /* before <signal.h>, whose macros are names of members there */
 
+#include "platform/host/hostcall.h"
+
 #include <signal.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 
-void process_setup(void)
+int process_setup(void)
 {
 	struct sigaction ignore = {.sa_handler = SIG_IGN};
 
@@ -16,4 +18,12 @@ void process_setup(void)
 	/* output files beyond RLIMIT_FSIZE are the guest's business: an errno, not our death */
 	sigaction(SIGXFSZ, &ignore, NULL);
 	proc_setup();
+	/* before there are guest processes, which must not have them either */
+	return hc_set_capabilities(0);
+}
+
+int process_confine(void)
+{
+	/* no other process of this user may look in */
+	return hc_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }

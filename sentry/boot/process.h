@@ -1,5 +1,10 @@
-/* process.h: the host process's own signal dispositions; apart, because the host's <signal.h> and the guest's
- * structures have names in common. */
+/* process.h: the host process: its signal dispositions, and what it gives up; apart, because the host's
+ * <signal.h> and the guest's structures have names in common. */
 #pragma once
 
-void process_setup(void);
+#include "platform/base/attr.h"
+
+/* First of all. -errno */
+MUST_CHECK int process_setup(void);
+/* Once the platform exists, before guest code runs. -errno */
+MUST_CHECK int process_confine(void);

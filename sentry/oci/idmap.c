@@ -2,7 +2,7 @@
 #include "sentry/oci/idmap.h"
 
 #include <fcntl.h>
-#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,7 +26,7 @@ static bool write_map(pid_t pid, const char *file, const char *text)
 
 /* Each id that we can name ourselves, as itself. In the initial namespace that is one line, in a container
  * what the container was given. */
-static bool write_all(pid_t pid, const char *file)
+static bool write_all(pid_t pid, const char *file, unsigned *can)
 {
 	char path[64], own[MAP_MAX], text[MAP_MAX];
 	unsigned inside, outside, count;
@@ -38,6 +38,7 @@ static bool write_all(pid_t pid, const char *file)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
+	*can = 0;
 	n = read(fd, own, sizeof(own) - 1);
 	close(fd);
 	if (n <= 0)
@@ -47,6 +48,10 @@ static bool write_all(pid_t pid, const char *file)
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%u %u %u\n", inside, inside, count);
 		if (used >= sizeof(text) - 1)
 			return false;
+		if (IDMAP_NOBODY_ID >= inside && IDMAP_NOBODY_ID - inside < count)
+			*can |= IDMAP_CAN_BE_NOBODY;
+		if (inside == 0 && count == UINT32_MAX)
+			*can |= IDMAP_NAMES_ALL;
 	}
 	return used && write_map(pid, file, text);
 }
@@ -59,15 +64,32 @@ static void write_own(pid_t pid, const char *file, unsigned id)
 	(void)write_map(pid, file, text);
 }
 
-void idmap_write(pid_t pid, enum idmap which)
+static bool write_nobody(pid_t pid, const char *file, unsigned id)
 {
-	bool uids = which == IDMAP_ALL && write_all(pid, "uid_map");
+	char text[64];
 
-	if (!uids)
+	snprintf(text, sizeof(text), "%u %u 1\n%u %u 1\n", id, id, IDMAP_NOBODY_ID, IDMAP_NOBODY_ID);
+	return write_map(pid, file, text);
+}
+
+unsigned idmap_write(pid_t pid, enum idmap which)
+{
+	unsigned users = 0, groups = 0;
+	bool done = false;
+
+	if (which == IDMAP_ALL) {
+		done = write_all(pid, "uid_map", &users);
+		if (done && write_all(pid, "gid_map", &groups))
+			return users & groups;
+	} else if (which == IDMAP_NOBODY) {
+		done = write_nobody(pid, "uid_map", geteuid());
+		if (done && write_nobody(pid, "gid_map", getegid()))
+			return IDMAP_CAN_BE_NOBODY;
+	}
+	if (!done)
 		write_own(pid, "uid_map", geteuid());
-	if (uids && write_all(pid, "gid_map"))
-		return;
 	/* without privilege a map of groups is taken only from who can't change its own any more */
 	(void)write_map(pid, "setgroups", "deny");
 	write_own(pid, "gid_map", getegid());
+	return 0;
 }

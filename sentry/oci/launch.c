@@ -13,23 +13,35 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "platform/base/bug.h"
+#include "platform/host/procfd.h"
 #include "sentry/oci/idmap.h"
+#include "sentry/oci/walls.h"
 
 #define NAMESPACES (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 #define FD_MAX	   512
+
+/* The byte that lets a child go on: this and IDMAP_* bits. */
+#define GO '0'
 
 /* A program to start: fds[i] becomes descriptor i (-1: /dev/null). */
 struct child {
 	int exe_fd;
 	const char *name;
 	char **argv;
+	int all_ids_arg; /* the last of argv, for a gofer that can name all ids; 0: none */
 	int fds[FD_MAX];
 	int fd_count;
+	bool sentry;
+	int self_slot;	/* where the gofer finds the folder of its own descriptors */
+	int first_root; /* the gofer's roots are the last of fds */
+	bool read_only[FD_MAX];
+	bool nobody; /* of root's power it needs nothing */
 	uint64_t namespaces;
 	enum idmap ids;
 	int sync; /* our end: one byte to it lets it go on; what comes back is why it could not execute */
@@ -69,28 +81,76 @@ static int open_program(const char *name, char *err, size_t err_size)
 	return -1;
 }
 
-/* In the child: moves descriptors to their places without overwriting one that is still needed. */
-static int place_fds(struct child *c)
+/* What the child tells its parent when it can't go on. */
+struct failure {
+	int err;
+	char step[60];
+};
+
+static int fail(struct failure *f, int err, const char *step)
+{
+	f->err = err;
+	snprintf(f->step, sizeof(f->step), "%s", step);
+	return -1;
+}
+
+/* In the child: out of the way, so that each finds its place free. */
+static int raise_fds(struct child *c)
 {
 	int devnull = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	if (devnull < 0)
 		return -1;
 	for (int i = 0; i < c->fd_count; i++) {
-		int fd = fcntl(c->fds[i] < 0 ? devnull : c->fds[i], F_DUPFD_CLOEXEC, FD_MAX);
-
-		if (fd < 0)
+		c->fds[i] = fcntl(c->fds[i] < 0 ? devnull : c->fds[i], F_DUPFD_CLOEXEC, FD_MAX);
+		if (c->fds[i] < 0)
 			return -1;
-		c->fds[i] = fd;
 	}
 	c->exe_fd = fcntl(c->exe_fd, F_DUPFD_CLOEXEC, FD_MAX);
-	if (c->exe_fd < 0)
-		return -1;
+	return c->exe_fd < 0 ? -1 : 0;
+}
+
+static int place_fds(const struct child *c, const struct walls *w)
+{
 	for (int i = 0; i < c->fd_count; i++)
 		if (dup2(c->fds[i], i) < 0)
 			return -1;
 	/* what isn't wanted closes at exec */
-	return (int)syscall(SYS_close_range, c->fd_count, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
+	if (syscall(SYS_close_range, c->fd_count, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */) < 0)
+		return -1;
+	if (!c->sentry)
+		return 0;
+	BUG_ON(c->fd_count > MIN(PROC_DIR_FD, PROC_FDS_FD));
+	if (w->proc_fd >= 0 && dup2(w->proc_fd, PROC_DIR_FD) < 0)
+		return -1;
+	return w->fds_fd >= 0 && dup2(w->fds_fd, PROC_FDS_FD) < 0 ? -1 : 0;
+}
+
+/* can: IDMAP_* */
+static int confine(struct child *c, unsigned can, struct failure *f)
+{
+	struct walls w = {.proc = c->sentry, .proc_fd = -1, .fds_fd = -1};
+	int ret = 0;
+
+	if (c->all_ids_arg && !(can & IDMAP_NAMES_ALL))
+		c->argv[c->all_ids_arg] = NULL;
+	if (raise_fds(c) < 0)
+		return fail(f, errno, "set its descriptors aside");
+	if (c->first_root) {
+		w.roots = c->fds + c->first_root;
+		w.read_only = c->read_only + c->first_root;
+		w.root_count = c->fd_count - c->first_root;
+	}
+	if (c->namespaces)
+		ret = walls_build(&w, FD_MAX);
+	if (ret < 0)
+		return fail(f, -ret, w.step);
+	if (c->self_slot && w.fds_fd >= 0)
+		c->fds[c->self_slot] = w.fds_fd;
+	if (place_fds(c, &w) < 0)
+		return fail(f, errno, "place its descriptors");
+	ret = walls_drop_identity(c->nobody && (can & IDMAP_CAN_BE_NOBODY));
+	return ret < 0 ? fail(f, -ret, "give its rights away") : 0;
 }
 
 /* Never returns. */
@@ -99,9 +159,9 @@ static NORETURN void child_main(struct child *c, int sync)
 	static const char *const no_env[] = {NULL};
 	const char *const *env = no_env;
 	const char *debug_env[] = {"ASAN_OPTIONS=detect_leaks=0:allow_user_segv_handler=1", NULL};
+	struct failure f = {0};
 	sigset_t none;
 	char go;
-	int err;
 
 	if (SBX_ASAN)
 		env = debug_env;
@@ -114,10 +174,11 @@ static NORETURN void child_main(struct child *c, int sync)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	/* it travels above the ordinary ones */
 	sync = fcntl(sync, F_DUPFD_CLOEXEC, FD_MAX);
-	if (place_fds(c) == 0)
+	if (confine(c, (unsigned)go - GO, &f) == 0) {
 		syscall(SYS_execveat, c->exe_fd, "", c->argv, env, AT_EMPTY_PATH);
-	err = errno;
-	if (write(sync, &err, sizeof(err)) < 0)
+		fail(&f, errno, "execute");
+	}
+	if (write(sync, &f, sizeof(f)) < 0)
 		_exit(2);
 	_exit(1);
 }
@@ -126,6 +187,7 @@ static NORETURN void child_main(struct child *c, int sync)
 static int spawn(struct child *c, char *err, size_t err_size)
 {
 	struct clone_args args = {.flags = CLONE_PIDFD | c->namespaces, .exit_signal = SIGCHLD};
+	char go = GO + (IDMAP_CAN_BE_NOBODY | IDMAP_NAMES_ALL);
 	int sync[2];
 	long pid;
 
@@ -153,25 +215,27 @@ static int spawn(struct child *c, char *err, size_t err_size)
 		c->sync = -1;
 		return -1;
 	}
-	if (c->namespaces & CLONE_NEWUSER)
-		idmap_write((pid_t)pid, c->ids);
-	(void)!send(c->sync, "", 1, MSG_NOSIGNAL); /* if it is dead, spawned() finds out */
+	if (c->namespaces)
+		go = (char)(GO + idmap_write((pid_t)pid, c->ids));
+	(void)!send(c->sync, &go, 1, MSG_NOSIGNAL); /* if it is dead, spawned() finds out */
 	return (int)pid;
 }
 
 /* Waits until the program runs. */
 static int spawned(struct child *c, int *pid, char *err, size_t err_size)
 {
-	int child_errno = 0, status = 0;
-	ssize_t n = recv(c->sync, &child_errno, sizeof(child_errno), MSG_WAITALL);
+	struct failure f = {0};
+	ssize_t n = recv(c->sync, &f, sizeof(f), MSG_WAITALL);
 
 	if (n == 0)
 		return 0;
-	waitpid(*pid, &status, 0);
+	waitpid(*pid, NULL, 0);
 	close(*c->pidfd);
 	*pid = *c->pidfd = -1;
-	snprintf(err, err_size, "cannot execute %s: %s", c->name,
-		 n == (ssize_t)sizeof(child_errno) ? strerror(child_errno) : "it ended at once");
+	if (n == (ssize_t)sizeof(f))
+		snprintf(err, err_size, "%s cannot %s: %s", c->name, f.step, strerror(f.err));
+	else
+		snprintf(err, err_size, "%s ended at once", c->name);
 	return -1;
 }
 
@@ -182,14 +246,22 @@ static int add_fd(struct child *c, int fd)
 	return c->fd_count++;
 }
 
+/* Such a standard descriptor would lead to the host's files. */
+static bool is_folder(int fd)
+{
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static int start_gofer(struct launch *l, struct child *c, int sock, char *err, size_t err_size)
 {
-	char **argv = calloc(l->root_count + 4, sizeof(*argv));
+	char **argv = calloc(l->root_count + 6, sizeof(*argv));
 	int n = 0;
 
 	BUG_ON(!argv);
 	*c = (struct child){.name = "sbx-gofer",
-			    .fds = {-1, -1, 2},
+			    .fds = {-1, -1, is_folder(2) ? -1 : 2},
 			    .fd_count = 3,
 			    .namespaces = NAMESPACES,
 			    .ids = geteuid() == 0 ? IDMAP_ALL : IDMAP_OWN,
@@ -198,14 +270,22 @@ static int start_gofer(struct launch *l, struct child *c, int sock, char *err, s
 	c->exe_fd = open_program(c->name, err, err_size);
 	if (c->exe_fd < 0)
 		return -1;
+	c->nobody = geteuid() == 0;
 	argv[n++] = strdup("sbx-gofer");
 	BUG_ON(asprintf(&argv[n++], "--socket=%d", add_fd(c, sock)) < 0);
+	c->self_slot = add_fd(c, -1);
+	BUG_ON(asprintf(&argv[n++], "--self=%d", c->self_slot) < 0);
+	c->first_root = c->fd_count;
 	for (size_t i = 0; i < l->root_count; i++) {
 		const struct gofer_root *r = &l->roots[i];
 
+		c->nobody &= r->public_only && r->read_only;
+		c->read_only[c->fd_count] = r->read_only;
 		BUG_ON(asprintf(&argv[n++], "--root=%d%s%s", add_fd(c, r->fd), r->read_only ? ":ro" : "",
 				r->public_only ? ":public" : "") < 0);
 	}
+	c->all_ids_arg = n;
+	argv[n++] = strdup("--all-ids");
 	c->argv = argv;
 	l->gofer_pid = spawn(c, err, err_size);
 	close(c->exe_fd);
@@ -224,8 +304,16 @@ static int start_sentry(struct launch *l, struct child *c, int control, int sock
 			    .fds = {l->stdio[0], l->stdio[1], l->stdio[2]},
 			    .fd_count = 3,
 			    .namespaces = NAMESPACES,
+			    .sentry = true,
+			    .ids = geteuid() == 0 ? IDMAP_NOBODY : IDMAP_OWN,
+			    .nobody = geteuid() == 0,
 			    .pidfd = &l->sentry_pidfd,
 			    .sync = -1};
+	for (int i = 0; i < 3; i++)
+		if (is_folder(c->fds[i]))
+			c->fds[i] = -1;
+	/* it can't look itself */
+	config_add(&l->config, "host-cpus", "%ld", sysconf(_SC_NPROCESSORS_ONLN));
 	config_add(&l->config, "control-fd", "%d", add_fd(c, control));
 	config_add(&l->config, "gofer-fd", "%d", add_fd(c, sock));
 	if (l->log_fd >= 0)

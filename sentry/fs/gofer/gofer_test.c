@@ -84,7 +84,7 @@ static void start(uint32_t flags, bool shared)
 	cr_assert_eq(mkfifo(host_path("fifo"), 0666), 0);
 	fsbox_init(&box);
 	roots[0] = (struct gofer_root){open(dir, O_PATH | O_DIRECTORY), flags};
-	cr_assert_eq(server_init(&server, roots, 1), 0);
+	cr_assert_eq(server_init(&server, roots, 1, -1, true), 0);
 	if (few)
 		server.open_max = few;
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
