@@ -10,6 +10,10 @@
 #define EXIT_OWN     125
 
 int cvm_verify(int argc, char **argv);
+int cvm_policy(int argc, char **argv);
+int cvm_manifest(int argc, char **argv);
+int cvm_broker(int argc, char **argv);
+int cvm_get_key(int argc, char **argv);
 
 /* "sbx: text" on stderr */
 PRINTF_LIKE(1, 2) void cvm_complain(const char *fmt, ...);

@@ -10,6 +10,10 @@ static const struct {
 	const char *summary;
 } verbs[] = {
 	{"verify", cvm_verify, "check attestation evidence and show its claims"},
+	{"policy", cvm_policy, "check a release policy, or try it on claims"},
+	{"manifest", cvm_manifest, "sign and check what may run"},
+	{"broker", cvm_broker, "release keys to attested guests"},
+	{"get-key", cvm_get_key, "attest to a broker and get keys"},
 };
 
 int main(int argc, char **argv)

@@ -13,6 +13,7 @@ static const struct command commands[] = {
 	{"verify", cmd_cvm, "confidential VMs: check attestation evidence"},
 	{"measure", cmd_cvm, "confidential VMs: compute launch measurements"},
 	{"policy", cmd_cvm, "confidential VMs: try a release policy"},
+	{"manifest", cmd_cvm, "confidential VMs: sign and check what may run"},
 	{"broker", cmd_cvm, "confidential VMs: release keys to attested guests"},
 	{"get-key", cmd_cvm, "confidential VMs: ask a broker for a key"},
 	{"image", cmd_cvm, "confidential VMs: build and sign guest images"},
