@@ -17,10 +17,12 @@ static const char *const folders[] = {"", "resources", "collateral", "state"};
 static const char usage_text[] =
 	"usage: sbx broker --init [--name NAME] DIR\n"
 	"       sbx broker [OPTION...] DIR\n\n"
-	"DIR holds resources/REPOSITORY/TYPE/TAG, collateral/KIND[-NAME].EXT, policy.json, and the keys and certificates\n"
+	"DIR holds resources/REPOSITORY/TYPE/TAG, collateral/KIND[-NAME].EXT, policy.json, and the keys and "
+	"certificates\n"
 	"that --init makes. SIGHUP reads policy and collateral again.\n\n"
 	"      --init                 make keys, certificates, folders and a policy that allows nothing\n"
-	"      --name NAME            the broker's DNS name in its certificate (localhost, 127.0.0.1, ::1 are there too)\n"
+	"      --name NAME            the broker's DNS name in its certificate (localhost, 127.0.0.1, ::1 are "
+	"there too)\n"
 	"  -l, --listen ADDRESS:PORT  default 127.0.0.1:8443; port 0 takes any free one\n"
 	"      --policy FILE          instead of DIR/policy.json\n"
 	"      --threads N            default 2\n"
@@ -29,9 +31,11 @@ static const char usage_text[] =
 	"      --token-seconds N      how long a token is good; default 300\n"
 	"      --require-binding      refuse guests that do not bind their evidence to the TLS connection\n";
 
-/* ---- --init ------------------------------------------------------------------------------------------------------- */
+/* ---- --init
+ * ------------------------------------------------------------------------------------------------------- */
 
-static int make_pair(const char *dir, const char *what, const char *cn, const char *san, X509 *ca, EVP_PKEY *ca_key, struct err *e)
+static int make_pair(const char *dir, const char *what, const char *cn, const char *san, X509 *ca,
+		     EVP_PKEY *ca_key, struct err *e)
 {
 	char *key_path = xasprintf("%s/%s.key", dir, what), *cert_path = xasprintf("%s/%s.pem", dir, what);
 	EVP_PKEY *key = key_generate_ec("P-256");
@@ -52,7 +56,9 @@ static int make_folders(const char *dir, struct err *e)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
 		char *path = xasprintf("%s/%s", dir, folders[i]);
-		int ret = mkdir(path, 0700) < 0 && errno != EEXIST ? err_set(e, -errno, "%s: %s", path, strerror(errno)) : 0;
+		int ret = mkdir(path, 0700) < 0 && errno != EEXIST
+				  ? err_set(e, -errno, "%s: %s", path, strerror(errno))
+				  : 0;
 
 		free(path);
 		if (ret)
@@ -64,7 +70,8 @@ static int make_folders(const char *dir, struct err *e)
 static int init(const char *dir, const char *name, struct err *e)
 {
 	static const char policy[] = "{\"version\":1,\"name\":\"nothing\",\"rules\":[]}\n";
-	char *san = xasprintf("%s%s%sDNS:localhost,IP:127.0.0.1,IP:::1", name ? "DNS:" : "", name ? name : "", name ? "," : "");
+	char *san = xasprintf("%s%s%sDNS:localhost,IP:127.0.0.1,IP:::1", name ? "DNS:" : "", name ? name : "",
+			      name ? "," : "");
 	char *ca_key_path = xasprintf("%s/ca.key", dir), *ca_path = xasprintf("%s/ca.pem", dir);
 	char *policy_path = xasprintf("%s/policy.json", dir);
 	EVP_PKEY *key = NULL;
@@ -78,7 +85,8 @@ static int init(const char *dir, const char *name, struct err *e)
 	if (!ret) {
 		key = key_generate_ec("P-256");
 		ca = key ? x509_make(key, "sbx broker CA", NULL, true, 3650, NULL, NULL) : NULL;
-		ret = ca ? make_pair(dir, "tls", name ? name : "localhost", san, ca, key, e) : tls_error(e, -EIO, "making a CA");
+		ret = ca ? make_pair(dir, "tls", name ? name : "localhost", san, ca, key, e)
+			 : tls_error(e, -EIO, "making a CA");
 	}
 	if (!ret)
 		ret = make_pair(dir, "token", "sbx attestation results", NULL, ca, key, e);
@@ -97,7 +105,8 @@ static int init(const char *dir, const char *name, struct err *e)
 	return ret;
 }
 
-/* ---- serving ------------------------------------------------------------------------------------------------------- */
+/* ---- serving
+ * ------------------------------------------------------------------------------------------------------- */
 
 struct args {
 	const char *dir, *listen, *policy, *name;
@@ -188,7 +197,8 @@ static bool take_option(int c, const char *arg, struct args *a)
 		return a->init = true;
 	case OPT_NAME:
 		a->name = arg;
-		return arg[strspn(arg, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")] == 0;
+		return arg[strspn(arg, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")] ==
+		       0;
 	case 'l':
 		a->listen = arg;
 		return true;

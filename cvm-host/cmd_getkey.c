@@ -18,9 +18,11 @@ static const char usage_text[] =
 	"Attests to a key broker and writes each RESOURCE (REPOSITORY/TYPE/TAG) to standard output.\n\n"
 	"  -b, --broker HOST:PORT   default 127.0.0.1:8443\n"
 	"      --ca FILE            the broker's certificate authority (PEM)\n"
-	"      --pin HEX            SHA-256 of the broker's public key (SubjectPublicKeyInfo); may be repeated\n"
+	"      --pin HEX            SHA-256 of the broker's public key (SubjectPublicKeyInfo); may be "
+	"repeated\n"
 	"  -t, --tee TEE            what evidence is made: sample (proves nothing; confidential:false)\n"
-	"      --evidence COMMAND   makes primary_evidence instead: run by /bin/sh with REPORT_DATA (hex) in its\n"
+	"      --evidence COMMAND   makes primary_evidence instead: run by /bin/sh with REPORT_DATA (hex) in "
+	"its\n"
 	"                           environment, prints JSON\n"
 	"      --init-data FILE     what the platform has measured of the start configuration (TOML)\n"
 	"      --rsa                RSA-OAEP-256 instead of ECDH-ES+A256KW\n"
@@ -103,7 +105,8 @@ static int get_all(struct kbs_client *c, struct args *a, char **resources, struc
 static int run(struct args *a, char **resources, struct err *e)
 {
 	const char *colon = strrchr(a->broker, ':');
-	struct tls_trust trust = {.ca = a->ca, .pins = (const uint8_t(*)[TLS_PIN_SIZE])a->pins, .pin_count = a->pin_count};
+	struct tls_trust trust = {
+		.ca = a->ca, .pins = (const uint8_t(*)[TLS_PIN_SIZE])a->pins, .pin_count = a->pin_count};
 	struct kbs_client *c = NULL;
 	char *host;
 	int fd, ret;
@@ -154,7 +157,8 @@ static bool take_option(int c, const char *arg, struct args *a)
 		a->ca = arg;
 		return true;
 	case OPT_PIN:
-		return a->pin_count < PINS_MAX && bytes_from_hex(arg, a->pins[a->pin_count++], TLS_PIN_SIZE) == 0;
+		return a->pin_count < PINS_MAX &&
+		       bytes_from_hex(arg, a->pins[a->pin_count++], TLS_PIN_SIZE) == 0;
 	case 't':
 		a->tee = arg;
 		return true;
@@ -192,7 +196,8 @@ int cvm_get_key(int argc, char **argv)
 		}
 	}
 	if (!a.tee || (strcmp(a.tee, "sample") != 0 && !a.command)) {
-		cvm_complain("%s", a.tee ? "this TEE's evidence needs --evidence" : "--tee says what evidence is to be made");
+		cvm_complain("%s", a.tee ? "this TEE's evidence needs --evidence"
+					 : "--tee says what evidence is to be made");
 		return EXIT_USAGE;
 	}
 	ret = run(&a, argv + optind, &e);

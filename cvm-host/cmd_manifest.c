@@ -14,9 +14,11 @@ static const char usage_text[] =
 	"usage: sbx manifest keygen KEY.pem                       an Ed25519 key; prints its public JWK\n"
 	"       sbx manifest public KEY.pem                       the public JWK of a key (Ed25519 or P-256)\n"
 	"       sbx manifest sign --key KEY.pem MANIFEST          adds a signature, in place\n"
-	"       sbx manifest verify [-k N] --keys KEYS MANIFEST   KEYS: JSON {\"who\":JWK}, or a policy's signers\n"
+	"       sbx manifest verify [-k N] --keys KEYS MANIFEST   KEYS: JSON {\"who\":JWK}, or a policy's "
+	"signers\n"
 	"       sbx manifest show MANIFEST                        name, svn, digest, signatures\n"
-	"       sbx manifest init-data MANIFEST                   the document that the platform measures (TOML)\n\n"
+	"       sbx manifest init-data MANIFEST                   the document that the platform measures "
+	"(TOML)\n\n"
 	"sign takes a manifest without signatures too: {\"manifest\":{...}} or the inner object alone.\n";
 
 struct args {
@@ -88,14 +90,16 @@ static int sign(const struct args *a, const char *path, struct err *e)
 static int verify(const struct args *a, const char *path, struct err *e)
 {
 	json_t *doc = NULL, *keys = NULL;
-	int ret = a->keys ? json_parse_file(a->keys, MANIFEST_MAX, &keys, e) : err_set(e, -EINVAL, "--keys is missing");
+	int ret = a->keys ? json_parse_file(a->keys, MANIFEST_MAX, &keys, e)
+			  : err_set(e, -EINVAL, "--keys is missing");
 
 	if (!ret)
 		ret = json_parse_file(path, MANIFEST_MAX, &doc, e);
 	if (!ret)
 		ret = manifest_verify(doc, json_object_get(keys, "signers") ?: keys, a->threshold, e);
 	if (!ret)
-		printf("%s svn %lld: signed by at least %u\n", manifest_name(doc), (long long)manifest_svn(doc), a->threshold);
+		printf("%s svn %lld: signed by at least %u\n", manifest_name(doc), (long long)manifest_svn(doc),
+		       a->threshold);
 	json_decref(doc);
 	json_decref(keys);
 	return ret;
@@ -116,7 +120,8 @@ static int show(const char *path, bool init_data, struct err *e)
 		free(s);
 	} else if (!ret && !(ret = manifest_digest(doc, digest, e))) {
 		bytes_to_hex(hex, digest, sizeof(digest));
-		printf("name       %s\nsvn        %lld\ndigest     %s\n", manifest_name(doc), (long long)manifest_svn(doc), hex);
+		printf("name       %s\nsvn        %lld\ndigest     %s\n", manifest_name(doc),
+		       (long long)manifest_svn(doc), hex);
 		s = manifest_initdata(doc);
 		sha384_of(s, strlen(s), digest);
 		bytes_to_hex(hex, digest, sizeof(digest));
@@ -124,7 +129,8 @@ static int show(const char *path, bool init_data, struct err *e)
 		free(s);
 		sigs = json_object_get(doc, "signatures");
 		for (size_t i = 0; i < json_array_size(sigs); i++)
-			printf("signature  %s (not checked)\n", json_string_value(json_object_get(json_array_get(sigs, i), "key")));
+			printf("signature  %s (not checked)\n",
+			       json_string_value(json_object_get(json_array_get(sigs, i), "key")));
 	}
 	json_decref(doc);
 	return ret;

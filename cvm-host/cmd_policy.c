@@ -15,9 +15,11 @@
 static const char usage_text[] =
 	"usage: sbx policy check POLICY\n"
 	"       sbx policy test [OPTION...] POLICY CLAIMS\n\n"
-	"CLAIMS is JSON: {\"tee\":...,\"claims\":{...}[,\"insecure\":true][,\"waived\":[...]]}, what `sbx verify --json` prints,\n"
+	"CLAIMS is JSON: {\"tee\":...,\"claims\":{...}[,\"insecure\":true][,\"waived\":[...]]}, what `sbx "
+	"verify --json` prints,\n"
 	"or an attestation token. Exit status 0: allowed, 1: refused.\n\n"
-	"  -r, --resource R      REPOSITORY/TYPE/TAG that is asked for (default: any: is there a rule for this guest?)\n"
+	"  -r, --resource R      REPOSITORY/TYPE/TAG that is asked for (default: any: is there a rule for this "
+	"guest?)\n"
 	"      --volume NAME     a volume that is asked for\n"
 	"  -m, --manifest FILE   the signed manifest that the evidence is bound to\n"
 	"      --json            the decision as JSON\n";
@@ -101,7 +103,8 @@ static int test(const struct args *a, const char *policy, const char *claims, st
 	if (!ret) {
 		policy_decide(p, &q, &answer);
 		if (a->json) {
-			json_t *v = json_pack("{sb sO ss}", "allowed", answer.allowed, "checks", answer.trace, "reason", answer.reason);
+			json_t *v = json_pack("{sb sO ss}", "allowed", answer.allowed, "checks", answer.trace,
+					      "reason", answer.reason);
 
 			json_dumpf(v, stdout, JSON_INDENT(1));
 			putchar('\n');
@@ -121,12 +124,10 @@ static int test(const struct args *a, const char *policy, const char *claims, st
 	return ret;
 }
 
-static const struct option options[] = {{"resource", required_argument, NULL, 'r'},
-					{"volume", required_argument, NULL, 'v'},
-					{"manifest", required_argument, NULL, 'm'},
-					{"json", no_argument, NULL, 'j'},
-					{"help", no_argument, NULL, 'h'},
-					{0}};
+static const struct option options[] = {
+	{"resource", required_argument, NULL, 'r'}, {"volume", required_argument, NULL, 'v'},
+	{"manifest", required_argument, NULL, 'm'}, {"json", no_argument, NULL, 'j'},
+	{"help", no_argument, NULL, 'h'},	    {0}};
 
 int cvm_policy(int argc, char **argv)
 {

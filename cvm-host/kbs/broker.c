@@ -8,7 +8,8 @@
 
 #include "cvm-host/kbs/broker_internal.h"
 
-/* ---- rules ------------------------------------------------------------------------------------------------ */
+/* ---- rules ------------------------------------------------------------------------------------------------
+ */
 
 struct rules *rules_get(struct broker *b)
 {
@@ -58,7 +59,8 @@ int broker_reload(struct broker *b, struct err *e)
 	return 0;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------------------- */
+/* ---- opening -----------------------------------------------------------------------------------------------
+ */
 
 static int load_chain(const char *path, json_t **out, EVP_PKEY *key, struct err *e)
 {
@@ -172,7 +174,8 @@ void broker_close(struct broker *b)
 	free(b);
 }
 
-/* ---- replies ------------------------------------------------------------------------------------------------ */
+/* ---- replies ------------------------------------------------------------------------------------------------
+ */
 
 void reply_json(struct broker_reply *r, char *text)
 {
@@ -191,7 +194,8 @@ void reply_error(struct broker_reply *r, int status, const char *kind, const cha
 	va_end(ap);
 	free(r->body);
 	free(r->cookie);
-	*r = (struct broker_reply){.status = status, .type = "application/json", .body = kbs_error_text(kind, detail)};
+	*r = (struct broker_reply){
+		.status = status, .type = "application/json", .body = kbs_error_text(kind, detail)};
 }
 
 void broker_reply_free(struct broker_reply *r)
@@ -214,7 +218,8 @@ int audit_event(struct broker *b, const struct broker_request *q, json_t *event,
 	return ret;
 }
 
-/* ---- dispatch ----------------------------------------------------------------------------------------------- */
+/* ---- dispatch -----------------------------------------------------------------------------------------------
+ */
 
 static const char *after(const char *path, const char *verb)
 {

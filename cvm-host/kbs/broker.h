@@ -1,6 +1,6 @@
-/* broker.h: the key broker behind its HTTP end: one request in, one reply out. Thread-safe; requests may come in on any
- * thread. What it must never do: release a resource that no rule of the policy releases, take a nonce twice, or forget a
- * counter. Paths it serves (all under /kbs/v0/):
+/* broker.h: the key broker behind its HTTP end: one request in, one reply out. Thread-safe; requests may come
+ * in on any thread. What it must never do: release a resource that no rule of the policy releases, take a nonce
+ * twice, or forget a counter. Paths it serves (all under /kbs/v0/):
  *
  *   POST auth                       Request -> Challenge, cookie kbs-session-id
  *   POST attest                     Attestation -> {"token":EAR}
@@ -19,10 +19,10 @@
 struct broker;
 
 struct broker_config {
-	const char *dir;	/* state, resources, collateral: see broker_open() */
-	const char *policy;	/* path */
-	const char *token_key;	/* path, PEM; P-256 */
-	const char *token_cert; /* path, PEM: chain, leaf first */
+	const char *dir;	 /* state, resources, collateral: see broker_open() */
+	const char *policy;	 /* path */
+	const char *token_key;	 /* path, PEM; P-256 */
+	const char *token_cert;	 /* path, PEM: chain, leaf first */
 	int64_t session_seconds; /* 0: 300 */
 	int64_t token_seconds;	 /* 0: 300 */
 	bool require_binding;	 /* refuse guests that don't bind the TLS channel */

@@ -1,5 +1,5 @@
-/* broker_attest.c: a nonce for evidence, evidence for a token. A nonce is used up by the first attestation that names its
- * session, whatever comes of it. */
+/* broker_attest.c: a nonce for evidence, evidence for a token. A nonce is used up by the first attestation that
+ * names its session, whatever comes of it. */
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
@@ -85,14 +85,15 @@ static int check_devices(struct attempt *a, struct err *e)
 	if (!ret && !json_is_object(map))
 		ret = err_set(e, -EINVAL, "additional_evidence is no object");
 	if (!ret)
-		ret = kbs_report_data(a->request.hash, a->challenge.nonce, a->att.pubkey, NULL, a->att.binding, report, e);
+		ret = kbs_report_data(a->request.hash, a->challenge.nonce, a->att.pubkey, NULL, a->att.binding,
+				      report, e);
 	json_object_foreach(map, name, evidence)
 	{
 		if (ret)
 			break;
-		ret = strcmp(name, TEE_DEVICE) != 0
-			      ? err_set(e, -EINVAL, "device %.20s is not supported", name)
-			      : tee_verify(name, evidence, report, 32, &a->rules->collateral, wall_now(), &device, e);
+		ret = strcmp(name, TEE_DEVICE) != 0 ? err_set(e, -EINVAL, "device %.20s is not supported", name)
+						    : tee_verify(name, evidence, report, 32,
+								 &a->rules->collateral, wall_now(), &device, e);
 		if (!ret) {
 			json_object_update(a->verdict.claims, device.claims);
 			json_array_extend(a->verdict.waived, device.waived);
@@ -118,7 +119,8 @@ static int check_init(struct attempt *a, struct err *e)
 	return ret == -ENOENT ? 0 : ret;
 }
 
-/* A manifest whose owners' signatures the policy has just checked: not older than any before, and on the public log. */
+/* A manifest whose owners' signatures the policy has just checked: not older than any before, and on the public
+ * log. */
 static int accept_manifest(struct attempt *a, struct err *e)
 {
 	struct broker *b = a->b;
@@ -159,10 +161,13 @@ static int verify(struct attempt *a, struct err *e)
 	if (!ret)
 		ret = check_binding(a, e);
 	if (!ret)
-		ret = kbs_report_data(a->request.hash, a->challenge.nonce, a->att.pubkey, a->att.additional, a->att.binding,
-				      report, e);
+		ret = kbs_report_data(a->request.hash, a->challenge.nonce, a->att.pubkey, a->att.additional,
+				      a->att.binding, report, e);
 	if (!ret)
-		ret = tee_verify(a->request.tee, a->att.primary, report, a->request.hash == KBS_SHA512 ? 64 : a->request.hash == KBS_SHA384 ? 48 : 32,
+		ret = tee_verify(a->request.tee, a->att.primary, report,
+				 a->request.hash == KBS_SHA512	 ? 64
+				 : a->request.hash == KBS_SHA384 ? 48
+								 : 32,
 				 &a->rules->collateral, wall_now(), &a->verdict, e);
 	if (!ret)
 		ret = check_devices(a, e);
@@ -199,7 +204,8 @@ static char *make_token(struct attempt *a, struct err *e)
 	return ear_issue(&a->b->signer, &f, e);
 }
 
-/* The session's old token, or its challenge to be used up now. -ENOENT: no such session, or its nonce is gone. */
+/* The session's old token, or its challenge to be used up now. -ENOENT: no such session, or its nonce is gone.
+ */
 static int claim_session(struct broker *b, const char *id, struct attempt *a, char **token)
 {
 	struct session *s;
@@ -249,7 +255,8 @@ static void reply_token(struct broker_reply *out, const char *id, const char *to
 
 static json_t *attest_event(const struct attempt *a, const char *id, int ret, const struct err *e)
 {
-	json_t *v = json_pack("{ss ss ss sb}", "event", "attest", "session", id, "tee", a->request.tee, "accepted", !ret);
+	json_t *v = json_pack("{ss ss ss sb}", "event", "attest", "session", id, "tee", a->request.tee,
+			      "accepted", !ret);
 
 	if (ret)
 		json_object_set_new(v, "reason", json_string(e->text) ?: json_string("?"));
@@ -261,7 +268,8 @@ static json_t *attest_event(const struct attempt *a, const char *id, int ret, co
 		json_object_set_new(v, "confidential", json_boolean(!a->verdict.insecure));
 	if (a->manifest)
 		json_object_set_new(v, "manifest",
-				    json_pack("{ss sI}", "name", manifest_name(a->manifest), "svn", (json_int_t)manifest_svn(a->manifest)));
+				    json_pack("{ss sI}", "name", manifest_name(a->manifest), "svn",
+					      (json_int_t)manifest_svn(a->manifest)));
 	return v;
 }
 

@@ -39,8 +39,8 @@ void rules_put(struct broker *b, struct rules *r);
 /* Fills a reply; text is taken. */
 void reply_json(struct broker_reply *r, char *text);
 PRINTF_LIKE(4, 5) void reply_error(struct broker_reply *r, int status, const char *kind, const char *fmt, ...);
-/* Takes the event; writes it under the lock. A line that cannot be written turns a success into an error: nothing is
- * released that isn't on record. */
+/* Takes the event; writes it under the lock. A line that cannot be written turns a success into an error:
+ * nothing is released that isn't on record. */
 MUST_CHECK int audit_event(struct broker *b, const struct broker_request *q, json_t *event, bool sync);
 
 /* The attested guest behind a request: from the session's or the Authorization header's token. */
@@ -58,7 +58,9 @@ void guest_free(struct guest *g);
 void broker_auth(struct broker *b, const struct broker_request *q, struct broker_reply *out);
 void broker_attest(struct broker *b, const struct broker_request *q, struct broker_reply *out);
 /* path: what follows the verb */
-void broker_resource(struct broker *b, const struct broker_request *q, const char *path, struct broker_reply *out);
+void broker_resource(struct broker *b, const struct broker_request *q, const char *path,
+		     struct broker_reply *out);
 void broker_lease(struct broker *b, const struct broker_request *q, const char *path, struct broker_reply *out);
-void broker_volume(struct broker *b, const struct broker_request *q, const char *path, struct broker_reply *out);
+void broker_volume(struct broker *b, const struct broker_request *q, const char *path,
+		   struct broker_reply *out);
 void broker_log(struct broker *b, const char *path, struct broker_reply *out);

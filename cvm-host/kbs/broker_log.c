@@ -15,8 +15,8 @@ static char *signed_head(struct broker *b)
 	merkle_root(b->translog.leaves, b->translog.count, &h);
 	bytes_to_hex(root, h.b, 32);
 	bytes_to_hex(audit, b->audit.head, 32);
-	v = json_pack("{sI ss sI s{sI ss}}", "size", (json_int_t)b->translog.count, "root", root, "time", (json_int_t)wall_now(),
-		      "audit", "seq", (json_int_t)b->audit.seq, "head", audit);
+	v = json_pack("{sI ss sI s{sI ss}}", "size", (json_int_t)b->translog.count, "root", root, "time",
+		      (json_int_t)wall_now(), "audit", "seq", (json_int_t)b->audit.seq, "head", audit);
 	pthread_mutex_unlock(&b->lock);
 	text = json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS);
 	jws = jws_sign(b->signer.key, head, text, strlen(text), NULL);
@@ -79,7 +79,8 @@ void broker_log(struct broker *b, const char *path, struct broker_reply *out)
 	} else if (!strncmp(path, "proof/", 6) && !numbers(path + 6, 2, n) && n[1] <= t->count && n[0] < n[1]) {
 		merkle_path(t->leaves, n[1], n[0], &p);
 		text = proof_text(&p);
-	} else if (!strncmp(path, "consistency/", 12) && !numbers(path + 12, 2, n) && n[0] && n[0] <= n[1] && n[1] <= t->count) {
+	} else if (!strncmp(path, "consistency/", 12) && !numbers(path + 12, 2, n) && n[0] && n[0] <= n[1] &&
+		   n[1] <= t->count) {
 		merkle_consistency(t->leaves, n[0], n[1], &p);
 		text = proof_text(&p);
 	}

@@ -5,7 +5,8 @@
 
 #include "cvm-host/kbs/broker_internal.h"
 
-/* ---- who asks ------------------------------------------------------------------------------------------------ */
+/* ---- who asks
+ * ------------------------------------------------------------------------------------------------ */
 
 static char *token_of(struct broker *b, const struct broker_request *q)
 {
@@ -35,7 +36,8 @@ static char *token_of(struct broker *b, const struct broker_request *q)
 static int check_channel(const struct broker_request *q, const json_t *payload, struct err *e)
 {
 	const char *bound = json_string_value(ear_member(payload, "channel-binding"));
-	const char *nonce = json_string_value(json_object_get(ear_member(payload, "runtime_data_claims"), "nonce"));
+	const char *nonce =
+		json_string_value(json_object_get(ear_member(payload, "runtime_data_claims"), "nonce"));
 	uint8_t have[32];
 	char *s;
 	int ret;
@@ -88,7 +90,8 @@ void guest_free(struct guest *g)
 	*g = (struct guest){0};
 }
 
-/* ---- may it? -------------------------------------------------------------------------------------------------- */
+/* ---- may it?
+ * -------------------------------------------------------------------------------------------------- */
 
 /* A newer manifest may have been accepted since the token was made. */
 static int check_svn(struct broker *b, const struct guest *g, struct err *e)
@@ -110,8 +113,8 @@ static int check_svn(struct broker *b, const struct guest *g, struct err *e)
 }
 
 /* Policy, then version, then lease of `what`. The answer's reason is for the log, e for the guest. */
-static int may(struct broker *b, const struct guest *g, const char *resource, const char *volume, const char *what,
-	       struct policy_answer *a, struct err *e)
+static int may(struct broker *b, const struct guest *g, const char *resource, const char *volume,
+	       const char *what, struct policy_answer *a, struct err *e)
 {
 	struct policy_question q = {.tee = g->tee,
 				    .insecure = g->insecure,
@@ -130,7 +133,8 @@ static int may(struct broker *b, const struct guest *g, const char *resource, co
 		return err_set(e, -EACCES, "Access denied by policy: %s", a->check);
 	ret = check_svn(b, g, e);
 	if (!ret) {
-		leases = g->manifest && manifest_leases(g->manifest) >= 0 ? manifest_leases(g->manifest) : a->leases;
+		leases = g->manifest && manifest_leases(g->manifest) >= 0 ? manifest_leases(g->manifest)
+									  : a->leases;
 		pthread_mutex_lock(&b->lock);
 		ret = lease_take(&b->leases, what, g->holder, leases, wall_now(), a->lease_seconds, e);
 		pthread_mutex_unlock(&b->lock);
@@ -140,7 +144,8 @@ static int may(struct broker *b, const struct guest *g, const char *resource, co
 	return ret;
 }
 
-static json_t *event_of(const char *event, const char *what, const struct guest *g, const struct policy_answer *a, int ret)
+static json_t *event_of(const char *event, const char *what, const struct guest *g,
+			const struct policy_answer *a, int ret)
 {
 	json_t *v = json_pack("{ss ss sb}", "event", event, "what", what, "released", !ret);
 
@@ -175,7 +180,8 @@ static void reply_no(struct broker_reply *out, int ret, const struct err *e)
 	}
 }
 
-/* ---- resources -------------------------------------------------------------------------------------------------- */
+/* ---- resources
+ * -------------------------------------------------------------------------------------------------- */
 
 static int seal_resource(struct broker *b, const struct guest *g, const char *path, json_t **jwe, struct err *e)
 {
@@ -190,7 +196,8 @@ static int seal_resource(struct broker *b, const struct guest *g, const char *pa
 	return ret;
 }
 
-void broker_resource(struct broker *b, const struct broker_request *q, const char *path, struct broker_reply *out)
+void broker_resource(struct broker *b, const struct broker_request *q, const char *path,
+		     struct broker_reply *out)
 {
 	struct policy_answer a = {0};
 	struct guest g = {0};
@@ -226,7 +233,8 @@ void broker_resource(struct broker *b, const struct broker_request *q, const cha
 	guest_free(&g);
 }
 
-/* ---- leases ------------------------------------------------------------------------------------------------------ */
+/* ---- leases
+ * ------------------------------------------------------------------------------------------------------ */
 
 static int parse_action(const struct broker_request *q, bool *release, struct err *e)
 {
@@ -275,7 +283,9 @@ void broker_lease(struct broker *b, const struct broker_request *q, const char *
 	}
 	if (ret)
 		snprintf(a.reason, sizeof(a.reason), "%s", e.text);
-	if (audit_event(b, q, event_of(release ? "lease-release" : "lease-renew", path, &g, &a, ret), false) < 0 && !ret)
+	if (audit_event(b, q, event_of(release ? "lease-release" : "lease-renew", path, &g, &a, ret), false) <
+		    0 &&
+	    !ret)
 		ret = err_set(&e, -EIO, "the audit log cannot be written");
 	if (ret)
 		reply_no(out, ret, &e);
@@ -285,7 +295,8 @@ void broker_lease(struct broker *b, const struct broker_request *q, const char *
 	guest_free(&g);
 }
 
-/* ---- volumes ------------------------------------------------------------------------------------------------------ */
+/* ---- volumes
+ * ------------------------------------------------------------------------------------------------------ */
 
 static int advance(struct broker *b, const struct broker_request *q, const char *name, struct err *e)
 {
@@ -322,7 +333,8 @@ static int show_counter(struct broker *b, const char *name, struct broker_reply 
 	ret = counter_get(b->volumes, name, &c, e);
 	pthread_mutex_unlock(&b->lock);
 	if (!ret)
-		reply_json(out, xasprintf("{\"epoch\":%llu,\"root\":\"%s\"}", (unsigned long long)c.epoch, c.root));
+		reply_json(out,
+			   xasprintf("{\"epoch\":%llu,\"root\":\"%s\"}", (unsigned long long)c.epoch, c.root));
 	return ret;
 }
 
@@ -351,7 +363,8 @@ void broker_volume(struct broker *b, const struct broker_request *q, const char 
 		ret = show_counter(b, path, out, &e);
 	if (ret)
 		snprintf(a.reason, sizeof(a.reason), "%s", e.text);
-	if (audit_event(b, q, event_of(post ? "volume-advance" : "volume", what, &g, &a, ret), false) < 0 && !ret)
+	if (audit_event(b, q, event_of(post ? "volume-advance" : "volume", what, &g, &a, ret), false) < 0 &&
+	    !ret)
 		ret = err_set(&e, -EIO, "the audit log cannot be written");
 	if (ret == -EINVAL && g.payload)
 		reply_error(out, 400, "InvalidRequest", "%s", e.text);

@@ -17,7 +17,8 @@ struct kbs_client {
 	bool closed; /* the broker ended the connection */
 };
 
-int kbs_client_open(int fd, const char *host, const struct tls_trust *t, bool rsa, struct kbs_client **out, struct err *e)
+int kbs_client_open(int fd, const char *host, const struct tls_trust *t, bool rsa, struct kbs_client **out,
+		    struct err *e)
 {
 	struct kbs_client *c = xcalloc(1, sizeof(*c));
 	int ret = tls_client(fd, t, &c->ssl, e);
@@ -53,7 +54,8 @@ const char *kbs_client_token(const struct kbs_client *c)
 	return c->token;
 }
 
-/* ---- HTTP ------------------------------------------------------------------------------------------------------- */
+/* ---- HTTP
+ * ------------------------------------------------------------------------------------------------------- */
 
 static int send_all(struct kbs_client *c, const char *s, size_t n, struct err *e)
 {
@@ -79,7 +81,9 @@ static int receive(struct kbs_client *c, struct blob *buf, struct http_head *h, 
 		if (ret < 0)
 			return err_set(e, ret, "the broker's reply is not understood");
 		if (ret && buf->size >= h->size + h->body)
-			return buf->size == h->size + h->body ? 0 : err_set(e, -EPROTO, "the broker says more than one reply");
+			return buf->size == h->size + h->body
+				       ? 0
+				       : err_set(e, -EPROTO, "the broker says more than one reply");
 		n = SSL_read(c->ssl, part, sizeof(part));
 		if (n <= 0)
 			return tls_error(e, -EPIPE, "reading from the broker");
@@ -97,15 +101,19 @@ static void take_cookie(struct kbs_client *c, const struct http_head *h)
 	}
 }
 
-int kbs_client_request(struct kbs_client *c, const char *path, const char *body, struct blob *reply, struct err *e)
+int kbs_client_request(struct kbs_client *c, const char *path, const char *body, struct blob *reply,
+		       struct err *e)
 {
 	char *cookie = c->cookie ? xasprintf("Cookie: " KBS_COOKIE "=%s\r\n", c->cookie) : xstrdup("");
-	char *length = body ? xasprintf("Content-Type: application/json\r\nContent-Length: %zu\r\n", strlen(body)) : xstrdup("");
-	char *text = xasprintf("%s " KBS_BASE "%s HTTP/1.1\r\nHost: %s\r\nAccept: */*\r\n%s%s\r\n%s", body ? "POST" : "GET", path,
-			       c->host, cookie, length, body ? body : "");
+	char *length =
+		body ? xasprintf("Content-Type: application/json\r\nContent-Length: %zu\r\n", strlen(body))
+		     : xstrdup("");
+	char *text = xasprintf("%s " KBS_BASE "%s HTTP/1.1\r\nHost: %s\r\nAccept: */*\r\n%s%s\r\n%s",
+			       body ? "POST" : "GET", path, c->host, cookie, length, body ? body : "");
 	struct blob buf = {0};
 	struct http_head h;
-	int ret = c->closed ? err_set(e, -EPIPE, "the broker has ended the connection") : send_all(c, text, strlen(text), e);
+	int ret = c->closed ? err_set(e, -EPIPE, "the broker has ended the connection")
+			    : send_all(c, text, strlen(text), e);
 
 	if (!ret)
 		ret = receive(c, &buf, &h, e);
@@ -135,10 +143,11 @@ static int ask(struct kbs_client *c, const char *path, const char *body, struct 
 	return ret == 404 ? -ENOENT : ret == 403 || ret == 401 ? -EACCES : -EPROTO;
 }
 
-/* ---- attestation ------------------------------------------------------------------------------------------------- */
+/* ---- attestation
+ * ------------------------------------------------------------------------------------------------- */
 
-static int make_device(const struct kbs_attest_how *how, const struct kbs_challenge *ch, const json_t *jwk, const char *binding,
-		       char **text, struct err *e)
+static int make_device(const struct kbs_attest_how *how, const struct kbs_challenge *ch, const json_t *jwk,
+		       const char *binding, char **text, struct err *e)
 {
 	json_t *evidence = NULL, *map;
 	uint8_t report[64];
@@ -225,7 +234,8 @@ int kbs_client_attest(struct kbs_client *c, const struct kbs_attest_how *how, st
 	if (!ret)
 		ret = how->primary(how->arg, report, sizes[ch.hash], &primary, e);
 	if (!ret) {
-		text = kbs_attestation_text(ch.nonce, jwk, binding, primary, additional, "toml", how->init_data);
+		text = kbs_attestation_text(ch.nonce, jwk, binding, primary, additional, "toml",
+					    how->init_data);
 		ret = ask(c, "attest", text, &reply, e);
 	}
 	if (!ret)
@@ -239,7 +249,8 @@ int kbs_client_attest(struct kbs_client *c, const struct kbs_attest_how *how, st
 	return ret;
 }
 
-/* ---- what it is for ------------------------------------------------------------------------------------------------ */
+/* ---- what it is for
+ * ------------------------------------------------------------------------------------------------ */
 
 int kbs_client_get(struct kbs_client *c, const char *resource, struct blob *out, struct err *e)
 {
@@ -304,11 +315,12 @@ int kbs_client_volume(struct kbs_client *c, const char *name, uint64_t *epoch, c
 	return ret;
 }
 
-int kbs_client_volume_advance(struct kbs_client *c, const char *name, uint64_t epoch, const char *root, const char *previous,
-			      struct err *e)
+int kbs_client_volume_advance(struct kbs_client *c, const char *name, uint64_t epoch, const char *root,
+			      const char *previous, struct err *e)
 {
 	char *path = xasprintf("sbx-volume/%s", name);
-	char *body = xasprintf("{\"epoch\":%llu,\"root\":\"%s\",\"previous\":\"%s\"}", (unsigned long long)epoch, root, previous);
+	char *body = xasprintf("{\"epoch\":%llu,\"root\":\"%s\",\"previous\":\"%s\"}",
+			       (unsigned long long)epoch, root, previous);
 	struct blob reply = {0};
 	char now[65];
 	uint64_t n;

@@ -8,22 +8,22 @@
 /* Clocks of broker and client may differ by this much. */
 #define SKEW 60
 
-/* AR4SI values: 2 affirming, 97 contraindicated hardware ("not genuine"), 99 of the rest: no claim is worth more
- * than the hardware that makes it. */
+/* AR4SI values: 2 affirming, 97 contraindicated hardware ("not genuine"), 99 of the rest: no claim is worth
+ * more than the hardware that makes it. */
 static json_t *vector(const struct ear_facts *f)
 {
 	int good = f->affirming && !f->insecure ? 2 : 0, hardware = f->insecure ? 97 : 2;
 	int sw = f->insecure ? 99 : f->affirming ? 2 : 33;
 
-	return json_pack("{si si si si si si si si}", "instance-identity", good, "configuration", f->insecure ? 99 : good,
-			 "executables", sw, "file-system", 0, "hardware", hardware, "runtime-opaque", 0, "storage-opaque", 0,
-			 "sourced-data", 0);
+	return json_pack("{si si si si si si si si}", "instance-identity", good, "configuration",
+			 f->insecure ? 99 : good, "executables", sw, "file-system", 0, "hardware", hardware,
+			 "runtime-opaque", 0, "storage-opaque", 0, "sourced-data", 0);
 }
 
 static json_t *annotated(const struct ear_facts *f)
 {
-	json_t *v = json_pack("{s{ss sO} sb ss sO}", "runtime_data_claims", "nonce", f->nonce, "tee-pubkey", f->pubkey,
-			      "confidential", !f->insecure, "tee", f->tee, f->tee, f->claims);
+	json_t *v = json_pack("{s{ss sO} sb ss sO}", "runtime_data_claims", "nonce", f->nonce, "tee-pubkey",
+			      f->pubkey, "confidential", !f->insecure, "tee", f->tee, f->tee, f->claims);
 
 	if (f->waived)
 		json_object_set(v, "waived", (json_t *)(uintptr_t)f->waived);
@@ -41,11 +41,11 @@ char *ear_issue(const struct ear_signer *s, const struct ear_facts *f, struct er
 	const char *status = f->insecure || !f->affirming ? "contraindicated" : "affirming";
 	json_t *head = json_pack("{ss ss sO so}", "alg", "ES256", "typ", "JWT", "x5c", s->x5c, "jwk",
 				 jwk_export(s->key, "ES256"));
-	json_t *body = json_pack("{ss sI sI s{ss ss} s{s{ss so ss so}}}", "eat_profile", EAR_PROFILE, "iat",
-				 (json_int_t)f->now, "exp", (json_int_t)(f->now + f->lifetime), "ear.verifier-id", "developer",
-				 "sbx", "build", "sbx-cvm", "submods", "cpu0", "ear.status", status,
-				 "ear.trustworthiness-vector", vector(f), "ear.appraisal-policy-id", f->policy,
-				 "ear.veraison.annotated-evidence", annotated(f));
+	json_t *body = json_pack(
+		"{ss sI sI s{ss ss} s{s{ss so ss so}}}", "eat_profile", EAR_PROFILE, "iat", (json_int_t)f->now,
+		"exp", (json_int_t)(f->now + f->lifetime), "ear.verifier-id", "developer", "sbx", "build",
+		"sbx-cvm", "submods", "cpu0", "ear.status", status, "ear.trustworthiness-vector", vector(f),
+		"ear.appraisal-policy-id", f->policy, "ear.veraison.annotated-evidence", annotated(f));
 	char *text = head && body ? json_dumps(body, JSON_COMPACT) : NULL, *token = NULL;
 
 	if (text)

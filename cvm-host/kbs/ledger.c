@@ -66,7 +66,9 @@ static int check_link(const char *line, size_t len, uint64_t seq, const uint8_t 
 			ret = -EBADMSG;
 	}
 	json_decref(v);
-	return ret ? err_set(e, -EBADMSG, "audit log: line %llu does not follow the one before", (unsigned long long)seq) : 0;
+	return ret ? err_set(e, -EBADMSG, "audit log: line %llu does not follow the one before",
+			     (unsigned long long)seq)
+		   : 0;
 }
 
 int audit_check(const char *text, size_t size, uint64_t *count, uint8_t head[32], struct err *e)

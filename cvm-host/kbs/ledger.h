@@ -1,8 +1,8 @@
 /* ledger.h: append-only files of JSON lines that show when somebody changed them.
  *
- * The audit log is a hash chain: every line has "seq" and "prev", the SHA-256 of the line before (64 zeros at first).
- * The transparency log's lines are the leaves of a Merkle tree (merkle.h), so that anybody can check that a line is
- * in it and that it only ever grew. Neither locks: the broker's lock is held by the caller. */
+ * The audit log is a hash chain: every line has "seq" and "prev", the SHA-256 of the line before (64 zeros at
+ * first). The transparency log's lines are the leaves of a Merkle tree (merkle.h), so that anybody can check
+ * that a line is in it and that it only ever grew. Neither locks: the broker's lock is held by the caller. */
 #pragma once
 
 #include "cvm-host/kbs/json.h"
@@ -14,8 +14,8 @@ struct audit {
 	uint8_t head[32]; /* hash of the last line */
 };
 
-/* Reads and checks the whole chain; -EBADMSG names the first wrong line. A torn last line (no newline: a crash while
- * writing) is cut off. */
+/* Reads and checks the whole chain; -EBADMSG names the first wrong line. A torn last line (no newline: a crash
+ * while writing) is cut off. */
 MUST_CHECK int audit_open(const char *path, struct audit *a, struct err *e);
 /* Takes the object; adds "seq", "prev" and "time". sync: on disk before it returns. */
 MUST_CHECK int audit_add(struct audit *a, json_t *event, bool sync, struct err *e);

@@ -54,9 +54,9 @@ static bool listed(const char *s, const char *const *list)
 static bool string_ok(enum kind kind, const char *s)
 {
 	static const char *const platforms[] = {"snp", "tdx", "cca", "insecure-sim", "sample", NULL};
-	static const char *const verbs[] = {"ping",   "shutdown", "resize",   "ready",	"exit",	  "evidence",
-					    "relay",  "log",	  "progress", "metric", "signal", "stdio",
-					    NULL};
+	static const char *const verbs[] = {"ping",	"shutdown", "resize", "ready",	  "exit",
+					    "evidence", "relay",    "log",    "progress", "metric",
+					    "signal",	"stdio",    NULL};
 
 	switch (kind) {
 	case STRING:
@@ -115,8 +115,7 @@ static int check_member(const json_t *v, const struct member *m, struct err *e)
 		if (m->each)
 			return check_object(m->name, v, m->each, e);
 		ok = json_is_object(v);
-		json_object_foreach((json_t *)(uintptr_t)v, key, item)
-			ok = ok && json_is_string(item);
+		json_object_foreach((json_t *)(uintptr_t)v, key, item) ok = ok && json_is_string(item);
 		break;
 	default:
 		ok = json_is_string(v) && string_ok(m->kind, json_string_value(v));
@@ -146,38 +145,38 @@ static int check_object(const char *what, const json_t *v, const struct member *
 	return 0;
 }
 
-static const struct member image_form[] = {{"root-hash", HEX32, true, NULL, 0}, {"size", COUNT, true, NULL, 0}, {0}};
-static const struct member mount_form[] = {
-	{"volume", STRING, true, NULL, 0}, {"target", PATH, true, NULL, 0}, {"read-only", BOOL, false, NULL, 0}, {0}};
-static const struct member host_form[] = {
-	{"host", STRING, true, NULL, 0}, {"port", COUNT, true, NULL, 0}, {"pins", LIST, true, NULL, HEX32}, {0}};
+static const struct member image_form[] = {
+	{"root-hash", HEX32, true, NULL, 0}, {"size", COUNT, true, NULL, 0}, {0}};
+static const struct member mount_form[] = {{"volume", STRING, true, NULL, 0},
+					   {"target", PATH, true, NULL, 0},
+					   {"read-only", BOOL, false, NULL, 0},
+					   {0}};
+static const struct member host_form[] = {{"host", STRING, true, NULL, 0},
+					  {"port", COUNT, true, NULL, 0},
+					  {"pins", LIST, true, NULL, HEX32},
+					  {0}};
 static const struct member network_form[] = {{"allow", LIST, true, host_form, 0}, {0}};
-static const struct member broker_form[] = {{"url", STRING, true, NULL, 0}, {"pins", LIST, true, NULL, HEX32}, {0}};
+static const struct member broker_form[] = {
+	{"url", STRING, true, NULL, 0}, {"pins", LIST, true, NULL, HEX32}, {0}};
 static const struct member time_form[] = {{"min-epoch", COUNT, true, NULL, 0}, {0}};
 static const struct member log_form[] = {{"recipient", MAP, true, NULL, 0}, {0}};
-static const struct member boot_form[] = {
-	{"kernel", HEX32, false, NULL, 0}, {"initrd", HEX32, false, NULL, 0}, {"cmdline", STRING, false, NULL, 0}, {0}};
+static const struct member boot_form[] = {{"kernel", HEX32, false, NULL, 0},
+					  {"initrd", HEX32, false, NULL, 0},
+					  {"cmdline", STRING, false, NULL, 0},
+					  {0}};
 static const struct member manifest_form[] = {
-	{"version", COUNT, true, NULL, 0},
-	{"name", STRING, true, NULL, 0},
-	{"svn", COUNT, true, NULL, 0},
-	{"platforms", LIST, true, NULL, PLATFORM},
-	{"image", MAP, true, image_form, 0},
-	{"boot", MAP, false, boot_form, 0},
-	{"argv", LIST, true, NULL, STRING},
-	{"env", MAP, true, NULL, 0},
-	{"cwd", PATH, false, NULL, 0},
-	{"mounts", LIST, true, mount_form, 0},
-	{"network", MAP, true, network_form, 0},
-	{"keys", LIST, true, NULL, RESOURCE},
-	{"host-verbs", LIST, true, NULL, VERB},
-	{"broker", MAP, false, broker_form, 0},
-	{"leases", COUNT, false, NULL, 0},
-	{"time", MAP, false, time_form, 0},
-	{"log", MAP, false, log_form, 0},
-	{0}};
+	{"version", COUNT, true, NULL, 0},	 {"name", STRING, true, NULL, 0},
+	{"svn", COUNT, true, NULL, 0},		 {"platforms", LIST, true, NULL, PLATFORM},
+	{"image", MAP, true, image_form, 0},	 {"boot", MAP, false, boot_form, 0},
+	{"argv", LIST, true, NULL, STRING},	 {"env", MAP, true, NULL, 0},
+	{"cwd", PATH, false, NULL, 0},		 {"mounts", LIST, true, mount_form, 0},
+	{"network", MAP, true, network_form, 0}, {"keys", LIST, true, NULL, RESOURCE},
+	{"host-verbs", LIST, true, NULL, VERB},	 {"broker", MAP, false, broker_form, 0},
+	{"leases", COUNT, false, NULL, 0},	 {"time", MAP, false, time_form, 0},
+	{"log", MAP, false, log_form, 0},	 {0}};
 
-static const struct member signature_form[] = {{"key", STRING, true, NULL, 0}, {"signature", STRING, true, NULL, 0}, {0}};
+static const struct member signature_form[] = {
+	{"key", STRING, true, NULL, 0}, {"signature", STRING, true, NULL, 0}, {0}};
 static const struct member document_form[] = {
 	{"manifest", MAP, true, manifest_form, 0}, {"signatures", LIST, true, signature_form, 0}, {0}};
 
@@ -241,7 +240,8 @@ static int canonical(const json_t *doc, struct blob *out, struct err *e)
 {
 	const json_t *m = json_object_get(doc, "manifest");
 
-	return json_is_object(m) ? json_canonical(m, out, e) : err_set(e, -EINVAL, "there is no member manifest");
+	return json_is_object(m) ? json_canonical(m, out, e)
+				 : err_set(e, -EINVAL, "there is no member manifest");
 }
 
 int manifest_digest(const json_t *doc, uint8_t out[48], struct err *e)
@@ -404,7 +404,8 @@ int manifest_verify(const json_t *doc, const json_t *keys, unsigned threshold, s
 		EVP_PKEY_free(key);
 	}
 	if (!ret && json_object_size(seen) < threshold)
-		ret = err_set(e, -EKEYREJECTED, "%zu of the %u signatures that are needed", json_object_size(seen), threshold);
+		ret = err_set(e, -EKEYREJECTED, "%zu of the %u signatures that are needed",
+			      json_object_size(seen), threshold);
 	json_decref(seen);
 	blob_free(&text);
 	return ret ? ret : manifest_check(doc, e);
@@ -464,7 +465,8 @@ int manifest_sign(json_t *doc, EVP_PKEY *key, struct err *e)
 /* TOML's multi-line literal string holds the text as it is; canonical JSON has no apostrophes in a row unless a
  * string of the manifest has, and then they are written as \u0027. */
 
-static const char init_head[] = "version = \"0.1.0\"\nalgorithm = \"sha384\"\n\n[data]\n\"sbx-manifest.json\" = '''\n";
+static const char init_head[] =
+	"version = \"0.1.0\"\nalgorithm = \"sha384\"\n\n[data]\n\"sbx-manifest.json\" = '''\n";
 static const char init_tail[] = "'''\n";
 
 char *manifest_initdata(const json_t *doc)

@@ -1,4 +1,5 @@
-/* manifest.h: the owner's word on what may run: a JSON document with signatures, measured into the guest. No I/O.
+/* manifest.h: the owner's word on what may run: a JSON document with signatures, measured into the guest. No
+ * I/O.
  *
  *   {"manifest":{"version":1,"name":"web","svn":7,
  *      "platforms":["snp","tdx"],
@@ -13,8 +14,9 @@
  *      "log":{"recipient":{JWK}}},
  *    "signatures":[{"key":"thumbprint","signature":"base64url"}]}
  *
- * Signed is the canonical form (RFC 8785) of the inner object behind a fixed prefix, so that the signature is none of
- * anything else, with Ed25519 or ECDSA P-256 (SHA-256, DER). The digest is SHA-384 of the canonical inner object. */
+ * Signed is the canonical form (RFC 8785) of the inner object behind a fixed prefix, so that the signature is
+ * none of anything else, with Ed25519 or ECDSA P-256 (SHA-256, DER). The digest is SHA-384 of the canonical
+ * inner object. */
 #pragma once
 
 #include <openssl/evp.h>
@@ -43,7 +45,7 @@ MUST_CHECK int manifest_key_check(const json_t *jwk, struct err *e);
 json_t *manifest_key_export(EVP_PKEY *key); /* NULL for other kinds */
 EVP_PKEY *manifest_key_new(void);	    /* Ed25519 */
 
-/* The init-data document of CoCo: TOML with the manifest as its one data entry, and back. The digest of its bytes is
- * what the platform measures. */
+/* The init-data document of CoCo: TOML with the manifest as its one data entry, and back. The digest of its
+ * bytes is what the platform measures. */
 char *manifest_initdata(const json_t *doc);
 MUST_CHECK int manifest_from_initdata(const char *text, size_t size, json_t **out, struct err *e);

@@ -95,7 +95,8 @@ bool merkle_path_ok(const struct merkle_hash *leaf, uint64_t index, uint64_t n, 
 	return !sn && !memcmp(&r, root, sizeof(r));
 }
 
-static void consistency(const struct merkle_hash *leaves, uint64_t m, uint64_t n, bool whole, struct merkle_proof *p)
+static void consistency(const struct merkle_hash *leaves, uint64_t m, uint64_t n, bool whole,
+			struct merkle_proof *p)
 {
 	uint64_t k;
 
@@ -122,8 +123,8 @@ void merkle_consistency(const struct merkle_hash *leaves, uint64_t m, uint64_t n
 }
 
 /* RFC 9162 section 2.1.4.2 */
-bool merkle_consistency_ok(uint64_t m, uint64_t n, const struct merkle_hash *root_m, const struct merkle_hash *root_n,
-			   const struct merkle_proof *p)
+bool merkle_consistency_ok(uint64_t m, uint64_t n, const struct merkle_hash *root_m,
+			   const struct merkle_hash *root_n, const struct merkle_proof *p)
 {
 	uint64_t fn = m - 1, sn = n - 1;
 	struct merkle_hash fr, sr;

@@ -24,5 +24,5 @@ bool merkle_path_ok(const struct merkle_hash *leaf, uint64_t index, uint64_t n, 
 		    const struct merkle_hash *root);
 /* That the tree of m leaves is the beginning of the tree of n (0 < m <= n). */
 void merkle_consistency(const struct merkle_hash *leaves, uint64_t m, uint64_t n, struct merkle_proof *out);
-bool merkle_consistency_ok(uint64_t m, uint64_t n, const struct merkle_hash *root_m, const struct merkle_hash *root_n,
-			   const struct merkle_proof *p);
+bool merkle_consistency_ok(uint64_t m, uint64_t n, const struct merkle_hash *root_m,
+			   const struct merkle_hash *root_n, const struct merkle_proof *p);

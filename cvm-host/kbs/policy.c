@@ -35,14 +35,16 @@ static int check_test(const char *claim, const json_t *test, struct err *e)
 
 		if (!strcmp(op, "is"))
 			ok = scalar(v);
-		else if (!strcmp(op, "min") || !strcmp(op, "max") || !strcmp(op, "bits-within") || !strcmp(op, "bits-set"))
+		else if (!strcmp(op, "min") || !strcmp(op, "max") || !strcmp(op, "bits-within") ||
+			 !strcmp(op, "bits-set"))
 			ok = json_is_integer(v);
 		else if (!strcmp(op, "in") || !strcmp(op, "each-in"))
 			ok = json_is_array(v) && json_array_size(v) > 0;
 		for (size_t i = 0; ok && i < json_array_size(v); i++)
 			ok = scalar(json_array_get(v, i));
 		if (!ok)
-			return err_set(e, -EINVAL, "claim %.60s: test %.20s is unknown or has the wrong type", claim, op);
+			return err_set(e, -EINVAL, "claim %.60s: test %.20s is unknown or has the wrong type",
+				       claim, op);
 	}
 	return 0;
 }
@@ -92,8 +94,9 @@ static int check_manifest_rule(const struct policy *p, const json_t *m, struct e
 
 static int check_rule(const struct policy *p, const json_t *rule, struct err *e)
 {
-	static const char *const names[] = {"name",   "tee",	  "insecure", "resources",     "volumes", "claims",
-					    "ignore", "opt-in", "manifest", "leases",   "lease-seconds", "about",	  NULL};
+	static const char *const names[] = {"name",	     "tee",    "insecure", "resources", "volumes",
+					    "claims",	     "ignore", "opt-in",   "manifest",	"leases",
+					    "lease-seconds", "about",  NULL};
 	const json_t *insecure = json_object_get(rule, "insecure");
 	const char *claim;
 	json_t *claims, *test;
@@ -223,14 +226,15 @@ PRINTF_LIKE(4, 5) static bool note(struct walk *w, const char *check, bool ok, c
 	va_start(ap, fmt);
 	vsnprintf(reason, sizeof(reason), fmt, ap);
 	va_end(ap);
-	json_array_append_new(w->a->trace, json_pack("{ss ss sb ss%}", "rule", w->rule, "check", check, "ok", ok, "reason",
-						     reason, strlen(reason)));
+	json_array_append_new(w->a->trace, json_pack("{ss ss sb ss%}", "rule", w->rule, "check", check, "ok",
+						     ok, "reason", reason, strlen(reason)));
 	if (ok) {
 		w->passed++;
 	} else if (!w->a->reason[0] || w->passed > w->best) {
 		w->best = w->passed;
 		snprintf(w->a->check, sizeof(w->a->check), "%.60s", check);
-		snprintf(w->a->reason, sizeof(w->a->reason), "rule %.40s: %.60s: %.120s", w->rule, check, reason);
+		snprintf(w->a->reason, sizeof(w->a->reason), "rule %.40s: %.60s: %.120s", w->rule, check,
+			 reason);
 	}
 	return ok;
 }
@@ -296,7 +300,8 @@ static bool decide_claims(struct walk *w, const json_t *rule)
 		json_object_foreach(test, op, want)
 		{
 			show(want, want_text, sizeof(want_text));
-			ok &= note(w, name, passes(op, want, have), "%s, wanted: %s %s", have_text, op, want_text);
+			ok &= note(w, name, passes(op, want, have), "%s, wanted: %s %s", have_text, op,
+				   want_text);
 		}
 	}
 	json_object_foreach((json_t *)(uintptr_t)w->q->claims, name, test)
@@ -373,12 +378,15 @@ static bool decide_what(struct walk *w, const json_t *rule)
 	bool ok = true;
 
 	if (q->resource) {
-		ok &= note(w, "resource", names(json_object_get(rule, "resources"), q->resource), "%.100s", q->resource);
+		ok &= note(w, "resource", names(json_object_get(rule, "resources"), q->resource), "%.100s",
+			   q->resource);
 		if (q->manifest && !manifest_has_key(q->manifest, q->resource))
-			ok &= note(w, "manifest.keys", false, "the manifest does not ask for %.80s", q->resource);
+			ok &= note(w, "manifest.keys", false, "the manifest does not ask for %.80s",
+				   q->resource);
 	}
 	if (q->volume)
-		ok &= note(w, "volume", names(json_object_get(rule, "volumes"), q->volume), "%.100s", q->volume);
+		ok &= note(w, "volume", names(json_object_get(rule, "volumes"), q->volume), "%.100s",
+			   q->volume);
 	return ok;
 }
 
@@ -392,7 +400,8 @@ static bool decide_waived(struct walk *w, const json_t *rule)
 		bool named = contains(opt_in, check);
 
 		ok &= note(w, json_string_value(check), named,
-			   named ? "failed, accepted because opt-in names it" : "failed, and opt-in does not name it");
+			   named ? "failed, accepted because opt-in names it"
+				 : "failed, and opt-in does not name it");
 	}
 	return ok;
 }
@@ -406,9 +415,10 @@ static bool decide_rule(struct walk *w, const json_t *rule)
 	if (!note(w, "tee", !strcmp(tee, w->q->tee), "%.40s, wanted %.40s", w->q->tee, tee))
 		return false;
 	if (w->q->insecure != insecure)
-		return note(w, "insecure", false,
-			    insecure ? "an insecure rule takes no real evidence"
-				     : "this evidence proves nothing and the rule does not say \"insecure\":true");
+		return note(
+			w, "insecure", false,
+			insecure ? "an insecure rule takes no real evidence"
+				 : "this evidence proves nothing and the rule does not say \"insecure\":true");
 	if (!decide_what(w, rule))
 		return false;
 	return (int)decide_waived(w, rule) & (int)decide_claims(w, rule) & (int)decide_manifest(w, rule);
@@ -455,13 +465,15 @@ char *policy_explain(const struct policy_answer *a)
 	json_array_foreach(a->trace, i, v)
 	{
 		s = xasprintf("%-6s %s: %s: %s\n", json_is_true(json_object_get(v, "ok")) ? "ok" : "REFUSE",
-			      json_string_value(json_object_get(v, "rule")), json_string_value(json_object_get(v, "check")),
+			      json_string_value(json_object_get(v, "rule")),
+			      json_string_value(json_object_get(v, "check")),
 			      json_string_value(json_object_get(v, "reason")));
 		blob_add(&b, s, strlen(s));
 		free(s);
 	}
 	if (a->allowed)
-		s = xasprintf("ALLOWED by rule %s%s\n", a->rule, a->insecure ? " (insecure: confidential:false)" : "");
+		s = xasprintf("ALLOWED by rule %s%s\n", a->rule,
+			      a->insecure ? " (insecure: confidential:false)" : "");
 	else
 		s = xasprintf("REFUSED: %s\n", a->reason);
 	blob_add(&b, s, strlen(s));

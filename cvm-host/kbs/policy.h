@@ -1,4 +1,5 @@
-/* policy.h: who gets which resource. A policy is a JSON document of rules; nothing is allowed that no rule allows.
+/* policy.h: who gets which resource. A policy is a JSON document of rules; nothing is allowed that no rule
+ * allows.
  *
  *   {"version":1, "name":"production",
  *    "signers":{"alice":{JWK}, "bob":{JWK}},
@@ -11,19 +12,20 @@
  *              "manifest":{"name":"web","signers":["alice","bob"],"threshold":2,"min-svn":3},
  *              "leases":1, "lease-seconds":300}]}
  *
- * A rule accepts an attested guest when the TEE is the rule's, every claim of "claims" is there and fits, and every
- * other claim that the evidence makes is named in "ignore": a claim that the rule doesn't know refuses the guest.
- * A check of the verifier that failed and can be waived (a debuggable guest, a platform with a known break, no
- * revocation list) refuses unless "opt-in" names that check.
- * Evidence that proves nothing (TEE "sample", "insecure-sim") is accepted only by a rule that names that TEE and also
- * says "insecure":true; then it counts as not confidential everywhere. */
+ * A rule accepts an attested guest when the TEE is the rule's, every claim of "claims" is there and fits, and
+ * every other claim that the evidence makes is named in "ignore": a claim that the rule doesn't know refuses
+ * the guest. A check of the verifier that failed and can be waived (a debuggable guest, a platform with a known
+ * break, no revocation list) refuses unless "opt-in" names that check. Evidence that proves nothing (TEE
+ * "sample", "insecure-sim") is accepted only by a rule that names that TEE and also says "insecure":true; then
+ * it counts as not confidential everywhere. */
 #pragma once
 
 #include "cvm-host/kbs/json.h"
 
 struct policy;
 
-/* Checks everything that can be checked without evidence: unknown members, operators, keys and types are refused. */
+/* Checks everything that can be checked without evidence: unknown members, operators, keys and types are
+ * refused. */
 MUST_CHECK int policy_load(const json_t *doc, struct policy **out, struct err *e);
 MUST_CHECK int policy_load_file(const char *path, struct policy **out, struct err *e);
 void policy_free(struct policy *p);
@@ -32,12 +34,12 @@ const char *policy_name(const struct policy *p);
 /* What is asked. All borrowed. */
 struct policy_question {
 	const char *tee;
-	bool insecure;	      /* the evidence proves nothing */
-	const json_t *waived; /* array of the names of checks that would have to be waived, or NULL */
-	const json_t *claims; /* flat object: strings, integers, booleans, arrays of strings */
+	bool insecure;		/* the evidence proves nothing */
+	const json_t *waived;	/* array of the names of checks that would have to be waived, or NULL */
+	const json_t *claims;	/* flat object: strings, integers, booleans, arrays of strings */
 	const json_t *manifest; /* the signed manifest that the evidence is bound to (manifest.h), or NULL */
-	const char *resource; /* repository/type/tag; NULL: is there any rule that accepts the guest? */
-	const char *volume;   /* instead of a resource */
+	const char *resource;	/* repository/type/tag; NULL: is there any rule that accepts the guest? */
+	const char *volume;	/* instead of a resource */
 };
 
 struct policy_answer {

@@ -1,5 +1,5 @@
-/* server.c: connections through handshake, request, reply. A connection belongs to one thread; only the table of peers is
- * shared. */
+/* server.c: connections through handshake, request, reply. A connection belongs to one thread; only the table
+ * of peers is shared. */
 #include "cvm-host/kbs/server.h"
 
 #include <arpa/inet.h>
@@ -17,7 +17,7 @@
 
 #include "cvm-host/kbs/protocol.h"
 
-#define PEERS	    4096
+#define PEERS	     4096
 #define HANDSHAKE_MS 10000
 
 enum conn_state { CONN_HANDSHAKE, CONN_READ, CONN_WRITE };
@@ -45,7 +45,8 @@ struct worker {
 	unsigned count;
 };
 
-/* How many requests a peer has left; refilled with time. Two peers may share a place: then they share the limit. */
+/* How many requests a peer has left; refilled with time. Two peers may share a place: then they share the
+ * limit. */
 struct peer {
 	uint64_t hash;
 	int64_t at; /* mono_ms of the last refill */
@@ -75,7 +76,8 @@ static bool peer_may(struct server *s, uint64_t hash)
 		return true;
 	pthread_mutex_lock(&s->lock);
 	if (p->hash != hash) {
-		/* the place is another's: it is taken over when that one has been quiet, and shared otherwise */
+		/* the place is another's: it is taken over when that one has been quiet, and shared otherwise
+		 */
 		if (now - p->at > 2000)
 			*p = (struct peer){hash, now, burst};
 	}
@@ -103,7 +105,8 @@ static void name_peer(struct conn *c, const struct sockaddr_storage *a)
 	for (size_t i = 0; i < n; i++)
 		h = (h ^ p[i]) * 0x100000001b3ULL;
 	c->peer_hash = h ^ h >> 29;
-	inet_ntop(a->ss_family, a->ss_family == AF_INET6 ? (const void *)&v6->sin6_addr : &v4->sin_addr, c->peer, sizeof(c->peer));
+	inet_ntop(a->ss_family, a->ss_family == AF_INET6 ? (const void *)&v6->sin6_addr : &v4->sin_addr,
+		  c->peer, sizeof(c->peer));
 }
 
 static void conn_close(struct conn *c)
@@ -165,7 +168,8 @@ static void accept_some(struct worker *w)
 	}
 }
 
-/* ---- one request ------------------------------------------------------------------------------------------------ */
+/* ---- one request
+ * ------------------------------------------------------------------------------------------------ */
 
 static int export_channel(void *connection, const char *context, uint8_t out[32])
 {
@@ -174,8 +178,11 @@ static int export_channel(void *connection, const char *context, uint8_t out[32]
 
 static void put_reply(struct conn *c, const struct broker_reply *r)
 {
-	char *cookie = r->cookie ? xasprintf("Set-Cookie: " KBS_COOKIE "=%s; Path=/; Secure; HttpOnly\r\n", r->cookie) : xstrdup("");
-	char *head = xasprintf("HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n%s%s\r\n",
+	char *cookie =
+		r->cookie ? xasprintf("Set-Cookie: " KBS_COOKIE "=%s; Path=/; Secure; HttpOnly\r\n", r->cookie)
+			  : xstrdup("");
+	char *head = xasprintf("HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: "
+			       "no-store\r\n%s%s\r\n",
 			       r->status, http_reason(r->status), r->type, strlen(r->body), cookie,
 			       c->close_after ? "Connection: close\r\n" : "");
 
@@ -190,7 +197,8 @@ static void put_reply(struct conn *c, const struct broker_reply *r)
 
 static void put_error(struct conn *c, int status, const char *detail)
 {
-	struct broker_reply r = {.status = status, .type = "application/json", .body = kbs_error_text("InvalidRequest", detail)};
+	struct broker_reply r = {
+		.status = status, .type = "application/json", .body = kbs_error_text("InvalidRequest", detail)};
 
 	c->close_after = true;
 	put_reply(c, &r);
@@ -229,7 +237,8 @@ static void take_request(struct conn *c)
 	c->in.size -= total;
 }
 
-/* ---- steps of a connection ------------------------------------------------------------------------------------ */
+/* ---- steps of a connection
+ * ------------------------------------------------------------------------------------ */
 
 /* 1: go on, 0: wait, -1: close */
 static int wait_for(struct conn *c, int ret)
@@ -301,8 +310,8 @@ static int step(struct conn *c)
 	}
 }
 
-/* A few steps at a time, so that no connection keeps the others waiting: epoll comes back to it, but for bytes that
- * OpenSSL has already read, which are no event. */
+/* A few steps at a time, so that no connection keeps the others waiting: epoll comes back to it, but for bytes
+ * that OpenSSL has already read, which are no event. */
 static void serve(struct conn *c)
 {
 	int ret = 1;
@@ -355,7 +364,8 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* ---- starting and stopping ----------------------------------------------------------------------------------- */
+/* ---- starting and stopping
+ * ----------------------------------------------------------------------------------- */
 
 static int start_worker(struct server *s, struct worker *w)
 {
@@ -365,7 +375,8 @@ static int start_worker(struct server *s, struct worker *w)
 	w->s = s;
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (w->epoll < 0 || epoll_ctl(w->epoll, EPOLL_CTL_ADD, s->listener, &in) < 0 ||
-	    epoll_ctl(w->epoll, EPOLL_CTL_ADD, s->stop, &stop) < 0 || pthread_create(&w->thread, NULL, work, w) != 0) {
+	    epoll_ctl(w->epoll, EPOLL_CTL_ADD, s->stop, &stop) < 0 ||
+	    pthread_create(&w->thread, NULL, work, w) != 0) {
 		if (w->epoll >= 0)
 			close(w->epoll);
 		return -EAGAIN;

@@ -1,5 +1,5 @@
-/* server.h: the broker's HTTPS end: TLS 1.3, a fixed number of threads with an epoll each, bounded connections, bodies,
- * times and requests per peer. */
+/* server.h: the broker's HTTPS end: TLS 1.3, a fixed number of threads with an epoll each, bounded connections,
+ * bodies, times and requests per peer. */
 #pragma once
 
 #include "cvm-host/kbs/broker.h"

@@ -1,4 +1,5 @@
-/* snp_json.c: fields of an SNP report to their offsets (SEV Secure Nested Paging Firmware ABI, table ATTESTATION_REPORT). */
+/* snp_json.c: fields of an SNP report to their offsets (SEV Secure Nested Paging Firmware ABI, table
+ * ATTESTATION_REPORT). */
 #include "cvm-host/kbs/snp_json.h"
 
 #include <errno.h>
@@ -17,10 +18,17 @@ static const struct number {
 	uint8_t size;
 	bool optional; /* of later versions of the report */
 } numbers[] = {
-	{"version", 0x00, 4, false},	   {"guest_svn", 0x04, 4, false},    {"policy", 0x08, 8, false},
-	{"vmpl", 0x30, 4, false},	   {"sig_algo", 0x34, 4, false},     {"plat_info", 0x40, 8, false},
-	{"key_info", 0x48, 4, false},	   {"cpuid_fam_id", 0x188, 1, true}, {"cpuid_mod_id", 0x189, 1, true},
-	{"cpuid_step", 0x18a, 1, true},	   {"launch_mit_vector", 0x1f8, 8, true},
+	{"version", 0x00, 4, false},
+	{"guest_svn", 0x04, 4, false},
+	{"policy", 0x08, 8, false},
+	{"vmpl", 0x30, 4, false},
+	{"sig_algo", 0x34, 4, false},
+	{"plat_info", 0x40, 8, false},
+	{"key_info", 0x48, 4, false},
+	{"cpuid_fam_id", 0x188, 1, true},
+	{"cpuid_mod_id", 0x189, 1, true},
+	{"cpuid_step", 0x18a, 1, true},
+	{"launch_mit_vector", 0x1f8, 8, true},
 	{"current_mit_vector", 0x200, 8, true},
 };
 
@@ -28,9 +36,10 @@ static const struct bytes_field {
 	const char *name;
 	uint16_t offset, size;
 } fields[] = {
-	{"family_id", 0x10, 16},   {"image_id", 0x20, 16},	{"report_data", 0x50, 64},	  {"measurement", 0x90, 48},
-	{"host_data", 0xc0, 32},   {"id_key_digest", 0xe0, 48}, {"author_key_digest", 0x110, 48}, {"report_id", 0x140, 32},
-	{"report_id_ma", 0x160, 32}, {"chip_id", 0x1a0, 64},
+	{"family_id", 0x10, 16},	  {"image_id", 0x20, 16},   {"report_data", 0x50, 64},
+	{"measurement", 0x90, 48},	  {"host_data", 0xc0, 32},  {"id_key_digest", 0xe0, 48},
+	{"author_key_digest", 0x110, 48}, {"report_id", 0x140, 32}, {"report_id_ma", 0x160, 32},
+	{"chip_id", 0x1a0, 64},
 };
 
 static const struct {
@@ -78,7 +87,8 @@ static int put_tcb(const json_t *v, const char *name, uint8_t *at, struct err *e
 	int ret = turin ? put_number(fmc, name, 1, at, e) : 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts) && !ret; i++)
-		ret = put_number(json_object_get(v, parts[i].name), name, 1, at + (turin ? parts[i].turin : parts[i].plain), e);
+		ret = put_number(json_object_get(v, parts[i].name), name, 1,
+				 at + (turin ? parts[i].turin : parts[i].plain), e);
 	return ret;
 }
 
@@ -106,11 +116,13 @@ int snp_json_report(const json_t *evidence, struct blob *out, struct err *e)
 			ret = put_number(v, numbers[i].name, numbers[i].size, b.data + numbers[i].offset, e);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(fields) && !ret; i++)
-		ret = put_bytes(json_object_get(r, fields[i].name), fields[i].name, fields[i].size, b.data + fields[i].offset, e);
+		ret = put_bytes(json_object_get(r, fields[i].name), fields[i].name, fields[i].size,
+				b.data + fields[i].offset, e);
 	for (size_t i = 0; i < ARRAY_SIZE(tcbs) && !ret; i++)
 		ret = put_tcb(json_object_get(r, tcbs[i].name), tcbs[i].name, b.data + tcbs[i].offset, e);
 	for (size_t i = 0; i < ARRAY_SIZE(versions) && !ret; i++)
-		ret = put_version(json_object_get(r, versions[i].name), versions[i].name, b.data + versions[i].offset, e);
+		ret = put_version(json_object_get(r, versions[i].name), versions[i].name,
+				  b.data + versions[i].offset, e);
 	sig = json_object_get(r, "signature");
 	if (!ret)
 		ret = put_bytes(json_object_get(sig, "r"), "signature.r", 72, b.data + 0x2a0, e);
@@ -166,7 +178,8 @@ int snp_json_certs(const json_t *evidence, struct blob *out, struct err *e)
 		const char *type = json_string_value(json_object_get(entry, "cert_type"));
 
 		/* the table may also hold a CRL or what a vendor put there */
-		if (type && (!strcmp(type, "VCEK") || !strcmp(type, "VLEK") || !strcmp(type, "ASK") || !strcmp(type, "ARK")))
+		if (type && (!strcmp(type, "VCEK") || !strcmp(type, "VLEK") || !strcmp(type, "ASK") ||
+			     !strcmp(type, "ARK")))
 			ret = add_pem(json_object_get(entry, "data"), out, e);
 	}
 	return ret;

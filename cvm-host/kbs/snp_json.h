@@ -1,5 +1,5 @@
-/* snp_json.h: the JSON form in which CoCo's guests send SEV-SNP evidence, back to the bytes that the processor signed:
- * the report's fields by name (virtee/sev's serialisation) and the certificate table. Pure. */
+/* snp_json.h: the JSON form in which CoCo's guests send SEV-SNP evidence, back to the bytes that the processor
+ * signed: the report's fields by name (virtee/sev's serialisation) and the certificate table. Pure. */
 #pragma once
 
 #include "cvm-host/kbs/json.h"

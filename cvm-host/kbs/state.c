@@ -88,7 +88,8 @@ struct session *session_new(struct sessions *t, int64_t now, int64_t lifetime_ms
 	return best;
 }
 
-/* ---- files of JSON ---------------------------------------------------------------------------------------- */
+/* ---- files of JSON ----------------------------------------------------------------------------------------
+ */
 
 static int load_json(const char *path, json_t **out, struct err *e)
 {
@@ -147,8 +148,8 @@ static void drop_expired(json_t *holders, int64_t now)
 	}
 }
 
-int lease_take(struct leases *l, const char *what, const char *holder, int64_t limit, int64_t now, int64_t seconds,
-	       struct err *e)
+int lease_take(struct leases *l, const char *what, const char *holder, int64_t limit, int64_t now,
+	       int64_t seconds, struct err *e)
 {
 	json_t *holders = json_object_get(l->all, what), *old;
 	int ret;
@@ -229,7 +230,8 @@ int counter_get(const char *dir, const char *volume, struct counter *out, struct
 	return ret;
 }
 
-int counter_advance(const char *dir, const char *volume, const char *previous, const struct counter *next, struct err *e)
+int counter_advance(const char *dir, const char *volume, const char *previous, const struct counter *next,
+		    struct err *e)
 {
 	struct counter now;
 	uint8_t raw[32];
@@ -243,7 +245,8 @@ int counter_advance(const char *dir, const char *volume, const char *previous, c
 		return err_set(e, -EINVAL, "a root has 64 hex digits");
 	if (next->epoch != now.epoch + 1 || strcmp(previous, now.root) != 0)
 		return err_set(e, -ESTALE, "volume %s is at epoch %llu", volume, (unsigned long long)now.epoch);
-	v = json_pack("{sI ss sI}", "epoch", (json_int_t)next->epoch, "root", next->root, "time", (json_int_t)wall_now());
+	v = json_pack("{sI ss sI}", "epoch", (json_int_t)next->epoch, "root", next->root, "time",
+		      (json_int_t)wall_now());
 	path = xasprintf("%s/%s", dir, volume);
 	ret = store_json(path, v, e);
 	free(path);
@@ -265,10 +268,11 @@ int svn_accept(const char *path, const char *name, int64_t svn, const char *dige
 	if (old && (json_opt_int(old, "svn", 0, INT64_MAX, -1, &seen, e) < 0 || !was))
 		ret = err_set(e, -EBADMSG, "%s is damaged", path);
 	else if (svn < seen)
-		ret = err_set(e, -ESTALE, "manifest %.60s: svn %lld, %lld has been accepted before", name, (long long)svn,
-			      (long long)seen);
+		ret = err_set(e, -ESTALE, "manifest %.60s: svn %lld, %lld has been accepted before", name,
+			      (long long)svn, (long long)seen);
 	else if (svn == seen && strcmp(was, digest) != 0)
-		ret = err_set(e, -ESTALE, "manifest %.60s: another one with svn %lld has been accepted before", name, (long long)svn);
+		ret = err_set(e, -ESTALE, "manifest %.60s: another one with svn %lld has been accepted before",
+			      name, (long long)svn);
 	else if (svn > seen) {
 		json_object_set_new(all, name, json_pack("{sI ss}", "svn", (json_int_t)svn, "digest", digest));
 		ret = store_json(path, all, e);

@@ -90,7 +90,8 @@ static bool extended_fits(const uint8_t digest[32], const struct blob *init)
 	return init->size == 32 && !memcmp(pcr, init->data, 32);
 }
 
-int tee_init_data(const char *tee, const struct tee_verdict *v, const char *body, uint8_t digest[64], size_t *size)
+int tee_init_data(const char *tee, const struct tee_verdict *v, const char *body, uint8_t digest[64],
+		  size_t *size)
 {
 	static const char *const algorithms[] = {"SHA256", "SHA384", "SHA512"};
 	const struct tee *t = find(tee);
@@ -102,7 +103,8 @@ int tee_init_data(const char *tee, const struct tee_verdict *v, const char *body
 		if (EVP_Digest(body, strlen(body), digest, &n, md, NULL) != 1)
 			return -EIO;
 		*size = n;
-		if (t->kind == ATTEST_TPM ? n == 32 && extended_fits(digest, &v->init) : digest_fits(digest, n, &v->init))
+		if (t->kind == ATTEST_TPM ? n == 32 && extended_fits(digest, &v->init)
+					  : digest_fits(digest, n, &v->init))
 			return 0;
 	}
 	return -EKEYREJECTED;
@@ -131,7 +133,8 @@ void tee_verdict_free(struct tee_verdict *v)
 	*v = (struct tee_verdict){0};
 }
 
-/* ---- collateral ------------------------------------------------------------------------------------------- */
+/* ---- collateral -------------------------------------------------------------------------------------------
+ */
 
 static int add_collateral(const char *dir, const char *name, struct tee_collateral *c, struct err *e)
 {
@@ -155,7 +158,8 @@ static int add_collateral(const char *dir, const char *name, struct tee_collater
 	free(path);
 	if (!ret) {
 		c->items[c->count].kind = kind;
-		c->items[c->count].bytes = (struct attest_bytes){c->data[c->count].data, c->data[c->count].size};
+		c->items[c->count].bytes =
+			(struct attest_bytes){c->data[c->count].data, c->data[c->count].size};
 		c->count++;
 	}
 	return ret;
@@ -190,7 +194,8 @@ void tee_collateral_free(struct tee_collateral *c)
 	*c = (struct tee_collateral){0};
 }
 
-/* ---- the evidence's forms ---------------------------------------------------------------------------------- */
+/* ---- the evidence's forms ----------------------------------------------------------------------------------
+ */
 
 /* Evidence and items of one verification; owns its bytes. */
 struct bundle {
@@ -230,7 +235,8 @@ static int read_items(const json_t *list, struct bundle *b, struct err *e)
 		if (!kind)
 			return -EINVAL;
 		if (b->own == ATTEST_ITEMS_MAX - COLLATERAL_MAX)
-			return err_set(e, -E2BIG, "more than %d items of evidence", ATTEST_ITEMS_MAX - COLLATERAL_MAX);
+			return err_set(e, -E2BIG, "more than %d items of evidence",
+				       ATTEST_ITEMS_MAX - COLLATERAL_MAX);
 		if (item_of(kind, strlen(kind), &k) < 0 || !guest_may_send(k))
 			return err_set(e, -EINVAL, "a guest may not send an item %.24s", kind);
 		ret = need_b64(item, "data", &b->data[b->own], e);
@@ -279,7 +285,8 @@ static int read_evidence(const struct tee *t, const json_t *primary, struct bund
 	return err_set(e, -EINVAL, "primary_evidence has no form that is known for TEE %s", t->name);
 }
 
-/* ---- claims ------------------------------------------------------------------------------------------------ */
+/* ---- claims ------------------------------------------------------------------------------------------------
+ */
 
 static json_t *claim_json(const struct attest_claim *c)
 {
@@ -354,8 +361,9 @@ static size_t challenge_size(const struct tee *t, size_t hash_size)
 	}
 }
 
-static int verify_hardware(const struct tee *t, const json_t *primary, const uint8_t report_data[64], size_t hash_size,
-			   const struct tee_collateral *c, int64_t now, struct tee_verdict *out, struct err *e)
+static int verify_hardware(const struct tee *t, const json_t *primary, const uint8_t report_data[64],
+			   size_t hash_size, const struct tee_collateral *c, int64_t now,
+			   struct tee_verdict *out, struct err *e)
 {
 	struct bundle *b = xcalloc(1, sizeof(*b));
 	struct attest_input in = {.kind = t->kind, .now = now, .knobs = all_open};
@@ -373,7 +381,8 @@ static int verify_hardware(const struct tee *t, const json_t *primary, const uin
 		ret = attest_verify(&in, &r);
 	if (!ret && !r->ok) {
 		bad = attest_first_failure(r);
-		ret = err_set(e, -EKEYREJECTED, "%s: %s", bad ? bad->name : "evidence", bad ? bad->reason : "refused");
+		ret = err_set(e, -EKEYREJECTED, "%s: %s", bad ? bad->name : "evidence",
+			      bad ? bad->reason : "refused");
 	}
 	if (!ret)
 		fill_verdict(t, r, out);
@@ -382,8 +391,8 @@ static int verify_hardware(const struct tee *t, const json_t *primary, const uin
 	return ret;
 }
 
-static int verify_sample(const json_t *primary, const uint8_t report_data[64], size_t hash_size, struct tee_verdict *out,
-			 struct err *e)
+static int verify_sample(const json_t *primary, const uint8_t report_data[64], size_t hash_size,
+			 struct tee_verdict *out, struct err *e)
 {
 	const char *svn = json_need_string(primary, "svn", e);
 	struct blob got = {0}, init = {0};
@@ -430,20 +439,24 @@ int tee_verify(const char *tee, const json_t *primary, const uint8_t report_data
 	return verify_hardware(t, primary, report_data, hash_size, c, now, out, e);
 }
 
-/* ---- the attester's side ----------------------------------------------------------------------------------- */
+/* ---- the attester's side -----------------------------------------------------------------------------------
+ */
 
-json_t *tee_evidence_json(enum attest_kind kind, const struct blob *evidence, const struct attest_item *items, size_t count)
+json_t *tee_evidence_json(enum attest_kind kind, const struct blob *evidence, const struct attest_item *items,
+			  size_t count)
 {
 	json_t *list = json_array(), *v;
 	char *s;
 
 	for (size_t i = 0; i < count; i++) {
 		s = b64_encode(items[i].bytes.data, items[i].bytes.size);
-		json_array_append_new(list, json_pack("{ss ss}", "kind", tee_item_name(items[i].kind), "data", s));
+		json_array_append_new(list,
+				      json_pack("{ss ss}", "kind", tee_item_name(items[i].kind), "data", s));
 		free(s);
 	}
 	s = b64_encode(evidence->data, evidence->size);
-	v = json_pack("{s{ss ss so}}", "sbx-evidence", "kind", attest_kind_name(kind), "evidence", s, "items", list);
+	v = json_pack("{s{ss ss so}}", "sbx-evidence", "kind", attest_kind_name(kind), "evidence", s, "items",
+		      list);
 	free(s);
 	return v;
 }

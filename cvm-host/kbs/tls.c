@@ -36,7 +36,8 @@ static SSL_CTX *context(const SSL_METHOD *method)
 	SSL_CTX_set_options(c, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
 	SSL_CTX_set_num_tickets(c, 0);
 	SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+				    SSL_MODE_RELEASE_BUFFERS);
 	return c;
 }
 
@@ -46,8 +47,8 @@ int tls_server(const char *cert, const char *key, SSL_CTX **out, struct err *e)
 
 	if (!c)
 		return tls_error(e, -ENOMEM, "TLS");
-	if (SSL_CTX_use_certificate_chain_file(c, cert) != 1 || SSL_CTX_use_PrivateKey_file(c, key, SSL_FILETYPE_PEM) != 1 ||
-	    SSL_CTX_check_private_key(c) != 1) {
+	if (SSL_CTX_use_certificate_chain_file(c, cert) != 1 ||
+	    SSL_CTX_use_PrivateKey_file(c, key, SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(c) != 1) {
 		SSL_CTX_free(c);
 		return tls_error(e, -EINVAL, cert);
 	}
@@ -119,9 +120,9 @@ int tls_client(int fd, const struct tls_trust *t, SSL **out, struct err *e)
 		ret = tls_error(e, -ENOMEM, "TLS");
 	if (!ret && SSL_connect(s) != 1) {
 		verified = SSL_get_verify_result(s);
-		ret = verified != X509_V_OK && t->ca
-			      ? err_set(e, -EKEYREJECTED, "the broker's certificate: %s", X509_verify_cert_error_string(verified))
-			      : tls_error(e, -EPROTO, "TLS handshake");
+		ret = verified != X509_V_OK && t->ca ? err_set(e, -EKEYREJECTED, "the broker's certificate: %s",
+							       X509_verify_cert_error_string(verified))
+						     : tls_error(e, -EPROTO, "TLS handshake");
 	}
 	if (!ret && t->pin_count)
 		ret = check_pins(s, t, e);
@@ -136,10 +137,14 @@ int tls_export(SSL *s, const char *label, const char *ctx, uint8_t out[32])
 {
 	if (SSL_version(s) != TLS1_3_VERSION)
 		return -EPROTO;
-	return SSL_export_keying_material(s, out, 32, label, strlen(label), (const uint8_t *)ctx, strlen(ctx), 1) == 1 ? 0 : -EIO;
+	return SSL_export_keying_material(s, out, 32, label, strlen(label), (const uint8_t *)ctx, strlen(ctx),
+					  1) == 1
+		       ? 0
+		       : -EIO;
 }
 
-/* ---- sockets ----------------------------------------------------------------------------------------------- */
+/* ---- sockets -----------------------------------------------------------------------------------------------
+ */
 
 static int connect_one(const struct addrinfo *a, int timeout_ms)
 {
@@ -175,7 +180,9 @@ int tcp_connect(const char *host, const char *port, int timeout_ms, struct err *
 int tcp_listen(const char *address, uint16_t *port, struct err *e)
 {
 	const char *colon = strrchr(address, ':');
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV}, *a;
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+				 .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV},
+			*a;
 	struct sockaddr_in6 bound;
 	socklen_t len = sizeof(bound);
 	char *host;
@@ -183,7 +190,8 @@ int tcp_listen(const char *address, uint16_t *port, struct err *e)
 
 	if (!colon)
 		return err_set(e, -EINVAL, "%s: ADDRESS:PORT is wanted", address);
-	host = *address == '[' ? strndup(address + 1, (size_t)(colon - address) - 2) : strndup(address, (size_t)(colon - address));
+	host = *address == '[' ? strndup(address + 1, (size_t)(colon - address) - 2)
+			       : strndup(address, (size_t)(colon - address));
 	ret = host ? getaddrinfo(host, colon + 1, &hints, &a) : EAI_MEMORY;
 	free(host);
 	if (ret)
@@ -204,7 +212,8 @@ int tcp_listen(const char *address, uint16_t *port, struct err *e)
 	return fd;
 }
 
-/* ---- certificates of our own ---------------------------------------------------------------------------------- */
+/* ---- certificates of our own
+ * ---------------------------------------------------------------------------------- */
 
 static bool add_ext(X509 *x, X509 *issuer, int nid, const char *value)
 {
@@ -220,21 +229,26 @@ static bool add_ext(X509 *x, X509 *issuer, int nid, const char *value)
 	return ok;
 }
 
-X509 *x509_make(EVP_PKEY *key, const char *cn, const char *san, bool ca, int days, X509 *issuer, EVP_PKEY *issuer_key)
+X509 *x509_make(EVP_PKEY *key, const char *cn, const char *san, bool ca, int days, X509 *issuer,
+		EVP_PKEY *issuer_key)
 {
 	X509 *x = X509_new();
 	X509_NAME *name = X509_NAME_new();
 	BIGNUM *serial = BN_new();
 	bool ok;
 
-	ok = x && name && serial && X509_set_version(x, 2) == 1 && BN_rand(serial, 127, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) == 1 &&
+	ok = x && name && serial && X509_set_version(x, 2) == 1 &&
+	     BN_rand(serial, 127, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) == 1 &&
 	     BN_to_ASN1_INTEGER(serial, X509_get_serialNumber(x)) &&
-	     X509_gmtime_adj(X509_getm_notBefore(x), -3600) && X509_gmtime_adj(X509_getm_notAfter(x), 86400L * days) &&
+	     X509_gmtime_adj(X509_getm_notBefore(x), -3600) &&
+	     X509_gmtime_adj(X509_getm_notAfter(x), 86400L * days) &&
 	     X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const uint8_t *)cn, -1, -1, 0) == 1 &&
 	     X509_set_subject_name(x, name) == 1 && X509_set_pubkey(x, key) == 1 &&
 	     X509_set_issuer_name(x, issuer ? X509_get_subject_name(issuer) : name) == 1 &&
-	     add_ext(x, issuer ? issuer : x, NID_basic_constraints, ca ? "critical,CA:TRUE" : "critical,CA:FALSE") &&
-	     add_ext(x, issuer ? issuer : x, NID_key_usage, ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature") &&
+	     add_ext(x, issuer ? issuer : x, NID_basic_constraints,
+		     ca ? "critical,CA:TRUE" : "critical,CA:FALSE") &&
+	     add_ext(x, issuer ? issuer : x, NID_key_usage,
+		     ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature") &&
 	     add_ext(x, issuer ? issuer : x, NID_subject_key_identifier, "hash") &&
 	     (!san || add_ext(x, issuer ? issuer : x, NID_subject_alt_name, san)) &&
 	     X509_sign(x, issuer ? issuer_key : key, EVP_sha256()) > 0;
