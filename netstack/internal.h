@@ -31,6 +31,7 @@
 #define PROTO_ICMP    1
 #define PROTO_TCP     6
 #define PROTO_UDP     17
+#define PROTO_UDPLITE 136
 #define PROTO_ICMP6   58
 
 #define IN_EVENTS  (EV_IN | EV_RDNORM)

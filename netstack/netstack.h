@@ -67,10 +67,17 @@ struct net_io {
 enum net_kind {
 	NET_TCP,
 	NET_UDP,
+	NET_UDPLITE, /* RFC 3828, with its own ports */
 	NET_RAW,
 	NET_PING,
 	NET_KINDS,
 };
+
+/* UDP or UDP-Lite */
+static inline bool net_kind_udp(int kind)
+{
+	return kind == NET_UDP || kind == NET_UDPLITE;
+}
 
 /* Values are those of Linux, as tcpi_state and /proc/net/tcp show them. */
 enum net_state {
@@ -107,6 +114,7 @@ struct net_opts {
 	uint32_t mc_if, mc_if6;
 	struct net_addr mc_addr;
 	/* UDP */
+	uint16_t send_cover, recv_cover; /* UDPLITE_*_CSCOV; 0: all */
 	bool cork, no_check, no_check6_tx, no_check6_rx, gro;
 	uint16_t gso_size;
 	/* raw */

@@ -253,6 +253,7 @@ ssize_t net_send(struct net_sock *sk, struct net_io *io, const struct net_tx *tx
 		return ret;
 	switch (sk->kind) {
 	case NET_UDP:
+	case NET_UDPLITE:
 		return udp_send(sk, io, tx);
 	case NET_RAW:
 		return raw_send(sk, io, tx);
@@ -263,7 +264,7 @@ ssize_t net_send(struct net_sock *sk, struct net_io *io, const struct net_tx *tx
 
 int net_uncork(struct net_sock *sk)
 {
-	return sk->kind == NET_UDP ? udp_uncork(sk) : 0;
+	return net_kind_udp(sk->kind) ? udp_uncork(sk) : 0;
 }
 
 ssize_t net_recv(struct net_sock *sk, struct net_io *io, struct net_rx *rx)

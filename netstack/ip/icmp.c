@@ -172,6 +172,9 @@ void ip_error(struct net_stack *st, const struct icmp_error *e)
 	case PROTO_UDP:
 		sk = port_find_dgram(st, NET_UDP, &e->local, &e->remote, 0);
 		break;
+	case PROTO_UDPLITE:
+		sk = port_find_dgram(st, NET_UDPLITE, &e->local, &e->remote, 0);
+		break;
 	case PROTO_ICMP:
 	case PROTO_ICMP6:
 		sk = port_find_dgram(st, NET_PING, &e->local, NULL, 0);
@@ -222,7 +225,7 @@ static bool parse_quote(const uint8_t *q, uint32_t len, bool v6, struct icmp_err
 	}
 	q += head;
 	len -= head;
-	if (e->protocol == PROTO_TCP || e->protocol == PROTO_UDP) {
+	if (e->protocol == PROTO_TCP || e->protocol == PROTO_UDP || e->protocol == PROTO_UDPLITE) {
 		e->local.port = be16(q);
 		e->remote.port = be16(q + 2);
 	} else {

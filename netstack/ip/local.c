@@ -8,6 +8,7 @@ void ip_deliver(struct net_stack *st, const struct ip_packet *p)
 	(void)raw_input(st, p);
 	switch (p->protocol) {
 	case PROTO_UDP:
+	case PROTO_UDPLITE:
 		COUNT(st, ip_delivers);
 		udp_input(st, p);
 		break;

@@ -108,7 +108,7 @@ void dgram_deliver(struct net_sock *sk, struct net_msg *msg)
 		waitq_wake(&sk->wq, IN_EVENTS);
 		return;
 	}
-	if (sk->kind == NET_UDP)
+	if (net_kind_udp(sk->kind))
 		COUNT(sk->st, udp_rcvbuf_errors);
 	kfree(msg);
 }
@@ -286,7 +286,7 @@ ssize_t dgram_recv(struct net_sock *sk, struct net_io *io, struct net_rx *rx)
 	if (UNLIKELY(rx->flags & NET_ERRQUEUE))
 		return recv_error(sk, io, rx);
 	if (UNLIKELY(rx->flags & NET_OOB))
-		return sk->kind == NET_UDP ? -EAGAIN : -EOPNOTSUPP;
+		return net_kind_udp(sk->kind) ? -EAGAIN : -EOPNOTSUPP;
 	err = net_take_error(sk);
 	if (UNLIKELY(err))
 		return -err;

@@ -50,12 +50,12 @@ static bool takes_group(struct net_sock *sk, const struct net_msg *m, bool joine
 }
 
 /* To every socket on the port that wants it. */
-static bool deliver_many(struct net_stack *st, struct net_msg *m)
+static bool deliver_many(struct net_stack *st, int kind, struct net_msg *m)
 {
 	struct net_sock **all = kmalloc(RECEIVERS * sizeof(*all));
 	bool joined = !net_addr_multicast(&m->dst.addr) || group_joined(st, &m->dst.addr, m->ifindex),
 	     any = false;
-	uint32_t n = all ? port_find_all(st, NET_UDP, m->dst.port, all, RECEIVERS) : 0, i;
+	uint32_t n = all ? port_find_all(st, kind, m->dst.port, all, RECEIVERS) : 0, i;
 	struct net_msg *copy;
 
 	for (i = 0; i < n; i++) {
@@ -74,9 +74,9 @@ static bool deliver_many(struct net_stack *st, struct net_msg *m)
 }
 
 /* Takes m. False: nobody has the port; m is the caller's again. */
-static bool deliver(struct net_stack *st, struct net_msg *m)
+static bool deliver(struct net_stack *st, int kind, struct net_msg *m)
 {
-	struct net_sock *to = port_find_dgram(st, NET_UDP, &m->dst, &m->src, m->ifindex);
+	struct net_sock *to = port_find_dgram(st, kind, &m->dst, &m->src, m->ifindex);
 
 	if (UNLIKELY(!to)) {
 		COUNT(st, udp_no_port);
@@ -103,41 +103,49 @@ static void refused(struct net_sock *sk, struct net_msg *m)
 	dgram_error(sk, m, ECONN, true);
 }
 
-static void build_header(uint8_t *h, const struct dgram_dst *d, uint32_t len, bool checksum)
+/* cover: how many bytes UDP-Lite's checksum covers (RFC 3828 section 3.1); 0: it is UDP. checksum: UDP's may be
+ * left out. */
+static void build_header(uint8_t *h, const struct dgram_dst *d, uint32_t len, uint32_t cover, bool checksum)
 {
-	uint16_t fields[4] = {__builtin_bswap16(d->from.port), __builtin_bswap16(d->to.port),
-			      __builtin_bswap16((uint16_t)(len + UDP_HEADER)), 0};
+	uint16_t fields[4] = {__builtin_bswap16(d->from.port), __builtin_bswap16(d->to.port), 0, 0};
+	uint8_t protocol = cover ? PROTO_UDPLITE : PROTO_UDP;
 	uint16_t sum;
 
+	fields[2] = __builtin_bswap16(!cover ? (uint16_t)len : cover < len ? (uint16_t)cover : 0);
 	memcpy(h, fields, sizeof(fields));
-	if (!checksum)
+	if (!checksum && !cover)
 		return;
-	sum = net_checksum(net_pseudo_sum(&d->from.addr, &d->to.addr, PROTO_UDP, len + UDP_HEADER), h,
-			   len + UDP_HEADER);
+	sum = net_checksum(net_pseudo_sum(&d->from.addr, &d->to.addr, protocol, len), h,
+			   cover && cover < len ? cover : len);
 	h[6] = (uint8_t)((sum ? sum : 0xffff) >> 8);
 	h[7] = (uint8_t)(sum ? sum : 0xffff);
 }
 
-/* Raw sockets see datagrams too. */
-static void show_raw(struct net_stack *st, const struct dgram_dst *d, const struct net_msg *m)
+/* The datagram with its header; *len. NULL: no memory */
+static uint8_t *make_packet(const struct net_sock *sk, const struct dgram_dst *d, const struct net_msg *m,
+			    uint32_t *len)
 {
+	bool v4 = net_addr_is4(&d->to.addr), checksum = !(v4 ? sk->opts.no_check : sk->opts.no_check6_tx);
+	uint32_t cover = 0;
 	uint8_t *packet = kmalloc(UDP_HEADER + m->len);
-	struct ip_packet p = {.v6 = !net_addr_is4(&d->to.addr),
-			      .protocol = PROTO_UDP,
-			      .ttl = d->ttl,
-			      .tos = d->tos,
-			      .src = d->from.addr,
-			      .dst = d->to.addr,
-			      .ifindex = d->ifindex,
-			      .data = packet,
-			      .len = UDP_HEADER + m->len};
 
+	*len = UDP_HEADER + m->len;
 	if (!packet)
-		return;
+		return NULL;
+	if (sk->kind == NET_UDPLITE)
+		cover = sk->opts.send_cover ? MIN((uint32_t)sk->opts.send_cover, *len) : *len;
 	memcpy(packet + UDP_HEADER, m->data, m->len);
-	build_header(packet, d, m->len, true);
-	(void)raw_input(st, &p);
-	kfree(packet);
+	build_header(packet, d, *len, cover, checksum);
+	return packet;
+}
+
+/* A packet for raw sockets to see. */
+static struct ip_packet as_packet(const struct net_sock *sk, const struct dgram_dst *d, const uint8_t *data,
+				  uint32_t len)
+{
+	return (struct ip_packet){.v6 = !net_addr_is4(&d->to.addr), .protocol = sk->protocol, .ttl = d->ttl,
+				  .tos = d->tos, .src = d->from.addr, .dst = d->to.addr, .ifindex = d->ifindex,
+				  .data = data, .len = len};
 }
 
 static bool raw_sockets(struct net_stack *st)
@@ -146,62 +154,59 @@ static bool raw_sockets(struct net_stack *st)
 	       __atomic_load_n(&st->counters.inuse[NET_RAW][1], __ATOMIC_RELAXED);
 }
 
+/* Raw sockets see datagrams too, and the ICMP errors about those that nobody takes: then the error comes back to
+ * the sender through them, and m is done with. */
+static bool send_with_witnesses(struct net_sock *sk, const struct dgram_dst *d, struct net_msg *m)
+{
+	struct ip_packet p;
+	uint32_t len;
+	uint8_t *packet = make_packet(sk, d, m, &len);
+
+	if (!packet)
+		return deliver(sk->st, sk->kind, m);
+	p = as_packet(sk, d, packet, len);
+	(void)raw_input(sk->st, &p);
+	if (!deliver(sk->st, sk->kind, m)) {
+		icmp_port_unreachable(sk->st, &p);
+		kfree(m);
+	}
+	kfree(packet);
+	return true;
+}
+
 static void send_here(struct net_sock *sk, const struct dgram_dst *d, struct net_msg *m)
 {
 	struct net_stack *st = sk->st;
+	bool taken;
 
 	COUNT(st, udp_out);
 	COUNT_LO(st, 1, m->len + 28u + 14u);
-	if (UNLIKELY(raw_sockets(st)))
-		show_raw(st, d, m);
 	if (UNLIKELY(d->route.multicast || d->route.broadcast)) {
 		if (d->route.broadcast || (net_addr_is4(&d->to.addr) ? sk->opts.mc_loop : sk->opts.mc_loop6))
-			(void)deliver_many(st, m);
+			(void)deliver_many(st, sk->kind, m);
 		else
 			kfree(m);
 		return;
 	}
-	if (deliver(st, m))
-		return;
-	if (UNLIKELY(raw_sockets(st))) {
-		struct ip_packet about = {.v6 = !net_addr_is4(&d->to.addr),
-					  .protocol = PROTO_UDP,
-					  .ttl = d->ttl,
-					  .src = d->from.addr,
-					  .dst = d->to.addr,
-					  .ifindex = d->ifindex};
-		uint8_t *packet = kmalloc(UDP_HEADER + m->len);
-
-		if (packet) {
-			memcpy(packet + UDP_HEADER, m->data, m->len);
-			build_header(packet, d, m->len, true);
-			about.data = packet;
-			about.len = UDP_HEADER + m->len;
-			icmp_port_unreachable(st, &about); /* comes back to sk as an error */
-			kfree(packet);
-		}
-		kfree(m);
-		return;
-	}
-	refused(sk, m);
+	taken = UNLIKELY(raw_sockets(st)) ? send_with_witnesses(sk, d, m) : deliver(st, sk->kind, m);
+	if (UNLIKELY(!taken))
+		refused(sk, m);
 }
 
 static int send_out(struct net_sock *sk, const struct dgram_dst *d, struct net_msg *m)
 {
 	bool v4 = net_addr_is4(&d->to.addr);
-	uint8_t *packet = kmalloc(UDP_HEADER + m->len);
+	uint32_t len;
+	uint8_t *packet = make_packet(sk, d, m, &len);
 	int ret = -ENOBUFS;
 
 	if (packet) {
-		memcpy(packet + UDP_HEADER, m->data, m->len);
-		build_header(packet, d, m->len, !(v4 ? sk->opts.no_check : sk->opts.no_check6_tx));
 		COUNT(sk->st, udp_out);
-		ret = ip_output(sk->st, d, PROTO_UDP, packet, UDP_HEADER + m->len,
-				(v4 ? sk->opts.pmtu : sk->opts.pmtu6) >= 2);
+		ret = ip_output(sk->st, d, sk->protocol, packet, len, (v4 ? sk->opts.pmtu : sk->opts.pmtu6) >= 2);
 		kfree(packet);
 	}
 	if (ret == 0 && d->route.multicast && (v4 ? sk->opts.mc_loop : sk->opts.mc_loop6))
-		(void)deliver_many(sk->st, m);
+		(void)deliver_many(sk->st, sk->kind, m);
 	else
 		kfree(m);
 	return ret;
@@ -343,6 +348,8 @@ void udp_input(struct net_stack *st, const struct ip_packet *p)
 {
 	struct dgram_dst d = {.ifindex = p->ifindex, .ttl = p->ttl, .tos = p->tos};
 	uint16_t fields[4];
+	bool lite = p->protocol == PROTO_UDPLITE;
+	int kind = lite ? NET_UDPLITE : NET_UDP;
 	struct net_msg *m;
 	uint32_t len;
 
@@ -350,11 +357,15 @@ void udp_input(struct net_stack *st, const struct ip_packet *p)
 		goto bad;
 	memcpy(fields, p->data, sizeof(fields));
 	len = __builtin_bswap16(fields[2]);
+	if (lite && !len)
+		len = p->len;
 	if (len < UDP_HEADER || len > p->len)
 		goto bad;
-	if ((fields[3] || p->v6) &&
-	    net_checksum(net_pseudo_sum(&p->src, &p->dst, PROTO_UDP, len), p->data, len) != 0)
+	if ((fields[3] || p->v6 || lite) &&
+	    net_checksum(net_pseudo_sum(&p->src, &p->dst, p->protocol, lite ? p->len : len), p->data, len) != 0)
 		goto bad;
+	if (lite)
+		len = p->len; /* what it said is only how much the checksum covers */
 	d.from = (struct net_name){.addr = p->src, .port = __builtin_bswap16(fields[0])};
 	d.to = (struct net_name){.addr = p->dst, .port = __builtin_bswap16(fields[1])};
 	if (net_addr_linklocal6(&p->src))
@@ -364,8 +375,8 @@ void udp_input(struct net_stack *st, const struct ip_packet *p)
 		return;
 	memcpy(m->data, p->data + UDP_HEADER, len - UDP_HEADER);
 	if (net_addr_multicast(&p->dst) || !net_addr_is_local(st, &p->dst)) {
-		(void)deliver_many(st, m); /* a group, or a broadcast address of a link */
-	} else if (!deliver(st, m)) {
+		(void)deliver_many(st, kind, m); /* a group, or a broadcast address of a link */
+	} else if (!deliver(st, kind, m)) {
 		kfree(m);
 		icmp_port_unreachable(st, p);
 	}

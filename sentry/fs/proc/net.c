@@ -124,6 +124,8 @@ const struct pseudo_entry proc_net_entries[] = {
 	NET("tcp6", SHOW_SOCKETS),
 	NET("udp", SHOW_SOCKETS),
 	NET("udp6", SHOW_SOCKETS),
+	NET("udplite", SHOW_SOCKETS),
+	NET("udplite6", SHOW_SOCKETS),
 	{"unix", R_FILE, .show = show_unix},
 	END,
 };

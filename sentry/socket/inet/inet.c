@@ -273,6 +273,8 @@ static int kind_of(int family, int type, int *protocol)
 	case LINUX_SOCK_DGRAM:
 		if (*protocol == icmp)
 			return NET_PING;
+		if (*protocol == LINUX_IPPROTO_UDPLITE)
+			return NET_UDPLITE;
 		if (*protocol && *protocol != LINUX_IPPROTO_UDP)
 			return -EPROTONOSUPPORT;
 		*protocol = LINUX_IPPROTO_UDP;

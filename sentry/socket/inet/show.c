@@ -81,7 +81,7 @@ static void line(void *arg, const struct net_show *s)
 	char local[48], remote[48];
 	struct lines *l = arg;
 
-	if (!l->tcp && s->kind == NET_UDP && !s->local.port)
+	if (!l->tcp && net_kind_udp(s->kind) && !s->local.port)
 		return; /* not bound: not in the table */
 	put_name(local, sizeof(local), l->v6, &s->local);
 	put_name(remote, sizeof(remote), l->v6, &s->remote);
@@ -103,7 +103,7 @@ static void heading(const struct lines *l, enum net_kind kind)
 		strbuf_puts(l->out, HEAD_LOCAL6 HEAD_UDP_END "\n");
 	else {
 		(void)snprintf(text, sizeof(text), "%s  sl  local_address rem_address   %s",
-			       kind == NET_UDP || kind == NET_PING ? " " : "",
+			       net_kind_udp(kind) || kind == NET_PING ? " " : "",
 			       l->tcp ? "st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
 				      : HEAD_UDP_END);
 		strbuf_printf(l->out, "%-*s\n", l->tcp ? LINE_TCP : LINE_UDP, text);
@@ -114,7 +114,7 @@ void inet_show_sockets(struct net_stack *st, const char *name, struct strbuf *ou
 {
 	struct lines l = {.out = out, .v6 = name[strlen(name) - 1] == '6', .tcp = name[0] == 't'};
 	enum net_kind kind = name[0] == 't'   ? NET_TCP
-			     : name[0] == 'u' ? NET_UDP
+			     : name[0] == 'u' ? (name[3] == 'l' ? NET_UDPLITE : NET_UDP)
 			     : name[0] == 'r' ? NET_RAW
 					      : NET_PING;
 

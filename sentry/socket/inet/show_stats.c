@@ -101,18 +101,20 @@ void inet_show_sockstat(struct net_stack *st, bool v6, struct strbuf *out)
 		net_counters(st, &c);
 	if (v6) {
 		strbuf_printf(out,
-			      "TCP6: inuse %u\nUDP6: inuse %u\nUDPLITE6: inuse 0\nRAW6: inuse %u\n"
+			      "TCP6: inuse %u\nUDP6: inuse %u\nUDPLITE6: inuse %u\nRAW6: inuse %u\n"
 			      "FRAG6: inuse 0 memory 0\n",
-			      c.inuse[NET_TCP][1], c.inuse[NET_UDP][1], c.inuse[NET_RAW][1]);
+			      c.inuse[NET_TCP][1], c.inuse[NET_UDP][1], c.inuse[NET_UDPLITE][1],
+			      c.inuse[NET_RAW][1]);
 		return;
 	}
 	for (int k = 0; k < NET_KINDS; k++)
 		used += c.inuse[k][0] + c.inuse[k][1];
 	strbuf_printf(out,
 		      "sockets: used %u\nTCP: inuse %u orphan %u tw %u alloc %u mem 0\nUDP: inuse %u mem 0\n"
-		      "UDPLITE: inuse 0\nRAW: inuse %u\nFRAG: inuse 0 memory 0\n",
+		      "UDPLITE: inuse %u\nRAW: inuse %u\nFRAG: inuse 0 memory 0\n",
 		      used, c.inuse[NET_TCP][0], c.orphans, c.time_wait,
-		      c.inuse[NET_TCP][0] + c.inuse[NET_TCP][1], c.inuse[NET_UDP][0], c.inuse[NET_RAW][0]);
+		      c.inuse[NET_TCP][0] + c.inuse[NET_TCP][1], c.inuse[NET_UDP][0],
+		      c.inuse[NET_UDPLITE][0], c.inuse[NET_RAW][0]);
 }
 
 void inet_show_snmp(struct net_stack *st, struct strbuf *out)

@@ -6,6 +6,8 @@
 #include "sentry/socket/inet/internal.h"
 
 #define IFNAMSIZ	16u
+#define UDPLITE_SEND_CSCOV 10
+#define UDPLITE_RECV_CSCOV 11
 #define TCP_SNDBUF_NEW	16384
 #define TCP_RCVBUF_NEW	131072
 #define TCP_SNDBUF_AUTO 2626560
@@ -206,6 +208,12 @@ static int udp_set(struct inet_sock *i, int name, const void *val, uint32_t len)
 	if (len < sizeof(v))
 		return -EINVAL;
 	memcpy(&v, val, sizeof(v));
+	if (i->s.protocol == LINUX_IPPROTO_UDPLITE && (name == UDPLITE_SEND_CSCOV || name == UDPLITE_RECV_CSCOV)) {
+		uint16_t cover = (uint16_t)(v < 0 || v > 0xffff ? 0xffff : v && v < 8 ? 8 : v);
+
+		*(name == UDPLITE_SEND_CSCOV ? &o->send_cover : &o->recv_cover) = cover;
+		return 0;
+	}
 	if (name == LINUX_UDP_SEGMENT) {
 		if (v < 0 || v > 0xffff)
 			return -EINVAL;
@@ -222,7 +230,9 @@ static int udp_get(struct inet_sock *i, int name, void *val, uint32_t *len)
 {
 	int32_t v;
 
-	if (name == LINUX_UDP_SEGMENT)
+	if (i->s.protocol == LINUX_IPPROTO_UDPLITE && (name == UDPLITE_SEND_CSCOV || name == UDPLITE_RECV_CSCOV))
+		v = name == UDPLITE_SEND_CSCOV ? net_sock_opts(i->sk)->send_cover : net_sock_opts(i->sk)->recv_cover;
+	else if (name == LINUX_UDP_SEGMENT)
 		v = net_sock_opts(i->sk)->gso_size;
 	else if (!inet_opt_get(i, udp_opts, ARRAY_SIZE(udp_opts), name, &v))
 		return -ENOPROTOOPT;
@@ -242,7 +252,8 @@ static int by_level_set(struct inet_sock *i, const struct sock_caller *c, int le
 	case LINUX_IPPROTO_TCP:
 		return i->s.type == LINUX_SOCK_STREAM ? tcp_set(i, c, name, val, len) : -ENOPROTOOPT;
 	case LINUX_IPPROTO_UDP:
-		return i->s.protocol == LINUX_IPPROTO_UDP && !raw ? udp_set(i, name, val, len) : -ENOPROTOOPT;
+	case LINUX_IPPROTO_UDPLITE:
+		return i->s.protocol == level && !raw ? udp_set(i, name, val, len) : -ENOPROTOOPT;
 	case LINUX_IPPROTO_ICMPV6:
 	case LINUX_SOL_RAW:
 		if (raw && (level == LINUX_SOL_RAW) == (i->s.family == LINUX_AF_INET))
@@ -360,7 +371,8 @@ int inet_getsockopt(struct socket *s, const struct sock_caller *c, int level, in
 	case LINUX_IPPROTO_TCP:
 		return s->type == LINUX_SOCK_STREAM ? tcp_get(i, name, val, len) : none;
 	case LINUX_IPPROTO_UDP:
-		return s->protocol == LINUX_IPPROTO_UDP && !raw ? udp_get(i, name, val, len) : none;
+	case LINUX_IPPROTO_UDPLITE:
+		return s->protocol == level && !raw ? udp_get(i, name, val, len) : none;
 	case LINUX_IPPROTO_ICMPV6:
 	case LINUX_SOL_RAW:
 		if (raw && (level == LINUX_SOL_RAW) == (s->family == LINUX_AF_INET))
