@@ -27,6 +27,8 @@
 #define TIME_WAIT_NS  60000000000ULL
 #define TIME_WAIT_MAX 16384u
 #define MSL_REUSE_NS  1000000000ULL
+#define NET_LO_INDEX  1u
+#define NET_ADDRS_MAX 256u /* addresses, routes */
 #define MTU_LO	      65536u
 #define PROTO_ICMP    1
 #define PROTO_TCP     6
@@ -252,7 +254,14 @@ static inline void sk_set_error(struct net_sock *sk, int err)
 	__atomic_store_n(&sk->error, err, __ATOMIC_RELEASE);
 }
 
-/* core/stack.c */
+/* core/stack.c. st->lock held */
+struct net_iface *stack_if_locked(struct net_stack *st, uint32_t index, const char *name);
+/* Interfaces, addresses or routes have changed: st->lo_up and lo_only follow. */
+void stack_update_locked(struct net_stack *st);
+
+/* core/route.c */
+/* The route to a link's other machines that an address brings with it; false: none. */
+bool route_of_addr(const struct net_addr_info *a, struct net_route_info *out);
 struct route {
 	struct net_addr src; /* preferred source */
 	uint32_t ifindex, mtu;
@@ -313,6 +322,7 @@ ssize_t tcp_send(struct net_sock *sk, struct net_io *io, const struct net_tx *tx
 ssize_t tcp_recv(struct net_sock *sk, struct net_io *io, struct net_rx *rx);
 uint32_t tcp_ready(struct net_sock *sk);
 void tcp_undefer(struct tcp_sock *child);
+void tcp_info_locked(struct tcp_sock *t, struct net_tcp_info *out);
 /* tcp_listen.c: c (SYN_SENT) and a new child of l become connected. Both locked. -ENOMEM */
 MUST_CHECK int tcp_link_locked(struct tcp_sock *l, struct tcp_sock *c);
 bool tcp_queue_full(const struct tcp_sock *l);

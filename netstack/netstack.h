@@ -287,8 +287,10 @@ struct net_show {
 	uint8_t family, state, protocol;
 	struct net_name local, remote;
 	uint32_t uid, rx_queue, tx_queue, refs, drops;
-	uint64_t timeout_ns; /* TIME_WAIT: left */
-	void *owner;	     /* NULL: nobody's; valid during the callback */
+	uint8_t shut, v6only;		 /* bit 0: reading, 1: writing */
+	const struct net_tcp_info *info; /* TCP, not TIME_WAIT; valid during the callback */
+	uint64_t timeout_ns;		 /* TIME_WAIT: left */
+	void *owner;			 /* NULL: nobody's; valid during the callback */
 	const void *sk;
 };
 /* The callback runs with the socket's lock held; it may copy. */

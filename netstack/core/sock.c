@@ -272,7 +272,7 @@ ssize_t net_recv(struct net_sock *sk, struct net_io *io, struct net_rx *rx)
 	return LIKELY(sk->kind == NET_TCP) ? tcp_recv(sk, io, rx) : dgram_recv(sk, io, rx);
 }
 
-static void show(struct net_sock *sk, struct net_show *out)
+static void show(struct net_sock *sk, struct net_show *out, struct net_tcp_info *info)
 {
 	*out = (struct net_show){.kind = sk->kind,
 				 .family = sk->family,
@@ -283,7 +283,9 @@ static void show(struct net_sock *sk, struct net_show *out)
 				 .uid = sk->uid,
 				 .refs = refs_read(&sk->refs) - 1,
 				 .owner = sk->owner,
-				 .sk = sk};
+				 .sk = sk,
+				 .shut = sk->shut,
+				 .v6only = sk->opts.v6only};
 	if (!sk->connected) {
 		out->remote = (struct net_name){0};
 		if (sk->family == 4)
@@ -291,6 +293,9 @@ static void show(struct net_sock *sk, struct net_show *out)
 	}
 	if (sk->kind == NET_TCP) {
 		struct tcp_sock *t = tcp_of(sk);
+
+		tcp_info_locked(t, info);
+		out->info = info;
 
 		if (sk->state == NET_LISTEN) {
 			out->rx_queue = t->queued;
@@ -334,6 +339,7 @@ void net_for_each(struct net_stack *st, enum net_kind kind, int family,
 {
 	struct net_sock **all, *sk;
 	uint32_t i, n = 0, max = 0;
+	struct net_tcp_info info;
 	struct net_show s;
 
 	for (i = 0; i < 2; i++)
@@ -352,7 +358,7 @@ void net_for_each(struct net_stack *st, enum net_kind kind, int family,
 	mutex_unlock(&st->socks_lock);
 	for (i = 0; i < n; i++) {
 		mutex_lock(&all[i]->lock);
-		show(all[i], &s);
+		show(all[i], &s, &info);
 		if (!all[i]->closed && (kind != NET_TCP || s.state != NET_CLOSE))
 			fn(arg, &s);
 		mutex_unlock(&all[i]->lock);

@@ -491,9 +491,9 @@ bool net_at_mark(struct net_sock *sk)
 	return at;
 }
 
-void net_tcp_info(struct net_sock *sk, struct net_tcp_info *out)
+void tcp_info_locked(struct tcp_sock *t, struct net_tcp_info *out)
 {
-	struct tcp_sock *t = tcp_of(sk);
+	struct net_sock *sk = &t->sk;
 
 	*out = (struct net_tcp_info){.mss = LO_MSS,
 				     .snd_mss = LO_MSS,
@@ -511,7 +511,6 @@ void net_tcp_info(struct net_sock *sk, struct net_tcp_info *out)
 				     .options = 7 /* timestamps, SACK, window scale */,
 				     .snd_wscale = 7,
 				     .rcv_wscale = 7};
-	mutex_lock(&sk->lock);
 	out->state = sk->state;
 	if (sk->state == NET_LISTEN) {
 		out->backlog = t->queued;
@@ -519,7 +518,7 @@ void net_tcp_info(struct net_sock *sk, struct net_tcp_info *out)
 	}
 	if (t->wire) {
 		sk->st->wire->info(t, out);
-		goto out;
+		return;
 	}
 	if (t->in) {
 		out->bytes_received = t->in->tail;
@@ -538,6 +537,11 @@ void net_tcp_info(struct net_sock *sk, struct net_tcp_info *out)
 		out->delivered = (uint32_t)out->segs_out;
 		out->rcv_space = out->rcv_ssthresh = out->snd_wnd = out->rcv_wnd = t->out->window;
 	}
-out:
+}
+
+void net_tcp_info(struct net_sock *sk, struct net_tcp_info *out)
+{
+	mutex_lock(&sk->lock);
+	tcp_info_locked(tcp_of(sk), out);
 	mutex_unlock(&sk->lock);
 }

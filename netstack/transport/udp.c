@@ -143,9 +143,15 @@ static uint8_t *make_packet(const struct net_sock *sk, const struct dgram_dst *d
 static struct ip_packet as_packet(const struct net_sock *sk, const struct dgram_dst *d, const uint8_t *data,
 				  uint32_t len)
 {
-	return (struct ip_packet){.v6 = !net_addr_is4(&d->to.addr), .protocol = sk->protocol, .ttl = d->ttl,
-				  .tos = d->tos, .src = d->from.addr, .dst = d->to.addr, .ifindex = d->ifindex,
-				  .data = data, .len = len};
+	return (struct ip_packet){.v6 = !net_addr_is4(&d->to.addr),
+				  .protocol = sk->protocol,
+				  .ttl = d->ttl,
+				  .tos = d->tos,
+				  .src = d->from.addr,
+				  .dst = d->to.addr,
+				  .ifindex = d->ifindex,
+				  .data = data,
+				  .len = len};
 }
 
 static bool raw_sockets(struct net_stack *st)
@@ -154,8 +160,8 @@ static bool raw_sockets(struct net_stack *st)
 	       __atomic_load_n(&st->counters.inuse[NET_RAW][1], __ATOMIC_RELAXED);
 }
 
-/* Raw sockets see datagrams too, and the ICMP errors about those that nobody takes: then the error comes back to
- * the sender through them, and m is done with. */
+/* Raw sockets see datagrams too, and the ICMP errors about those that nobody takes: then the error comes back
+ * to the sender through them, and m is done with. */
 static bool send_with_witnesses(struct net_sock *sk, const struct dgram_dst *d, struct net_msg *m)
 {
 	struct ip_packet p;
@@ -202,7 +208,8 @@ static int send_out(struct net_sock *sk, const struct dgram_dst *d, struct net_m
 
 	if (packet) {
 		COUNT(sk->st, udp_out);
-		ret = ip_output(sk->st, d, sk->protocol, packet, len, (v4 ? sk->opts.pmtu : sk->opts.pmtu6) >= 2);
+		ret = ip_output(sk->st, d, sk->protocol, packet, len,
+				(v4 ? sk->opts.pmtu : sk->opts.pmtu6) >= 2);
 		kfree(packet);
 	}
 	if (ret == 0 && d->route.multicast && (v4 ? sk->opts.mc_loop : sk->opts.mc_loop6))

@@ -5,6 +5,7 @@
 #include "platform/base/attr.h"
 
 struct net_stack;
+struct net_tcp_info;
 struct strbuf;
 
 /* Boot: registers both families; -ENOMEM. */
@@ -14,6 +15,11 @@ MUST_CHECK int inet_init(void);
 MUST_CHECK int inet_stack_create(bool lo_up, struct net_stack **out);
 void inet_stack_get(struct net_stack *st);
 void inet_stack_put(struct net_stack *st);
+
+/* struct tcp_info as Linux has it; bytes written, at most room. */
+uint32_t inet_tcp_info_out(const struct net_tcp_info *t, void *out, uint32_t room);
+/* Of a net_show's owner (NULL: 0). */
+uint64_t inet_inode(const void *owner);
 
 /* /proc/net/NAME; st may be NULL: only the heading. */
 void inet_show_sockets(struct net_stack *st, const char *name,

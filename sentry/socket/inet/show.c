@@ -31,9 +31,9 @@ static void put_name(char *at, size_t size, bool v6, const struct net_name *n)
 		(void)snprintf(at, size, "%08X:%04X", w[3], n->port);
 }
 
-static uint64_t inode_of(const struct net_show *s)
+uint64_t inet_inode(const void *owner)
 {
-	const struct inet_sock *i = s->owner;
+	const struct inet_sock *i = owner;
 
 	return i ? i->s.ino : 0;
 }
@@ -60,8 +60,8 @@ static void tcp_line(struct lines *l, const struct net_show *s, const char *loca
 		(void)snprintf(text, sizeof(text),
 			       "%4u: %s %s %02X %08X:%08X %02X:%08lX %08X %5u %8d %lu %d %016x %d %d %d %d %d",
 			       l->n, local, remote, s->state, s->state == NET_LISTEN ? 0 : s->tx_queue,
-			       s->rx_queue, TIMER_NONE, 0UL, 0, s->uid, 0, inode_of(s), (int)s->refs, 0,
-			       s->state == NET_LISTEN ? 100 : 20, s->state == NET_LISTEN ? 0 : 4,
+			       s->rx_queue, TIMER_NONE, 0UL, 0, s->uid, 0, inet_inode(s->owner), (int)s->refs,
+			       0, s->state == NET_LISTEN ? 100 : 20, s->state == NET_LISTEN ? 0 : 4,
 			       s->state == NET_LISTEN ? 0 : 30, 10, s->state == NET_LISTEN ? 0 : -1);
 	put_line(l, text, LINE_TCP);
 }
@@ -72,7 +72,7 @@ static void dgram_line(struct lines *l, const struct net_show *s, const char *lo
 
 	(void)snprintf(text, sizeof(text), "%5u: %s %s %02X %08X:%08X %02X:%08lX %08X %5u %8d %lu %d %016x %u",
 		       l->n, local, remote, s->state, s->tx_queue, s->rx_queue, 0, 0UL, 0, s->uid, 0,
-		       inode_of(s), (int)s->refs, 0, s->drops);
+		       inet_inode(s->owner), (int)s->refs, 0, s->drops);
 	put_line(l, text, LINE_UDP);
 }
 

@@ -113,8 +113,8 @@ void inet_show_sockstat(struct net_stack *st, bool v6, struct strbuf *out)
 		      "sockets: used %u\nTCP: inuse %u orphan %u tw %u alloc %u mem 0\nUDP: inuse %u mem 0\n"
 		      "UDPLITE: inuse %u\nRAW: inuse %u\nFRAG: inuse 0 memory 0\n",
 		      used, c.inuse[NET_TCP][0], c.orphans, c.time_wait,
-		      c.inuse[NET_TCP][0] + c.inuse[NET_TCP][1], c.inuse[NET_UDP][0],
-		      c.inuse[NET_UDPLITE][0], c.inuse[NET_RAW][0]);
+		      c.inuse[NET_TCP][0] + c.inuse[NET_TCP][1], c.inuse[NET_UDP][0], c.inuse[NET_UDPLITE][0],
+		      c.inuse[NET_RAW][0]);
 }
 
 void inet_show_snmp(struct net_stack *st, struct strbuf *out)

@@ -5,12 +5,12 @@
 #include "platform/abi/prctl.h"
 #include "sentry/socket/inet/internal.h"
 
-#define IFNAMSIZ	16u
+#define IFNAMSIZ	   16u
 #define UDPLITE_SEND_CSCOV 10
 #define UDPLITE_RECV_CSCOV 11
-#define TCP_SNDBUF_NEW	16384
-#define TCP_RCVBUF_NEW	131072
-#define TCP_SNDBUF_AUTO 2626560
+#define TCP_SNDBUF_NEW	   16384
+#define TCP_RCVBUF_NEW	   131072
+#define TCP_SNDBUF_AUTO	   2626560
 
 int inet_opt_int(const void *val, uint32_t len, int32_t *v)
 {
@@ -208,7 +208,8 @@ static int udp_set(struct inet_sock *i, int name, const void *val, uint32_t len)
 	if (len < sizeof(v))
 		return -EINVAL;
 	memcpy(&v, val, sizeof(v));
-	if (i->s.protocol == LINUX_IPPROTO_UDPLITE && (name == UDPLITE_SEND_CSCOV || name == UDPLITE_RECV_CSCOV)) {
+	if (i->s.protocol == LINUX_IPPROTO_UDPLITE &&
+	    (name == UDPLITE_SEND_CSCOV || name == UDPLITE_RECV_CSCOV)) {
 		uint16_t cover = (uint16_t)(v < 0 || v > 0xffff ? 0xffff : v && v < 8 ? 8 : v);
 
 		*(name == UDPLITE_SEND_CSCOV ? &o->send_cover : &o->recv_cover) = cover;
@@ -230,8 +231,10 @@ static int udp_get(struct inet_sock *i, int name, void *val, uint32_t *len)
 {
 	int32_t v;
 
-	if (i->s.protocol == LINUX_IPPROTO_UDPLITE && (name == UDPLITE_SEND_CSCOV || name == UDPLITE_RECV_CSCOV))
-		v = name == UDPLITE_SEND_CSCOV ? net_sock_opts(i->sk)->send_cover : net_sock_opts(i->sk)->recv_cover;
+	if (i->s.protocol == LINUX_IPPROTO_UDPLITE &&
+	    (name == UDPLITE_SEND_CSCOV || name == UDPLITE_RECV_CSCOV))
+		v = name == UDPLITE_SEND_CSCOV ? net_sock_opts(i->sk)->send_cover
+					       : net_sock_opts(i->sk)->recv_cover;
 	else if (name == LINUX_UDP_SEGMENT)
 		v = net_sock_opts(i->sk)->gso_size;
 	else if (!inet_opt_get(i, udp_opts, ARRAY_SIZE(udp_opts), name, &v))

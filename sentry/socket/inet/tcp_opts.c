@@ -186,6 +186,16 @@ static void fill_info(const struct net_tcp_info *t, struct linux_tcp_info *out)
 				       .rcv_wnd = t->rcv_wnd};
 }
 
+uint32_t inet_tcp_info_out(const struct net_tcp_info *t, void *out, uint32_t room)
+{
+	struct linux_tcp_info info;
+
+	fill_info(t, &info);
+	room = MIN(room, (uint32_t)sizeof(info));
+	memcpy(out, &info, room);
+	return room;
+}
+
 static int get_info(struct inet_sock *i, void *val, uint32_t *len)
 {
 	struct linux_tcp_info out;

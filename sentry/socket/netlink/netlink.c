@@ -1,5 +1,6 @@
 /* netlink.c: netlink sockets. Requests are served at once, in send; the answers are queued for recv. Of the
- * protocols there are NETLINK_ROUTE (route.c) and NETLINK_KOBJECT_UEVENT, on which nothing ever happens. */
+ * protocols there are NETLINK_ROUTE (route.c, fib.c), NETLINK_SOCK_DIAG (diag.c) and NETLINK_KOBJECT_UEVENT, on
+ * which nothing ever happens. */
 #include <string.h>
 
 #include "platform/abi/errno.h"
@@ -10,6 +11,8 @@
 
 #define REQUEST_MAX   65536u
 #define QUEUE_MAX     212992u
+#define DUMP_MAX      (16u * 1024 * 1024)
+#define DATAGRAM_MAX  8192u
 #define NLM_F_ACK_BIT 4u
 #define IN_EVENTS     (EV_IN | EV_RDNORM)
 
@@ -168,27 +171,25 @@ static void serve(struct nl_sock *n, struct nl_request *r)
 		return;
 	if (!(r->h.flags & 1)) /* NLM_F_REQUEST */
 		return;
-	ret = n->s.protocol == LINUX_NETLINK_ROUTE ? nl_route(r) : -EOPNOTSUPP;
+	ret = n->s.protocol == LINUX_NETLINK_ROUTE	 ? nl_route(r)
+	      : n->s.protocol == LINUX_NETLINK_SOCK_DIAG ? nl_diag(r)
+							 : -EOPNOTSUPP;
 	if (ret < 0 || (r->h.flags & NLM_F_ACK_BIT))
 		answer_error(r, ret);
 }
 
-static int queue_answer(struct nl_sock *n, const struct strbuf *out)
+/* Queues data as one datagram. A dump may be as long as what there is to tell. */
+static int queue_one(struct nl_sock *n, const void *data, size_t len, bool dump)
 {
-	struct nl_msg *m;
+	struct nl_msg *m = kmalloc(sizeof(*m) + len);
 	int ret = 0;
 
-	if (!strbuf_ok(out))
-		return -ENOMEM;
-	if (!out->len)
-		return 0;
-	m = kmalloc(sizeof(*m) + out->len);
 	if (!m)
 		return -ENOMEM;
-	m->len = (uint32_t)out->len;
-	memcpy(m->data, out->data, out->len);
+	m->len = (uint32_t)len;
+	memcpy(m->data, data, len);
 	mutex_lock(&n->lock);
-	if (n->bytes + m->len > QUEUE_MAX) {
+	if (n->bytes + m->len > (dump ? DUMP_MAX : QUEUE_MAX)) {
 		ret = -ENOBUFS;
 	} else {
 		list_add_tail(&n->msgs, &m->node);
@@ -196,17 +197,40 @@ static int queue_answer(struct nl_sock *n, const struct strbuf *out)
 		n->bytes += m->len;
 	}
 	mutex_unlock(&n->lock);
-	if (ret < 0) {
+	if (ret < 0)
 		kfree(m);
-		return ret;
+	return ret;
+}
+
+/* An answer of several messages is cut between them, into datagrams that a reader's buffer takes. */
+static int queue_answer(struct nl_sock *n, const struct strbuf *out)
+{
+	size_t from = 0, at = 0;
+	int ret = 0;
+
+	if (!strbuf_ok(out))
+		return -ENOMEM;
+	while (ret == 0 && at < out->len) {
+		uint32_t len;
+
+		memcpy(&len, out->data + at, sizeof(len));
+		len = ROUND_UP(len, 4u);
+		if (at > from && at + len - from > DATAGRAM_MAX) {
+			ret = queue_one(n, out->data + from, at - from, true);
+			from = at;
+		}
+		at += MIN((size_t)len, out->len - at);
 	}
-	waitq_wake(&n->s.wq, IN_EVENTS);
-	return 0;
+	if (ret == 0 && at > from)
+		ret = queue_one(n, out->data + from, at - from, from != 0);
+	if (at)
+		waitq_wake(&n->s.wq, IN_EVENTS);
+	return ret;
 }
 
 static int serve_all(struct nl_sock *n, const struct sock_caller *c, const uint8_t *buf, size_t size)
 {
-	struct nl_request r = {.portid = n->portid, .cred = c->at ? c->at->cred : NULL};
+	struct nl_request r = {.portid = n->portid, .st = n->s.stack, .cred = c->at ? c->at->cred : NULL};
 	size_t at = 0;
 	int ret = 0;
 
@@ -399,7 +423,8 @@ static int nl_create(int type, int protocol, const struct sock_caller *c, struct
 
 	if (type != LINUX_SOCK_RAW && type != LINUX_SOCK_DGRAM)
 		return -ESOCKTNOSUPPORT;
-	if (protocol != LINUX_NETLINK_ROUTE && protocol != LINUX_NETLINK_KOBJECT_UEVENT)
+	if (protocol != LINUX_NETLINK_ROUTE && protocol != LINUX_NETLINK_KOBJECT_UEVENT &&
+	    protocol != LINUX_NETLINK_SOCK_DIAG)
 		return -EPROTONOSUPPORT;
 	n = kmalloc(sizeof(*n));
 	if (!n)
