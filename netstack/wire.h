@@ -203,7 +203,7 @@ struct ip_out {
 	const struct route *r;
 };
 /* p is what stands behind the IP header. 0, -EMSGSIZE, -ENETDOWN, -ENOBUFS */
-int ip_output(struct wire *w, struct pkt *p, const struct ip_out *o);
+int wire_ip_output(struct wire *w, struct pkt *p, const struct ip_out *o);
 /* Of the path, by the route's link and what ICMP said. */
 uint32_t ip_path_mtu(struct wire *w, const struct net_addr *dst, const struct route *r);
 void ip_pmtu_learn(struct wire *w, const struct net_addr *dst, uint32_t mtu);

@@ -46,7 +46,7 @@ static void icmp4_output(struct wire *w, const struct net_addr *src, const struc
 	if (net_addr_any(src))
 		o.src = r.src;
 	WCOUNT(w, icmp_out);
-	(void)ip_output(w, p, &o);
+	(void)wire_ip_output(w, p, &o);
 }
 
 static void answer_echo(struct wire *w, const struct ip_in *in, const struct icmp_hdr *h)
@@ -88,9 +88,7 @@ void icmp4_input(struct wire *w, const struct ip_in *in)
 	if (h.type == ICMP_ECHO) {
 		if (in->unicast) /* broadcasts aren't answered: net.ipv4.icmp_echo_ignore_broadcasts */
 			answer_echo(w, in, &h);
-		return;
-	}
-	if (icmp4_is_error(h.type)) {
+	} else if (icmp4_is_error(h.type)) {
 		uint32_t info = 0;
 
 		if (h.type == ICMP_UNREACH && h.code == ICMP_UNREACH_FRAG)

@@ -144,7 +144,7 @@ static int output_fragments(struct wire *w, struct link *l, struct pkt *whole, c
 	return 0;
 }
 
-int ip_output(struct wire *w, struct pkt *p, const struct ip_out *o)
+int wire_ip_output(struct wire *w, struct pkt *p, const struct ip_out *o)
 {
 	struct link *l = wire_link(w, o->r->ifindex);
 	uint32_t head = net_addr_is4(&o->dst) ? IP4_HLEN : IP6_HLEN, mtu;

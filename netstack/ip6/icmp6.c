@@ -28,7 +28,7 @@ void icmp6_output(struct link *l, const struct net_addr *src, const struct net_a
 	memcpy(pkt_head(p) + 2, &sum, 2);
 	pkt_fill_csum(p);
 	WCOUNT(w, icmp_out);
-	(void)ip_output(w, p, &o);
+	(void)wire_ip_output(w, p, &o);
 }
 
 void icmp6_send_error(struct wire *w, const struct ip_in *in, uint8_t type, uint8_t code, uint32_t rest)
@@ -73,9 +73,7 @@ void icmp6_input(struct wire *w, const struct ip_in *in)
 		return;
 	if (h.type == ICMP6_ECHO) {
 		answer_echo(in, &h);
-		return;
-	}
-	if (h.type >= ICMP6_RS && h.type <= ICMP6_NA) {
+	} else if (h.type >= ICMP6_RS && h.type <= ICMP6_NA) {
 		nd6_input(w, in);
 	} else if (icmp6_is_error(h.type)) {
 		uint32_t info = h.type == ICMP6_TOO_BIG || h.type == ICMP6_PARAM_PROBLEM ? h.rest : 0;

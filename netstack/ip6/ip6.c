@@ -1,4 +1,4 @@
-/* ip6.c: IPv6 in (RFC 8200); out is ip4.c's ip_output. Fragments are put together by ip4/frag.c. */
+/* ip6.c: IPv6 in (RFC 8200); out is ip4.c's wire_ip_output. Fragments are put together by ip4/frag.c. */
 #include "netstack/proto/ip6.h"
 
 #include "netstack/proto/icmp.h"

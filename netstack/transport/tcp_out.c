@@ -134,7 +134,7 @@ static void emit(struct tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flags, 
 		o.tos |= 2; /* ECT(0), never on what is sent again (RFC 3168 6.1.5) */
 	c->segs_out++;
 	WCOUNT(c->w, tcp_out);
-	if (ip_output(c->w, &p, &o) == -EMSGSIZE)
+	if (wire_ip_output(c->w, &p, &o) == -EMSGSIZE)
 		conn_update_mss(c);
 }
 
@@ -418,7 +418,7 @@ static void send_bare(struct wire *w, const struct ip_in *in, struct tcp_hdr *h,
 	p.l4_len = h->hlen;
 	p.csum_at = 16;
 	WCOUNT(w, tcp_out);
-	(void)ip_output(w, &p, &o);
+	(void)wire_ip_output(w, &p, &o);
 }
 
 void tcp_answer_rst(struct wire *w, const struct ip_in *in, const struct seg_in *s)
