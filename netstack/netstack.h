@@ -124,7 +124,8 @@ struct net_opts {
 	/* TCP */
 	bool nodelay, tcp_cork, quickack, fastopen_connect, save_syn, thin;
 	int32_t maxseg, keepidle, keepintvl, keepcnt, syncnt, linger2, defer_accept, window_clamp, fastopen;
-	uint32_t user_timeout, notsent_lowat;
+	uint32_t user_timeout, notsent_lowat; /* milliseconds; bytes, 0: no limit */
+	uint8_t minttl, minhops;
 	char cc[NET_CC_MAX];
 };
 

@@ -173,13 +173,24 @@ static bool addrs_meet(const struct net_bind *a, const struct net_bind *b)
 	return net_addr_eq(&a->addr, &b->addr);
 }
 
+/* A socket's options count as they are now, not as they were when it was bound. */
+static bool reuse_of(const struct net_bind *b)
+{
+	return b->sk ? b->sk->opts.reuseaddr : b->reuse;
+}
+
+static bool reuseport_of(const struct net_bind *b)
+{
+	return b->sk ? b->sk->opts.reuseport : b->reuseport;
+}
+
 static bool conflict(int kind, const struct net_bind *a, const struct net_bind *b, bool chosen)
 {
 	if (a == b || (a->dev && b->dev && a->dev != b->dev))
 		return false;
-	if (a->reuseport && b->reuseport && (a->uid == b->uid || !b->sk))
+	if (a->reuseport && reuseport_of(b) && (a->uid == b->uid || !b->sk))
 		return false;
-	if (a->reuse && b->reuse && !b->listening && !(chosen && kind == NET_TCP))
+	if (a->reuse && reuse_of(b) && !b->listening && !(chosen && kind == NET_TCP))
 		return false;
 	return addrs_meet(a, b);
 }

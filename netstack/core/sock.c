@@ -21,7 +21,6 @@ static const struct net_opts default_opts = {
 	.syncnt = 6,
 	.linger2 = 60,
 	.quickack = true,
-	.notsent_lowat = UINT32_MAX,
 	.cc = "cubic",
 };
 

@@ -344,7 +344,7 @@ static ssize_t recv_locked(struct tcp_sock *t, struct net_io *io, struct net_rx 
 		return -EAGAIN;
 	if (LIKELY(p != NULL)) {
 		fin = __atomic_load_n(&p->fin, __ATOMIC_ACQUIRE); /* before the bytes are looked at */
-		if (UNLIKELY(io->resid == 0))
+		if (UNLIKELY(io->resid == 0) && used_of(p))
 			return 0;
 		ret = take(t, p, io, rx);
 		if (LIKELY(ret != 0)) {

@@ -94,14 +94,17 @@ static int set_int(struct inet_sock *i, const struct sock_caller *c, int name, i
 			return -ENOPROTOOPT;
 		if (v < -1 || v > 255)
 			return -EINVAL;
-		o->mc_hops = v < 0 ? HOPS_DEFAULT : (uint8_t)v;
+		o->mc_hops = v < 0 ? 1 : (uint8_t)v;
 		return 0;
 	case LINUX_IPV6_MULTICAST_IF:
 		return set_mc_if(i, v);
 	case LINUX_IPV6_MTU:
 		return v && v < 1280 ? -EINVAL : 0;
 	case LINUX_IPV6_MINHOPCOUNT:
-		return v < 0 || v > 255 ? -EINVAL : 0;
+		if (v < 0 || v > 255)
+			return -EINVAL;
+		o->minhops = (uint8_t)v;
+		return 0;
 	case LINUX_IPV6_ADDR_PREFERENCES:
 		i->addr_pref = (uint32_t)v;
 		return 0;
@@ -177,6 +180,8 @@ int ip6_get(struct inet_sock *i, int name, void *val, uint32_t *len)
 			return -ENOTCONN;
 		break;
 	case LINUX_IPV6_MINHOPCOUNT:
+		v = o->minhops;
+		break;
 	case LINUX_IPV6_UNICAST_IF:
 		v = 0;
 		break;

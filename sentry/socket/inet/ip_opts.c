@@ -143,7 +143,15 @@ static int set_byte(struct inet_sock *i, int name, int32_t v)
 		o->mc_ttl = v < 0 ? 1 : (uint8_t)v;
 		return 0;
 	case LINUX_IP_MINTTL:
-		return v < 0 || v > 255 ? -EINVAL : 0;
+		if (v < 0 || v > 255)
+			return -EINVAL;
+		o->minttl = (uint8_t)v;
+		return 0;
+	case LINUX_IP_ROUTER_ALERT:
+		if (i->s.type != LINUX_SOCK_RAW)
+			return -EINVAL;
+		inet_want(i, WANT_ROUTER_ALERT, v != 0);
+		return 0;
 	case LINUX_IP_HDRINCL:
 		if (i->s.type != LINUX_SOCK_RAW)
 			return -ENOPROTOOPT;
@@ -248,19 +256,20 @@ int ip_get(struct inet_sock *i, int name, void *val, uint32_t *len)
 			return ret;
 		break;
 	case LINUX_IP_HDRINCL:
-		if (i->s.type != LINUX_SOCK_RAW)
-			return -ENOPROTOOPT;
 		v = o->hdrincl;
 		break;
+	case LINUX_IP_ROUTER_ALERT:
+		v = inet_wants(i, WANT_ROUTER_ALERT);
+		break;
 	case LINUX_IP_NODEFRAG:
-		if (i->s.type != LINUX_SOCK_RAW)
-			return -ENOPROTOOPT;
 		v = inet_wants(i, WANT_NODEFRAG);
 		break;
 	case LINUX_IP_TRANSPARENT:
 		v = o->transparent;
 		break;
 	case LINUX_IP_MINTTL:
+		v = o->minttl;
+		break;
 	case LINUX_IP_UNICAST_IF:
 		v = 0;
 		break;

@@ -54,7 +54,7 @@ int inet_opt_set(struct inet_sock *i, const struct opt_desc *table, uint32_t cou
 		return 1;
 	}
 	at = (uint8_t *)net_sock_opts(i->sk) + d->off;
-	if (d->type != OPT_BOOL && (v < d->min || v > d->max))
+	if ((d->type != OPT_BOOL || d->max) && (v < d->min || v > d->max))
 		return -EINVAL;
 	switch (d->type) {
 	case OPT_BOOL:
@@ -159,8 +159,14 @@ static int set_socket(struct inet_sock *i, const struct sock_caller *c, int name
 	case LINUX_SO_BINDTOIFINDEX:
 		return len < sizeof(v) ? -EINVAL : v < 0 ? -EINVAL : bind_device(i, c, (uint32_t)v);
 	case LINUX_SO_ZEROCOPY: /* completions would have to be told: sent data is always copied */
-	case LINUX_SO_PASSCRED:
 		return len < sizeof(v) ? -EINVAL : v ? -EOPNOTSUPP : 0;
+	case LINUX_SO_PASSCRED:
+	case LINUX_SO_PASSSEC:
+		return -EOPNOTSUPP;
+	case LINUX_SO_BSDCOMPAT:
+		return 0;
+	case LINUX_SO_PEEK_OFF:
+		return len < sizeof(v) ? -EINVAL : v < 0 ? 0 : -EOPNOTSUPP;
 	case LINUX_SO_TIMESTAMPING:
 		if (len < sizeof(v))
 			return -EINVAL;
@@ -326,6 +332,15 @@ static int get_socket(struct inet_sock *i, const struct sock_caller *c, int name
 	case LINUX_SO_SNDBUF:
 	case LINUX_SO_RCVBUF:
 		v = buffer_size(i, name == LINUX_SO_SNDBUF);
+		break;
+	case LINUX_SO_PASSCRED:
+	case LINUX_SO_PASSSEC:
+		return -EOPNOTSUPP;
+	case LINUX_SO_BSDCOMPAT:
+		v = 0;
+		break;
+	case LINUX_SO_PEEK_OFF:
+		v = -1;
 		break;
 	case LINUX_SO_BINDTODEVICE:
 		return get_device(i, val, len);

@@ -7,7 +7,7 @@
 
 #define MSS_DEFAULT 536
 #define MSS_MAX	    32767
-#define CA_OPEN	    0
+#define CLAMP_MIN   1152 /* half of the smallest SO_RCVBUF */
 
 #define FIELD(f) offsetof(struct net_opts, f)
 
@@ -18,7 +18,6 @@ static const struct opt_desc options[] = {
 	{LINUX_TCP_KEEPINTVL, OPT_I32, FIELD(keepintvl), 1, 32767, 0},
 	{LINUX_TCP_KEEPCNT, OPT_I32, FIELD(keepcnt), 1, 127, 0},
 	{LINUX_TCP_SYNCNT, OPT_I32, FIELD(syncnt), 1, 127, 0},
-	{LINUX_TCP_WINDOW_CLAMP, OPT_I32, FIELD(window_clamp), 0, INT32_MAX, 0},
 	{LINUX_TCP_QUICKACK, OPT_BOOL, FIELD(quickack), 0, 0, 0},
 	{LINUX_TCP_USER_TIMEOUT, OPT_U32, FIELD(user_timeout), 0, INT32_MAX, 0},
 	{LINUX_TCP_NOTSENT_LOWAT, OPT_U32, FIELD(notsent_lowat), INT32_MIN, INT32_MAX, 0},
@@ -82,6 +81,11 @@ int tcp_set(struct inet_sock *i, const struct sock_caller *c, int name, const vo
 		if (v && (v < 88 || v > MSS_MAX))
 			return -EINVAL;
 		o->maxseg = v;
+		return 0;
+	case LINUX_TCP_WINDOW_CLAMP:
+		if (!v && net_sock_state(i->sk) != NET_CLOSE)
+			return -EINVAL;
+		o->window_clamp = v && v < CLAMP_MIN ? CLAMP_MIN : v;
 		return 0;
 	case LINUX_TCP_LINGER2:
 		o->linger2 = v < 0 ? -1 : v > 120 ? 0 : v ? v : 60;
@@ -238,8 +242,8 @@ int tcp_get(struct inet_sock *i, int name, void *val, uint32_t *len)
 	case LINUX_TCP_FASTOPEN:
 		v = o->fastopen;
 		break;
-	case LINUX_TCP_NOTSENT_LOWAT:
-		v = o->notsent_lowat == UINT32_MAX ? 0 : (int32_t)o->notsent_lowat;
+	case LINUX_TCP_WINDOW_CLAMP:
+		v = o->window_clamp;
 		break;
 	case LINUX_TCP_TIMESTAMP:
 		v = (int32_t)(clock_monotonic_ns() / 1000000);
