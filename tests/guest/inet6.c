@@ -35,7 +35,8 @@ static void show_name(const char *what, const struct sockaddr_in6 *a, socklen_t 
 {
 	char text[64];
 
-	printf("%s %s len %u scope %u\n", what, inet_ntop(AF_INET6, &a->sin6_addr, text, sizeof(text)), n, a->sin6_scope_id);
+	printf("%s %s len %u scope %u\n", what, inet_ntop(AF_INET6, &a->sin6_addr, text, sizeof(text)), n,
+	       a->sin6_scope_id);
 }
 
 static int get(int s, int level, int name)
@@ -131,7 +132,8 @@ static void only6(void)
 static void datagrams(void)
 {
 	struct sockaddr_in6 a = name6("::", 0), to;
-	int s = socket(AF_INET6, SOCK_DGRAM, 0), c = socket(AF_INET6, SOCK_DGRAM, 0), c4 = socket(AF_INET, SOCK_DGRAM, 0);
+	int s = socket(AF_INET6, SOCK_DGRAM, 0), c = socket(AF_INET6, SOCK_DGRAM, 0),
+	    c4 = socket(AF_INET, SOCK_DGRAM, 0);
 	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
 	char data[16], control[256];
 	struct iovec v = {data, sizeof(data)};
@@ -171,9 +173,11 @@ static void datagrams(void)
 
 static void options(void)
 {
-	static const int names[] = {IPV6_UNICAST_HOPS, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP, IPV6_MULTICAST_IF, IPV6_V6ONLY,
-		IPV6_RECVERR, IPV6_MTU_DISCOVER, IPV6_TCLASS, IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_DONTFRAG,
-		IPV6_FREEBIND, IPV6_MTU, IPV6_CHECKSUM};
+	static const int names[] = {IPV6_UNICAST_HOPS, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP,
+				    IPV6_MULTICAST_IF, IPV6_V6ONLY,	    IPV6_RECVERR,
+				    IPV6_MTU_DISCOVER, IPV6_TCLASS,	    IPV6_RECVPKTINFO,
+				    IPV6_RECVHOPLIMIT, IPV6_DONTFRAG,	    IPV6_FREEBIND,
+				    IPV6_MTU,	       IPV6_CHECKSUM};
 	int s = socket(AF_INET6, SOCK_DGRAM, 0);
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -218,8 +222,9 @@ static void interfaces(void)
 			continue;
 		printf("lo has family %d %s\n", i->ifa_addr->sa_family,
 		       inet_ntop(i->ifa_addr->sa_family,
-				 i->ifa_addr->sa_family == AF_INET ? (void *)&((struct sockaddr_in *)i->ifa_addr)->sin_addr
-								   : (void *)&((struct sockaddr_in6 *)i->ifa_addr)->sin6_addr,
+				 i->ifa_addr->sa_family == AF_INET
+					 ? (void *)&((struct sockaddr_in *)i->ifa_addr)->sin_addr
+					 : (void *)&((struct sockaddr_in6 *)i->ifa_addr)->sin6_addr,
 				 text, sizeof(text)));
 	}
 	freeifaddrs(all);

@@ -14,7 +14,8 @@
 
 static struct sockaddr_in lo(uint16_t port)
 {
-	return (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	return (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
 }
 
 static struct sockaddr *sa(struct sockaddr_in *a)
@@ -33,7 +34,9 @@ static uint16_t port_of(int s)
 
 static int events(int fd)
 {
-	struct pollfd p = {.fd = fd, .events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM | POLLRDBAND};
+	struct pollfd p = {.fd = fd,
+			   .events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM |
+				     POLLRDBAND};
 
 	return poll(&p, 1, 0) < 0 ? -1 : p.revents;
 }
@@ -358,9 +361,10 @@ static void again(void)
 
 static void options(void)
 {
-	static const int names[] = {TCP_NODELAY, TCP_MAXSEG, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT,
-		TCP_LINGER2, TCP_DEFER_ACCEPT, TCP_WINDOW_CLAMP, TCP_QUICKACK, TCP_USER_TIMEOUT, TCP_FASTOPEN,
-		TCP_NOTSENT_LOWAT, 99};
+	static const int names[] = {
+		TCP_NODELAY,  TCP_MAXSEG,	TCP_CORK,     TCP_KEEPIDLE,	 TCP_KEEPINTVL,
+		TCP_KEEPCNT,  TCP_SYNCNT,	TCP_LINGER2,  TCP_DEFER_ACCEPT,	 TCP_WINDOW_CLAMP,
+		TCP_QUICKACK, TCP_USER_TIMEOUT, TCP_FASTOPEN, TCP_NOTSENT_LOWAT, 99};
 	int s = socket(AF_INET, SOCK_STREAM, 0), i;
 	char cc[16] = {0};
 	socklen_t n = sizeof(cc);
@@ -379,9 +383,10 @@ static void options(void)
 	SHOW(setsockopt(s, IPPROTO_TCP, TCP_CONGESTION, "reno", 4));
 	SHOW(setsockopt(s, IPPROTO_TCP, TCP_CONGESTION, "nosuch", 6));
 	for (i = 0; i < 60; i++) {
-		if (i == SO_COOKIE || i == SO_INCOMING_CPU || i == SO_INCOMING_NAPI_ID || i == SO_MEMINFO || i == 17 || i == 31 ||
-		    i == 59 || i == 50 || i == 51 || i == 52 || i == SO_MAX_PACING_RATE || i == 58 || i == SO_BPF_EXTENSIONS ||
-		    i == 26 || i == SO_LINGER || i == SO_RCVTIMEO || i == SO_SNDTIMEO)
+		if (i == SO_COOKIE || i == SO_INCOMING_CPU || i == SO_INCOMING_NAPI_ID || i == SO_MEMINFO ||
+		    i == 17 || i == 31 || i == 59 || i == 50 || i == 51 || i == 52 || i == SO_MAX_PACING_RATE ||
+		    i == 58 || i == SO_BPF_EXTENSIONS || i == 26 || i == SO_LINGER || i == SO_RCVTIMEO ||
+		    i == SO_SNDTIMEO)
 			continue;
 		printf("socket %d: %d\n", i, get(s, SOL_SOCKET, i));
 	}

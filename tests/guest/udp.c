@@ -1,4 +1,5 @@
-/* udp.c: UDP, UDP-Lite and ICMP sockets on the loopback: addresses, errors, control messages, groups, batches. */
+/* udp.c: UDP, UDP-Lite and ICMP sockets on the loopback: addresses, errors, control messages, groups, batches.
+ */
 #include "tests/guest/guest.h"
 
 #include <arpa/inet.h>
@@ -13,7 +14,8 @@
 
 static struct sockaddr_in lo(uint16_t port)
 {
-	return (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	return (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
 }
 
 static struct sockaddr *sa(struct sockaddr_in *a)
@@ -32,7 +34,9 @@ static uint16_t port_of(int s)
 
 static int events(int fd)
 {
-	struct pollfd p = {.fd = fd, .events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM | POLLWRBAND};
+	struct pollfd p = {.fd = fd,
+			   .events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM |
+				     POLLWRBAND};
 
 	return poll(&p, 1, 0) < 0 ? -1 : p.revents;
 }
@@ -293,9 +297,10 @@ static void groups(void)
 	SHOW(setsockopt(s, IPPROTO_IP, IP_ADD_MEMBERSHIP, &m, sizeof(m)));
 	SHOW(setsockopt(s, IPPROTO_IP, IP_ADD_MEMBERSHIP, &m, sizeof(m)));
 	SHOW(setsockopt(c, IPPROTO_IP, IP_MULTICAST_IF, &m, sizeof(m)));
-	printf("ttl %d loop %d all %d\n", get(c, IPPROTO_IP, IP_MULTICAST_TTL), get(c, IPPROTO_IP, IP_MULTICAST_LOOP),
-	       get(c, IPPROTO_IP, IP_MULTICAST_ALL));
-	to = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port_of(s)), .sin_addr = m.imr_multiaddr};
+	printf("ttl %d loop %d all %d\n", get(c, IPPROTO_IP, IP_MULTICAST_TTL),
+	       get(c, IPPROTO_IP, IP_MULTICAST_LOOP), get(c, IPPROTO_IP, IP_MULTICAST_ALL));
+	to = (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_port = htons(port_of(s)), .sin_addr = m.imr_multiaddr};
 	SHOW(sendto(c, "group", 5, 0, sa(&to), sizeof(to)));
 	SHOW(recv(s, buf, 8, 0));
 	to.sin_addr.s_addr = htonl(0xe9010204);
@@ -374,11 +379,12 @@ static void raw(void)
 
 	if (s < 0)
 		return;
-	h.checksum = (uint16_t)~(htons(0x0800) + htons(77) + htons(1));
+	h.checksum = (uint16_t) ~(htons(0x0800) + htons(77) + htons(1));
 	SHOW(sendto(s, &h, sizeof(h), 0, sa(&a), sizeof(a)));
 	for (i = 0; i < 2; i++) {
 		n = recv(s, buf, sizeof(buf), 0);
-		printf("got %zd: version %x protocol %d type %d id %d\n", n, buf[0], buf[9], buf[20], buf[24] << 8 | buf[25]);
+		printf("got %zd: version %x protocol %d type %d id %d\n", n, buf[0], buf[9], buf[20],
+		       buf[24] << 8 | buf[25]);
 	}
 	close(s);
 	SHOW_OK(s = socket(AF_INET, SOCK_RAW, 200));
