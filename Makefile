@@ -21,6 +21,7 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-st
 	-Wundef -Wwrite-strings -Wpointer-arith -Wimplicit-fallthrough -Wformat=2 -Werror
 HARDEN := -fPIE -fstack-protector-strong -fno-common -fno-strict-aliasing -fno-delete-null-pointer-checks
 CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -g -I. -MMD -MP $(WARN) $(HARDEN) $(CFLAGS)
+LIBS_sbx := -ljson-c -lseccomp
 LDFLAGS_release := -static-pie -Wl,-z,relro,-z,now -Wl,--gc-sections
 LDFLAGS_debug := -fsanitize=address,undefined -pie
 LDFLAGS_tsan := -fsanitize=thread -pie
@@ -119,7 +120,7 @@ UNIT := $(B)/unit-tests
 $(UNIT): $(call obj,$(TEST_SRC) $(wildcard tests/harness/*.c)) $(B)/libsbx.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS_$(MODE)) $(filter-out -static-pie -Wl$(comma)--gc-sections,$(LDFLAGS_$(MODE))) -pie -o $@ $(filter %.o,$^) \
-		-Wl,--start-group $(B)/libsbx.a -Wl,--end-group $(CVM_LIBS) -lcriterion -lpthread
+		-Wl,--start-group $(B)/libsbx.a -Wl,--end-group $(CVM_LIBS) -lcriterion $(LIBS_sbx) -lpthread
 
 $(B)/libsbx.a: $(call obj,$(LIB_SRC))
 	$(Q)rm -f $@ && ar rcs $@ $^

@@ -5,7 +5,9 @@
 #include "sentry/control/config.h"
 #include "sentry/kernel/kernel.h"
 
+struct clients;
 struct gofer_client;
+struct program;
 
 struct boot {
 	struct config config;
@@ -15,18 +17,16 @@ struct boot {
 	struct kernel *kernel;
 	struct gofer_client *gofer; /* [I] NULL: no host files */
 	struct mount_ns *mount_ns;
-	struct cred *cred;	/* [I] the first program's */
-	struct cred *root_cred; /* [I] the sandbox's root: as whom boot makes mounts */
-	struct fs_context *fs;
-	struct fdtable *fds;
-	struct file *terminal; /* [I] slave side; NULL without -t */
-	struct file *master;   /* [I] */
-	uint32_t output_done;  /* [a] futex word: the terminal has nothing more to print */
-	uint32_t exited;       /* [a] futex word: the first program has ended */
-	int exit_status;       /* [I] once exited */
-	int exit_event;	       /* [I] eventfd that wakes the control loop */
-	uint64_t start_ns;     /* [I] for start-up phases */
-	uint64_t phase_ns[8];  /* [I] after boot */
+	struct cred *root_cred;	 /* [I] the sandbox's root: as whom boot makes mounts */
+	struct fs_context *fs;	 /* [I] of the root, for boot's own lookups */
+	struct program *program; /* [I] the first program */
+	bool program_started;	 /* only the control loop's */
+	struct clients *clients; /* [I] clients.c */
+	uint32_t exited;	 /* [a] futex word: the first program has ended */
+	int exit_status;	 /* [I] once exited */
+	int exit_event;		 /* [I] eventfd that wakes the control loop */
+	uint64_t start_ns;	 /* [I] for start-up phases */
+	uint64_t phase_ns[8];	 /* [I] after boot */
 };
 
 /* Sends a text to sbx, to be shown with that exit status, and ends the process. */
@@ -34,15 +34,22 @@ PRINTF_LIKE(3, 4) NORETURN void boot_fail(struct boot *b, int status, const char
 
 /* mounts.c: the mount namespace, root and current directory. */
 void boot_mounts(struct boot *b);
-/* stdio.c: descriptors 0-2, or the terminal. */
-void boot_stdio(struct boot *b);
-/* terminal.c: copies between the host's terminal and the master side on two threads. */
-void terminal_start(struct boot *b);
-void terminal_resize(struct boot *b, uint32_t rows, uint32_t cols);
-/* The first program's last output has been copied to the host (waits a moment). */
-void terminal_drain(struct boot *b);
-/* program.c: finds argv[0] in PATH and starts it. */
-void boot_program(struct boot *b);
+/* A super of the gofer's root `index` (decimal), for dst. */
+struct super *boot_gofer_super(struct boot *b, const char *index, const char *dst, bool shared,
+			       bool below_overlay);
+/* mkdir -p as the sandbox's root; existing ones are left as they are. */
+void boot_make_dirs(struct boot *b, const char *path);
+/* The place where s is to be mounted: a directory, or an empty file, made when it isn't there. */
+void boot_make_mountpoint(const struct vfs_at *at, const char *path, const struct super *s);
+/* oci_mounts.c: what an OCI bundle's configuration says. */
+void oci_mounts(struct boot *b, const struct vfs_at *at);
+/* first.c: the first program: made ready, then started. */
+void boot_program_prepare(struct boot *b);
+/* 0, or -1 with *why. */
+struct reason;
+MUST_CHECK int boot_program_start(struct boot *b, struct reason *why);
+/* clients.c: connections of commands, each served as the control socket is. */
+MUST_CHECK int clients_create(struct boot *b);
 /* server.c: until the end; returns when the first program has ended or sbx is gone. */
 void control_serve(struct boot *b);
 /* stats.c: the counters as JSON; false: they weren't collected */

@@ -5,7 +5,7 @@
 
 #include "platform/base/log.h"
 #include "platform/base/strbuf.h"
-#include "sentry/boot/boot.h"
+#include "sentry/boot/clients.h"
 #include "sentry/mem/mem.h"
 #include "sentry/syscalls/sys.h"
 
@@ -50,6 +50,35 @@ void dump_state(struct boot *b, struct strbuf *out)
 			if (tid <= 0)
 				break;
 		}
+		task_put(leader);
+		if (after <= 0)
+			break;
+	}
+}
+
+static void ps_line(struct boot *b, struct task *leader, struct strbuf *out)
+{
+	char comm[TASK_COMM_LEN * 4 + 1];
+	struct task_info info;
+	struct cred *c = task_cred_get(leader);
+
+	task_info(b->kernel->pid_ns, leader, true, &info);
+	log_escape(comm, sizeof(comm), info.comm, strnlen(info.comm, sizeof(info.comm)));
+	strbuf_printf(out, "%-8u %-7d %-7d %-4c %-8" PRIu64 " %s\n", c ? c->uid : 0, info.tgid, info.ppid,
+		      info.state, (info.utime + info.stime) / 1000000, comm);
+	if (c)
+		cred_put(c);
+}
+
+void ps_table(struct boot *b, struct strbuf *out)
+{
+	struct pid_ns *ns = b->kernel->pid_ns;
+	struct task *leader;
+
+	strbuf_puts(out, "UID      PID     PPID    STAT TIME(ms) CMD\n");
+	for (int32_t after = 0; (leader = process_next(ns, after));) {
+		after = pid_nr_in(leader->process->pid, ns);
+		ps_line(b, leader, out);
 		task_put(leader);
 		if (after <= 0)
 			break;

@@ -14,6 +14,8 @@
 #include "platform/base/log.h"
 #include "sentry/boot/boot.h"
 #include "sentry/boot/process.h"
+#include "sentry/boot/program.h"
+#include "sentry/boot/terminal.h"
 #include "sentry/control/proto.h"
 #include "sentry/kernel/stats.h"
 #include "sentry/kernel/task.h"
@@ -150,6 +152,9 @@ static void setup_kernel(struct boot *b)
 	ret = kernel_create(&kc, b->platform, b->vfs, &ops, &b->kernel);
 	if (ret < 0)
 		boot_fail(b, EXIT_SBX, "cannot create the kernel: %s", strerror(-ret));
+	if (config_get(&b->config, "domainname", NULL))
+		snprintf(b->kernel->uts_ns->domainname, sizeof(b->kernel->uts_ns->domainname), "%s",
+			 config_get(&b->config, "domainname", ""));
 	b->kernel->host_memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * PAGE_SIZE;
 	arena_set_root(ROOT_KERNEL, b->kernel);
 	setup_tracing(b);
@@ -162,6 +167,18 @@ static int config_fd(int argc, char **argv)
 		if (strncmp(argv[i], "--config=", 9) == 0)
 			return (int)strtol(argv[i] + 9, NULL, 10);
 	return -1;
+}
+
+static void start_now(struct boot *b)
+{
+	struct reason *why = kmalloc(sizeof(*why));
+
+	if (!why)
+		boot_fail(b, EXIT_SBX, "out of memory");
+	if (boot_program_start(b, why) < 0)
+		boot_fail(b, why->status, "%s", why->text);
+	b->program_started = true;
+	kfree(why);
 }
 
 int main(int argc, char **argv)
@@ -204,14 +221,17 @@ int main(int argc, char **argv)
 	setup_kernel(b);
 	boot_mounts(b);
 	b->phase_ns[1] = clock_monotonic_ns();
-	boot_stdio(b);
-	terminal_start(b);
-	boot_program(b);
+	if (clients_create(b) < 0)
+		boot_fail(b, EXIT_SBX, "out of memory");
+	boot_program_prepare(b);
+	if (!config_get_u64(&b->config, "wait", 0))
+		start_now(b);
 	b->phase_ns[2] = clock_monotonic_ns();
 	control_send(b, CONTROL_STARTED, 0, NULL, 0);
 	control_serve(b);
 	if (__atomic_load_n(&b->exited, __ATOMIC_ACQUIRE)) {
-		terminal_drain(b);
+		if (b->program->terminal)
+			terminal_drain(b->program->terminal);
 		if (config_get(&config, "statsfd", NULL))
 			stats_write(b, (int)config_get_u64(&config, "statsfd", 2));
 		control_send(b, CONTROL_EXITED, b->exit_status, NULL, 0);

@@ -54,8 +54,8 @@ static struct super *overlay_over(struct boot *b, struct super *lower)
 	return s;
 }
 
-static struct super *gofer_super(struct boot *b, const char *index, const char *dst, bool shared,
-				 bool below_overlay)
+struct super *boot_gofer_super(struct boot *b, const char *index, const char *dst, bool shared,
+			       bool below_overlay)
 {
 	struct gofer_mount m = {.root = (uint32_t)strtoul(index, NULL, 10),
 				.shared = shared,
@@ -85,11 +85,13 @@ static struct super *root_super(struct boot *b, bool *fresh)
 			boot_fail(b, EXIT_SBX, "cannot create the root: %s", strerror(-ret));
 		return s;
 	}
+	if (strncmp(root, "direct:", 7) == 0 && b->gofer) /* engines change it from outside, too */
+		return boot_gofer_super(b, root + 7, "/", true, false);
 	if (strncmp(root, "gofer:", 6) != 0 || !b->gofer)
 		boot_fail(b, EXIT_SBX, "bad configuration: root=%s", root);
 	if (ro)
-		return gofer_super(b, root + 6, "/", false, false);
-	lower = gofer_super(b, root + 6, "/", false, true);
+		return boot_gofer_super(b, root + 6, "/", false, false);
+	lower = boot_gofer_super(b, root + 6, "/", false, true);
 	s = overlay_over(b, lower);
 	super_put(lower);
 	return s;
@@ -113,6 +115,14 @@ static void make_dirs(const struct vfs_at *at, const char *path, uint32_t mode)
 	kfree(copy);
 }
 
+void boot_make_dirs(struct boot *b, const char *path)
+{
+	struct vfs_at at = {.fs = b->fs, .ns = b->mount_ns, .cred = b->root_cred};
+
+	if (path[0] == '/' && path[1])
+		make_dirs(&at, path, 0755);
+}
+
 static void add_symlinks(struct boot *b, const struct vfs_at *at)
 {
 	size_t pos = 0;
@@ -132,7 +142,7 @@ static void add_symlinks(struct boot *b, const struct vfs_at *at)
 }
 
 /* The place of a volume: a directory, or an empty file for a file, made when it isn't there. */
-static void make_mountpoint(const struct vfs_at *at, const char *path, const struct super *s)
+void boot_make_mountpoint(const struct vfs_at *at, const char *path, const struct super *s)
 {
 	char *parent;
 	char *slash;
@@ -168,13 +178,13 @@ static void add_mounts(struct boot *b, const struct vfs_at *at)
 
 		if (!dst || dst[1] != '/' || !b->gofer)
 			boot_fail(b, EXIT_SBX, "bad configuration: mount=%s", v);
-		s = gofer_super(b, index + 1, dst + 1, !exclusive, overlay);
+		s = boot_gofer_super(b, index + 1, dst + 1, !exclusive, overlay);
 		if (overlay) {
 			lower = s;
 			s = overlay_over(b, lower);
 			super_put(lower);
 		}
-		make_mountpoint(at, dst + 1, s);
+		boot_make_mountpoint(at, dst + 1, s);
 		ret = vfs_lookup(at, dst + 1, LOOKUP_FOLLOW, &p);
 		if (ret == 0) {
 			ret = vfs_mount_super(&p, s, NULL, rw || overlay ? 0 : LINUX_MS_RDONLY);
@@ -230,26 +240,9 @@ static void add_pseudo(struct boot *b, const struct vfs_at *at, bool fresh)
 		log_info("no /tmp in the read-only root");
 }
 
-/* The guest's own credentials; mounts above are made as the sandbox's root. */
-static void make_cred(struct boot *b)
-{
-	uint32_t uid = (uint32_t)config_get_u64(&b->config, "uid", 0);
-	uint32_t gid = (uint32_t)config_get_u64(&b->config, "gid", 0), groups[256], n = 0;
-	size_t pos = 0;
-	const char *v;
-
-	if (cred_create(b->kernel->user_ns, uid, gid, uid == 0 ? CAPSET_ALL : 0, &b->cred) < 0)
-		boot_fail(b, EXIT_SBX, "out of memory");
-	while ((v = config_next(&b->config, "group", &pos)) && n < ARRAY_SIZE(groups))
-		groups[n++] = (uint32_t)strtoul(v, NULL, 10);
-	if (n && cred_set_groups(b->cred, groups, n) < 0)
-		boot_fail(b, EXIT_SBX, "out of memory");
-}
-
 void boot_mounts(struct boot *b)
 {
 	int gofer_fd = (int)config_get_u64(&b->config, "gofer-fd", UINT32_MAX), ret;
-	const char *cwd = config_get(&b->config, "cwd", "/");
 	struct super *root;
 	struct vfs_at at;
 	struct path p;
@@ -269,22 +262,18 @@ void boot_mounts(struct boot *b)
 		boot_fail(b, EXIT_SBX, "out of memory");
 	path_put(&p);
 	at = (struct vfs_at){.fs = b->fs, .ns = b->mount_ns, .cred = b->root_cred};
-	if (fresh)
-		add_symlinks(b, &at);
-	add_pseudo(b, &at, fresh);
-	add_mounts(b, &at);
+	if (config_get_u64(&b->config, "oci", 0)) {
+		oci_mounts(b, &at);
+	} else {
+		if (fresh)
+			add_symlinks(b, &at);
+		add_pseudo(b, &at, fresh);
+		add_mounts(b, &at);
+	}
 	if (strcmp(config_get(&b->config, "root-flags", ""), "ro") == 0) {
 		ret = vfs_mount(&at, "none", "/", NULL, LINUX_MS_REMOUNT | LINUX_MS_BIND | LINUX_MS_RDONLY,
 				NULL);
 		if (ret < 0)
 			boot_fail(b, EXIT_SBX, "cannot make the root read-only: %s", strerror(-ret));
 	}
-	make_cred(b);
-	at.cred = b->cred;
-	ret = vfs_lookup(&at, cwd, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &p);
-	if (ret < 0)
-		boot_fail(b, EXIT_SBX, "working directory %s: %s", cwd, strerror(-ret));
-	fs_context_set_cwd(b->fs, &p);
-	path_put(&p);
-	__atomic_store_n(&b->fs->umask, 022, __ATOMIC_RELAXED);
 }

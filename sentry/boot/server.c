@@ -1,12 +1,16 @@
 /* server.c: the control socket. One thread, one loop, no lock: messages only poke the kernel. */
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "platform/base/log.h"
 #include "platform/base/strbuf.h"
 #include "sentry/boot/boot.h"
+#include "sentry/boot/clients.h"
+#include "sentry/boot/program.h"
+#include "sentry/boot/terminal.h"
 #include "sentry/control/proto.h"
 
 static void forward_signal(struct boot *b, int sig)
@@ -49,26 +53,67 @@ static void answer(struct boot *b, uint32_t type)
 	reply(b, &text);
 }
 
+ssize_t control_receive(int fd, struct control_msg *m, int *fds, size_t *fd_count)
+{
+	union {
+		char buf[CMSG_SPACE(CONTROL_FDS_MAX * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = {m, sizeof(*m)};
+	struct msghdr h = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = control.buf,
+			   .msg_controllen = sizeof(control.buf)};
+	ssize_t n = recvmsg(fd, &h, MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c;
+
+	*fd_count = 0;
+	if (n < 0)
+		return -errno;
+	for (c = CMSG_FIRSTHDR(&h); c; c = CMSG_NXTHDR(&h, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		*fd_count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(fds, CMSG_DATA(c), *fd_count * sizeof(int));
+	}
+	if (n == 0 || (n == (ssize_t)sizeof(*m) && !(h.msg_flags & MSG_CTRUNC)))
+		return n;
+	for (size_t i = 0; i < *fd_count; i++)
+		close(fds[i]);
+	*fd_count = 0;
+	return -EMSGSIZE;
+}
+
 /* false: sbx is gone or wants the end */
 static bool serve_one(struct boot *b)
 {
+	int fds[CONTROL_FDS_MAX];
 	struct control_msg m;
-	ssize_t n = recv(b->control_fd, &m, sizeof(m), 0);
+	size_t count;
+	ssize_t n = control_receive(b->control_fd, &m, fds, &count);
 
 	if (n < 0)
-		return errno == EINTR || errno == EAGAIN;
-	if (n < (ssize_t)sizeof(m))
+		return n == -EINTR || n == -EAGAIN;
+	if (n == 0)
 		return false;
+	for (size_t i = m.type == CONTROL_CLIENT ? 1 : 0; i < count; i++)
+		close(fds[i]);
 	switch (m.type) {
 	case CONTROL_SIGNAL:
 		forward_signal(b, (int)m.value);
 		return true;
 	case CONTROL_WINSIZE:
-		terminal_resize(b, (uint32_t)(m.value >> 16) & 0xffff, (uint32_t)m.value & 0xffff);
+		if (b->program->terminal)
+			terminal_resize(b->program->terminal, (uint32_t)(m.value >> 16) & 0xffff,
+					(uint32_t)m.value & 0xffff);
 		return true;
 	case CONTROL_DUMP:
 	case CONTROL_STATS:
 		answer(b, m.type);
+		return true;
+	case CONTROL_CLIENT:
+		if (count)
+			clients_add(b, fds[0]);
 		return true;
 	case CONTROL_STOP:
 		return false;
@@ -80,12 +125,27 @@ static bool serve_one(struct boot *b)
 
 void control_serve(struct boot *b)
 {
-	struct pollfd fds[2] = {{b->control_fd, POLLIN, 0}, {b->exit_event, POLLIN, 0}};
+	struct pollfd *p = kmalloc((2 + CLIENTS_MAX) * sizeof(*p));
+	uint64_t events;
+	size_t n;
 
+	if (!p)
+		boot_fail(b, 125, "out of memory");
 	while (!__atomic_load_n(&b->exited, __ATOMIC_ACQUIRE)) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			return;
-		if (fds[0].revents && !serve_one(b))
-			return;
+		p[0] = (struct pollfd){b->control_fd, POLLIN, 0};
+		p[1] = (struct pollfd){b->exit_event, POLLIN, 0};
+		n = clients_poll(b, p + 2);
+		if (poll(p, 2 + n, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			break;
+		}
+		if (p[1].revents && read(b->exit_event, &events, sizeof(events)) < 0 && errno != EAGAIN)
+			break;
+		clients_serve(b, p + 2, n);
+		if (p[0].revents && !serve_one(b))
+			break;
 	}
+	clients_end(b);
+	kfree(p);
 }

@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "sentry/cmd/cmd.h"
+#include "sentry/cmd/oci.h"
 
 static const struct command commands[] = {
-	{"run", cmd_run, "run a program in a sandbox"},
+	{"run", cmd_run, "run a program in a sandbox (with -b: a container)"},
 	{"debug", cmd_debug, "show what a running sandbox is doing"},
 	{"syscalls", cmd_syscalls, "print the table of system calls by level of support"},
 	{"version", cmd_version, "print the version"},
@@ -17,6 +17,23 @@ static const struct command commands[] = {
 	{"broker", cmd_cvm, "confidential VMs: release keys to attested guests"},
 	{"get-key", cmd_cvm, "confidential VMs: ask a broker for a key"},
 	{"image", cmd_cvm, "confidential VMs: build and sign guest images"},
+	/* the OCI runtime's */
+	{"create", cmd_create, "create a container from a bundle"},
+	{"start", cmd_start, "start a created container"},
+	{"state", cmd_state, "print a container's state"},
+	{"kill", cmd_kill, "send a signal to a container"},
+	{"delete", cmd_delete, "remove a container"},
+	{"exec", cmd_exec, "run a further program in a container"},
+	{"ps", cmd_ps, "show a container's processes"},
+	{"list", cmd_list, "list the containers"},
+	{"pause", cmd_pause, "stop all processes of a container"},
+	{"resume", cmd_resume, "let a paused container go on"},
+	{"update", cmd_update, "change a container's limits"},
+	{"events", cmd_events, "show a container's figures"},
+	{"spec", cmd_spec, "write a config.json to start from"},
+	{"features", cmd_features, "tell what the runtime can do, as JSON"},
+	{"checkpoint", cmd_checkpoint, "not supported"},
+	{"restore", cmd_restore, "not supported"},
 };
 
 void complain(const char *fmt, ...)
@@ -32,7 +49,9 @@ void complain(const char *fmt, ...)
 
 static void usage(FILE *out)
 {
-	fputs("usage: sbx COMMAND [OPTION...] [ARG...]\n\n", out);
+	fputs("usage: sbx [--root DIR] [--log FILE] [--log-format text|json] [--debug] [--platform NAME]\n"
+	      "           COMMAND [OPTION...] [ARG...]\n\n",
+	      out);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
 	fputs("\n`sbx COMMAND --help` tells more.\n", out);
@@ -40,19 +59,29 @@ static void usage(FILE *out)
 
 int main(int argc, char **argv)
 {
-	if (argc < 2) {
+	const char *verb;
+	int first = oci_parse_globals(argc, argv);
+
+	if (first < 0)
+		return EXIT_SBX;
+	if (first >= argc) {
 		usage(stderr);
 		return EXIT_SBX;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+	verb = argv[first];
+	argc -= first;
+	argv += first;
+	if (strcmp(verb, "--help") == 0 || strcmp(verb, "help") == 0) {
 		usage(stdout);
 		return 0;
 	}
-	if (strcmp(argv[1], "--version") == 0)
-		return cmd_version(argc - 1, argv + 1);
+	if (strcmp(verb, "--version") == 0)
+		return cmd_version(argc, argv);
+	if (strcmp(verb, "run") == 0 && oci_run_wanted(argc, argv))
+		return cmd_oci_run(argc, argv);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
-	complain("no such command: %s (try `sbx --help`)", argv[1]);
+		if (strcmp(verb, commands[i].name) == 0)
+			return commands[i].run(argc, argv);
+	complain("no such command: %s (try `sbx --help`)", verb);
 	return EXIT_SBX;
 }

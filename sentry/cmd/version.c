@@ -8,6 +8,6 @@
 int cmd_version(int argc, char **argv)
 {
 	(void)argc, (void)argv;
-	puts("sbx " SBX_VERSION);
+	puts("sbx version " SBX_VERSION "\nspec: 1.2.0");
 	return 0;
 }

@@ -40,7 +40,9 @@ static int check_limits(struct task *t)
 {
 	struct kernel *k = t->kernel;
 
-	if (k->max_tasks && __atomic_load_n(&k->task_count, __ATOMIC_RELAXED) >= k->max_tasks)
+	uint32_t max = __atomic_load_n(&k->max_tasks, __ATOMIC_RELAXED);
+
+	if (max && __atomic_load_n(&k->task_count, __ATOMIC_RELAXED) >= max)
 		return -EAGAIN;
 	if (t->cred->uid != 0 && t->p->user && user_tasks(t->p->user) >= task_rlimit(t, LINUX_RLIMIT_NPROC) &&
 	    !cred_has_cap_in(t->cred, LINUX_CAP_SYS_RESOURCE, k->user_ns) &&
@@ -206,8 +208,7 @@ static int make_child(struct task *t, const struct clone_args *a, struct task *c
 	return copy_mm(t, c, flags);
 }
 
-/* Never visible, or no more. */
-static void discard(struct task *c)
+void task_discard(struct task *c)
 {
 	struct kernel *k = c->kernel;
 
@@ -420,6 +421,6 @@ fail:
 	if (c->p->vfork_parent)
 		task_put(c->p->vfork_parent);
 	c->p->vfork_parent = NULL;
-	discard(c);
+	task_discard(c);
 	return ret;
 }

@@ -422,6 +422,8 @@ void task_exit(struct task *t)
 	if (init_ends)
 		namespace_ends(t, ns);
 	ptrace_task_exit(t);
+	if (last && p->p->exited)
+		p->p->exited(p->p->exited_arg, status); /* before init can see the namespace empty */
 	exit_notify(t);
 	if (init_ends && ns == k->pid_ns)
 		k->ops.init_exited(k, status);

@@ -172,6 +172,8 @@ struct process_private {
 	bool reaped;		    /* [tasklist_lock] */
 	bool autoreap;		    /* [tasklist_lock] nobody waits */
 	int exit_code;		    /* [tasklist_lock] status when zombie */
+	void (*exited)(void *arg, int status); /* [I] init_args.exited */
+	void *exited_arg;		       /* [I] */
 	bool unkillable;	    /* [I] init of a pid namespace: default actions from inside don't apply */
 	bool subreaper;		    /* [a] */
 	bool membarrier;	    /* [a] registered for private expedited barriers */
@@ -298,6 +300,8 @@ void task_unlink(struct task *child);
 
 /* ---- exec.c ---- */
 /* The first program: kernel argv and envp; on the task's own thread. */
+/* Never visible, or no more: gives all of it back. */
+void task_discard(struct task *c);
 MUST_CHECK int task_exec_kernel(struct task *t, const struct init_args *a);
 
 /* ---- signal.c ---- */

@@ -3,6 +3,7 @@
 
 #include "platform/base/log.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/seccomp.h"
 
 #define NS_INO_FIRST 4026531835UL /* as Linux numbers the initial namespaces */
 #define RELEASE	     "6.8.0"
@@ -102,7 +103,7 @@ static int init_process(struct kernel *k, struct task *t, const struct init_args
 }
 
 /* Process, group and session of its own; nobody above it. */
-static int init_link(struct kernel *k, struct task *t)
+static int init_link(struct kernel *k, struct task *t, bool first)
 {
 	struct process *p = t->process;
 	struct session *s, *no_session;
@@ -112,6 +113,11 @@ static int init_link(struct kernel *k, struct task *t)
 	if (ret < 0)
 		return ret;
 	mutex_lock(&k->tasklist_lock);
+	if (k->pid_ns->dead) {
+		mutex_unlock(&k->tasklist_lock);
+		session_put(s);
+		return -ESRCH;
+	}
 	list_add_tail(&p->tasks, &t->p->thread_node);
 	p->task_count = 1;
 	p->p->live = p->p->undead = 1;
@@ -122,14 +128,39 @@ static int init_link(struct kernel *k, struct task *t)
 	k->process_count++;
 	process_set_session_locked(p, s, &no_session);
 	process_set_pgrp_locked(p, p->pid, &no_pid);
-	k->pid_ns->init = p;
-	/* The first program behaves as it would anywhere else: a signal without a handler kills it. */
+	if (first)
+		k->pid_ns->init = p;
 	mutex_unlock(&k->tasklist_lock);
 	session_put(s);
 	return 0;
 }
 
-static int init_task(struct kernel *k, const struct init_args *a, struct task **out)
+static void init_books(struct kernel *k, struct task *t, const struct init_args *a)
+{
+	memset(t->p->cpumask, 0, sizeof(t->p->cpumask));
+	for (uint32_t i = 0; i < k->cpu_count && i < CPUMASK_WORDS * 64; i++)
+		t->p->cpumask[i / 64] |= 1UL << (i % 64);
+	t->p->start.init = a;
+	t->p->start_result = 1;
+}
+
+/* What is refused after it is linked ends it: it has no thread yet. */
+static int init_attach(struct task *t, const struct init_args *a)
+{
+	int ret = 0;
+
+	if (a->terminal && a->terminal->ops->tty)
+		ret = tty_set_controlling(t, a->terminal->ops->tty(a->terminal), false);
+	if (ret == 0 && a->filter)
+		ret = seccomp_add_filter(t, a->filter, 0);
+	else if (a->filter)
+		kfree(a->filter);
+	if (ret < 0)
+		task_unlink(t);
+	return ret;
+}
+
+static int init_task(struct kernel *k, const struct init_args *a, bool first, struct task **out)
 {
 	struct task *t;
 	int ret = task_alloc(k, &t);
@@ -140,40 +171,86 @@ static int init_task(struct kernel *k, const struct init_args *a, struct task **
 	t->fds = a->fds;
 	t->cred = a->cred;
 	t->mount_ns = a->mount_ns;
-	memset(t->p->cpumask, 0, sizeof(t->p->cpumask));
-	for (uint32_t i = 0; i < k->cpu_count && i < CPUMASK_WORDS * 64; i++)
-		t->p->cpumask[i / 64] |= 1UL << (i % 64);
-	t->p->start.init = a;
-	t->p->start_result = 1;
+	init_books(k, t, a);
 	ret = init_process(k, t, a);
-	if (ret == 0) {
-		__atomic_add_fetch(&t->p->user->tasks, 1, __ATOMIC_RELAXED);
-		ret = k->platform->ops->context_create(k->platform, &t->ctx);
-	}
-	if (ret == 0)
-		ret = init_link(k, t);
 	if (ret < 0)
-		return ret;
-	if (a->terminal && a->terminal->ops->tty)
-		ret = tty_set_controlling(t, a->terminal->ops->tty(a->terminal), false);
+		goto fail;
+	t->process->oom_score_adj = a->oom_score_adj;
+	t->process->p->unkillable = a->unkillable;
+	__atomic_add_fetch(&t->p->user->tasks, 1, __ATOMIC_RELAXED);
+	ret = k->platform->ops->context_create(k->platform, &t->ctx);
+	if (ret == 0)
+		ret = init_link(k, t, first);
+	if (ret < 0)
+		goto fail;
+	ret = init_attach(t, a);
+	if (ret < 0)
+		goto fail_linked;
+	t->process->p->exited_arg = a->exited_arg;
+	t->process->p->exited = a->exited;
 	*out = t;
+	return 0;
+fail:
+	kfree(a->filter);
+fail_linked:
+	task_discard(t);
 	return ret;
 }
 
-/* a lives until the first program runs: we wait for that here. After a failure the kernel is of no use. */
-int kernel_start_init(struct kernel *k, const struct init_args *a)
+/* a lives until the program runs: we wait for that here. */
+static int start_program(struct task *t)
 {
-	struct task *t;
-	int ret = init_task(k, a, &t);
+	int ret = task_start_thread(t);
 
-	if (ret < 0)
+	if (ret < 0) {
+		if (t->process->p->exited)
+			t->process->p->exited(t->process->p->exited_arg, 0);
+		task_unlink(t);
+		task_discard(t);
 		return ret;
-	task_get(t);
-	ret = task_start_thread(t);
+	}
 	while (ret == 0 && (ret = __atomic_load_n(&t->p->start_result, __ATOMIC_ACQUIRE)) == 1) {
 		(void)futex_wait_word((uint32_t *)&t->p->start_result, 1, 0);
 		ret = 0;
 	}
+	return ret;
+}
+
+/* After a failure the kernel is of no use. */
+int kernel_start_init(struct kernel *k, const struct init_args *a)
+{
+	struct task *t;
+	int ret = init_task(k, a, true, &t);
+
+	if (ret < 0)
+		return ret;
+	task_get(t);
+	ret = start_program(t);
+	task_put(t);
+	return ret;
+}
+
+int kernel_start_process(struct kernel *k, const struct init_args *a)
+{
+	uint32_t max = __atomic_load_n(&k->max_tasks, __ATOMIC_RELAXED);
+	struct task *t;
+	int ret;
+
+	if (max && __atomic_load_n(&k->task_count, __ATOMIC_RELAXED) >= max) {
+		kfree(a->filter);
+		ret = -EAGAIN;
+	} else {
+		ret = init_task(k, a, false, &t);
+	}
+	if (ret < 0) {
+		if (a->exited)
+			a->exited(a->exited_arg, 0);
+		return ret;
+	}
+	task_get(t);
+	ret = start_program(t);
+	if (ret == 0)
+		ret = t->tid;
 	task_put(t);
 	return ret;
 }

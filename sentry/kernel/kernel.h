@@ -24,6 +24,7 @@ struct ns;
 struct pid;
 struct pid_ns;
 struct process;
+struct bpf_prog;
 struct session;
 struct task;
 struct tty;
@@ -163,9 +164,9 @@ struct kernel {
 	uint32_t process_count;	       /* [tasklist_lock] */
 	uint32_t task_count;	       /* [a] */
 	uint64_t forks;		       /* [a] since boot, for /proc/stat */
-	uint32_t max_tasks;	       /* [I] --pids */
+	uint32_t max_tasks;	       /* [a] --pids; 0: no limit */
 	uint32_t cpu_count;	       /* [I] what the guest sees */
-	uint64_t max_memory;	       /* [I] --memory; 0: the host's */
+	uint64_t max_memory;	       /* [a] --memory; 0: the host's */
 	uint64_t boot_ns;	       /* [I] CLOCK_BOOTTIME at start: the guest's btime */
 	uint64_t next_ns_ino;	       /* [a] */
 	uint64_t boot_id[2];	       /* [I] random, set by fs/proc when it is registered */
@@ -372,9 +373,18 @@ struct init_args {
 	const char *path;		       /* resolved by the caller; absolute or relative to cwd */
 	const char *const *argv, *const *envp; /* NULL-terminated */
 	struct file *terminal;		       /* NULL, or becomes the controlling terminal */
+	struct bpf_prog *filter;	       /* NULL, or a seccomp filter that it starts under; taken over */
+	int32_t oom_score_adj;
+	bool unkillable; /* behaves as init does: signals without a handler don't reach it */
+	/* Called once the process has ended, from its last thread: status as wait(2) reports it. NULL: none. */
+	void (*exited)(void *arg, int status);
+	void *exited_arg;
 };
 /* Runs the first process to its first instruction; -errno as execve would say when it can't be run. The task
  * then runs on its own thread. */
 MUST_CHECK int kernel_start_init(struct kernel *k, const struct init_args *a);
+/* The same for a further process without a parent, in the initial namespaces: its id in the initial pid
+ * namespace, or -errno. exited is called also when the program could not be executed. */
+MUST_CHECK int kernel_start_process(struct kernel *k, const struct init_args *a);
 /* Kills everything; returns when no task is left. */
 void kernel_shutdown(struct kernel *k);

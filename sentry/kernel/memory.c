@@ -7,9 +7,9 @@
 void kernel_memory(struct kernel *k, uint64_t *total, uint64_t *available)
 {
 	struct arena_stats arena;
-	uint64_t used;
+	uint64_t used, max = __atomic_load_n(&k->max_memory, __ATOMIC_RELAXED);
 
-	*total = k->max_memory ? k->max_memory : k->host_memory ? k->host_memory : MEMORY_FALLBACK;
+	*total = max ? max : k->host_memory ? k->host_memory : MEMORY_FALLBACK;
 	arena_stats(&arena);
 	used = arena.page_bytes + mem_used();
 	*available = *total > used ? *total - used : 0;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -54,6 +55,14 @@ size_t launch_add_root(struct launch *l, int fd, bool read_only, bool public_onl
 	BUG_ON(!l->roots);
 	l->roots[l->root_count] = (struct gofer_root){fd, read_only, public_only};
 	return l->root_count++;
+}
+
+void launch_add_fd(struct launch *l, int host, int guest)
+{
+	l->fds = realloc(l->fds, (l->fd_count + 1) * sizeof(*l->fds));
+	BUG_ON(!l->fds || l->fd_count >= LAUNCH_FDS_MAX);
+	l->fds[l->fd_count].host = host;
+	l->fds[l->fd_count++].guest = guest;
 }
 
 /* The programs lie beside sbx, or in ../libexec/sbx. */
@@ -324,6 +333,8 @@ static int start_sentry(struct launch *l, struct child *c, int control, int sock
 		config_add(&l->config, "statsfd", "%d", add_fd(c, l->stats_fd));
 	if (l->tty_fd >= 0)
 		config_add(&l->config, "ttyfd", "%d", add_fd(c, l->tty_fd));
+	for (size_t i = 0; i < l->fd_count; i++)
+		config_add(&l->config, "fd", "%d:%d", l->fds[i].guest, add_fd(c, l->fds[i].host));
 	config_fd = config_seal(&l->config);
 	if (config_fd < 0) {
 		snprintf(err, err_size, "cannot make the configuration: %s", strerror(-config_fd));
@@ -390,8 +401,18 @@ void launch_stop(struct launch *l)
 	}
 }
 
+void launch_end(struct launch *l)
+{
+	struct pollfd p = {l->sentry_pidfd, POLLIN, 0};
+
+	if (l->sentry_pid > 0)
+		(void)!poll(&p, 1, 2000);
+	launch_stop(l);
+}
+
 void launch_free(struct launch *l)
 {
+	free(l->fds);
 	free(l->roots);
 	free(l->config.data);
 }

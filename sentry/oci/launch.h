@@ -17,6 +17,10 @@ struct launch {
 	struct config_writer config;
 	int log_fd, strace_fd, stats_fd, tty_fd; /* -1: none */
 	int stdio[3];
+	struct {
+		int host, guest; /* a descriptor of ours, its number in the first program */
+	} * fds;		 /* malloc */
+	size_t fd_count;
 	bool debug;
 	/* out */
 	int control_fd; /* our end */
@@ -24,10 +28,18 @@ struct launch {
 	int sentry_pidfd, gofer_pidfd;
 };
 
+/* Roots and further descriptors that fit into a sandbox. */
+#define LAUNCH_ROOTS_MAX 400
+#define LAUNCH_FDS_MAX	 100
+
 /* Index of the new root. */
 size_t launch_add_root(struct launch *l, int fd, bool read_only, bool public_only);
+/* host (borrowed) becomes descriptor guest of the first program. */
+void launch_add_fd(struct launch *l, int host, int guest);
 /* Starts both programs. 0, or -1 after writing why into err. */
 MUST_CHECK int launch_start(struct launch *l, char *err, size_t err_size);
 /* Ends what still runs and reaps it. */
 void launch_stop(struct launch *l);
+/* The sentry has said that it is over: gives it a moment to end by itself, then as launch_stop. */
+void launch_end(struct launch *l);
 void launch_free(struct launch *l);
