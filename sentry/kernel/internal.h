@@ -158,26 +158,26 @@ struct itimer {
 };
 
 struct process_private {
-	struct process *self;	    /* [I] */
-	struct sigactions *actions; /* changes only in exec, by the only task; reference */
-	struct sigpending pending;  /* [process lock] */
-	struct waitq signal_wq;	    /* signalfd */
-	struct waitq child_wq;	    /* wait4 */
-	bool group_exit;	    /* [process lock] everybody leaves with group_code */
-	int group_code;		    /* [process lock] wait status */
-	struct task *exec_task;	    /* [process lock] waits for the others to go */
-	uint32_t undead;	    /* [tasklist_lock] tasks that aren't through exit */
-	uint32_t live;		    /* [process lock] tasks that haven't begun to exit */
-	bool zombie;		    /* [tasklist_lock] all tasks are gone, not reaped */
-	bool reaped;		    /* [tasklist_lock] */
-	bool autoreap;		    /* [tasklist_lock] nobody waits */
-	int exit_code;		    /* [tasklist_lock] status when zombie */
+	struct process *self;		       /* [I] */
+	struct sigactions *actions;	       /* changes only in exec, by the only task; reference */
+	struct sigpending pending;	       /* [process lock] */
+	struct waitq signal_wq;		       /* signalfd */
+	struct waitq child_wq;		       /* wait4 */
+	bool group_exit;		       /* [process lock] everybody leaves with group_code */
+	int group_code;			       /* [process lock] wait status */
+	struct task *exec_task;		       /* [process lock] waits for the others to go */
+	uint32_t undead;		       /* [tasklist_lock] tasks that aren't through exit */
+	uint32_t live;			       /* [process lock] tasks that haven't begun to exit */
+	bool zombie;			       /* [tasklist_lock] all tasks are gone, not reaped */
+	bool reaped;			       /* [tasklist_lock] */
+	bool autoreap;			       /* [tasklist_lock] nobody waits */
+	int exit_code;			       /* [tasklist_lock] status when zombie */
 	void (*exited)(void *arg, int status); /* [I] init_args.exited */
 	void *exited_arg;		       /* [I] */
-	bool unkillable;	    /* [I] init of a pid namespace: default actions from inside don't apply */
-	bool subreaper;		    /* [a] */
-	bool membarrier;	    /* [a] registered for private expedited barriers */
-	bool has_exec;		    /* [a] execed since fork (setpgid's EACCES) */
+	bool unkillable; /* [I] init of a pid namespace: default actions from inside don't apply */
+	bool subreaper;	 /* [a] */
+	bool membarrier; /* [a] registered for private expedited barriers */
+	bool has_exec;	 /* [a] execed since fork (setpgid's EACCES) */
 
 	int stop_signal;      /* [process lock] group stop in progress or in force; 0: none */
 	uint32_t stop_left;   /* [process lock] tasks that are still to park */
