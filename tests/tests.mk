@@ -35,6 +35,11 @@ check-hostile: all $(HOSTILE_BIN)
 check-integration: all
 	$(Q)tests/integration/run $(PLATFORMS)
 
+# The confidential host's programs: broker and client against strangers and tampering (ONLY=name).
+.PHONY: check-cvm
+check-cvm: $(BIN)/sbx-cvm
+	$(Q)tests/cvm/run
+
 .PHONY: lint
 lint:
 	$(Q)tests/lint/run
@@ -85,7 +90,7 @@ help:
 	@echo "make demo         install build dependencies, build, run a real program"
 	@echo "make check        install test dependencies, run every test"
 	@echo "make DEBUG=1      with ASan, UBSan, slab poisoning and the lock-order checker"
-	@echo "make check-unit | check-guest | check-hostile | check-integration | lint | bench | syscalls | format"
+	@echo "make check-unit | check-guest | check-hostile | check-integration | check-cvm | lint | bench | syscalls | format"
 	@echo "make install PREFIX=/usr/local"
 
 # ROUNDS=, ROWS=a,b, PLATFORM=, PEER=runc, CORES=both,one, OUT=file

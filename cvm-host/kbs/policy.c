@@ -79,6 +79,8 @@ static int check_manifest_rule(const struct policy *p, const json_t *m, struct e
 	list = json_is_object(m) ? json_need_array(m, "signers", e) : NULL;
 	if (!list || !json_need_string(m, "name", e))
 		return -EINVAL;
+	if (!json_array_size(list))
+		return err_set(e, -EINVAL, "manifest: nobody is to sign");
 	ret = json_only(m, names, e);
 	if (!ret)
 		ret = json_opt_int(m, "threshold", 1, (int64_t)json_array_size(list), 1, &n, e);
@@ -216,6 +218,7 @@ struct walk {
 	struct policy_answer *a;
 	size_t best; /* checks that the best refused rule passed: its failure is the reason we tell */
 	size_t passed;
+	bool failed; /* the first check that refuses is a rule's reason */
 };
 
 PRINTF_LIKE(4, 5) static bool note(struct walk *w, const char *check, bool ok, const char *fmt, ...)
@@ -230,12 +233,13 @@ PRINTF_LIKE(4, 5) static bool note(struct walk *w, const char *check, bool ok, c
 						     ok, "reason", reason, strlen(reason)));
 	if (ok) {
 		w->passed++;
-	} else if (!w->a->reason[0] || w->passed > w->best) {
+	} else if (!w->failed && (!w->a->reason[0] || w->passed > w->best)) {
 		w->best = w->passed;
 		snprintf(w->a->check, sizeof(w->a->check), "%.60s", check);
 		snprintf(w->a->reason, sizeof(w->a->reason), "rule %.40s: %.60s: %.120s", w->rule, check,
 			 reason);
 	}
+	w->failed |= !ok;
 	return ok;
 }
 
@@ -412,6 +416,7 @@ static bool decide_rule(struct walk *w, const json_t *rule)
 	bool insecure = json_is_true(json_object_get(rule, "insecure"));
 
 	w->passed = 0;
+	w->failed = false;
 	if (!note(w, "tee", !strcmp(tee, w->q->tee), "%.40s, wanted %.40s", w->q->tee, tee))
 		return false;
 	if (w->q->insecure != insecure)
