@@ -118,7 +118,7 @@ static int run(struct args *a, char **resources, struct err *e)
 	host = *a->broker == '[' ? strndup(a->broker + 1, (size_t)(colon - a->broker) - 2)
 				 : strndup(a->broker, (size_t)(colon - a->broker));
 	trust.host = host;
-	fd = host ? tcp_connect(host, colon + 1, 10000, e) : -ENOMEM;
+	fd = host ? tls_tcp_connect(host, colon + 1, 10000, e) : -ENOMEM;
 	ret = MIN(fd, 0);
 	if (!ret)
 		ret = kbs_client_open(fd, a->broker, &trust, a->rsa, &c, e);

@@ -401,7 +401,7 @@ int server_start(const struct server_config *c, struct server **out, struct err 
 	if (!ret)
 		ret = tls_server(c->cert, c->key, &s->tls, e);
 	if (!ret) {
-		s->listener = tcp_listen(c->listen, &s->port, e);
+		s->listener = tls_tcp_listen(c->listen, &s->port, e);
 		ret = MIN(s->listener, 0);
 	}
 	while (!ret && s->started < s->c.threads) {

@@ -164,7 +164,7 @@ static int connect_one(const struct addrinfo *a, int timeout_ms)
 	return ret;
 }
 
-int tcp_connect(const char *host, const char *port, int timeout_ms, struct err *e)
+int tls_tcp_connect(const char *host, const char *port, int timeout_ms, struct err *e)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *list = NULL;
 	int ret = getaddrinfo(host, port, &hints, &list), fd = -ENOENT;
@@ -177,7 +177,7 @@ int tcp_connect(const char *host, const char *port, int timeout_ms, struct err *
 	return fd < 0 ? err_set(e, fd, "%s port %s: %s", host, port, strerror(-fd)) : fd;
 }
 
-int tcp_listen(const char *address, uint16_t *port, struct err *e)
+int tls_tcp_listen(const char *address, uint16_t *port, struct err *e)
 {
 	const char *colon = strrchr(address, ':');
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,

@@ -29,9 +29,9 @@ void tls_pin_of(X509 *cert, uint8_t out[TLS_PIN_SIZE]);
 int tls_error(struct err *e, int ret, const char *what);
 
 /* A connected TCP socket, reads and writes limited to timeout_ms. */
-MUST_CHECK int tcp_connect(const char *host, const char *port, int timeout_ms, struct err *e);
+MUST_CHECK int tls_tcp_connect(const char *host, const char *port, int timeout_ms, struct err *e);
 /* A listening socket for "ADDRESS:PORT" or "[V6]:PORT"; close-on-exec, non-blocking. The port in *port. */
-MUST_CHECK int tcp_listen(const char *address, uint16_t *port, struct err *e);
+MUST_CHECK int tls_tcp_listen(const char *address, uint16_t *port, struct err *e);
 
 /* A self-signed or CA-signed X.509 certificate (P-256 keys), for tests and `sbx broker --init`. issuer NULL:
  * self-signed. san: "DNS:x,IP:y" or NULL. The caller frees. */
