@@ -67,6 +67,8 @@ enum run_reason {
 	RUN_EXITED,	/* the host thread is gone (killed from outside); only destroy is allowed */
 };
 
+#define CONTEXT_FILES 8 /* open files lent to a context, by descriptor modulo it */
+
 struct run_event {
 	enum run_reason reason;
 	int64_t nr;	      /* RUN_SYSCALL */
@@ -78,6 +80,8 @@ struct run_event {
 	uint32_t umask;
 	bool sigmask_changed; /* any: the same of its signal mask (context.sigmask_own) */
 	uint64_t sigmask;
+	uint32_t moved;			   /* any: bits of the lent files whose position the guest changed */
+	uint64_t moved_to[CONTEXT_FILES]; /* where to; at most INT64_MAX */
 };
 
 /* How a mapping is backed. */
@@ -127,6 +131,22 @@ struct context_answer {
 	int fd;
 	uint32_t fd_word;
 	uint64_t fd_value;
+};
+
+/* An open file whose reads and writes the platform may carry out in the kernel's place while the words are what
+ * they were, and until the next publish. */
+#define LENT_DATA 1u /* reads of what lies in the host file */
+#define LENT_POS  2u /* read(2) and lseek(2) too: the position is nobody else's */
+#define LENT_SINK 4u /* writes vanish */
+struct context_file {
+	int fd;
+	uint32_t flags;
+	int host_fd;	    /* LENT_DATA: open read-only; borrowed for the call */
+	uint64_t host_off;  /* of the file's start in it */
+	uint64_t from;	    /* what is read first: a window of the platform's choosing is made from there on */
+	uint64_t size, pos; /* the file's */
+	uint32_t word[3];
+	uint64_t value[3];
 };
 
 struct platform_ops {
@@ -193,6 +213,8 @@ struct platform_ops {
 	 * a context in as owned by the caller, or NULL (another process's memory: ptrace, /proc/pid/mem). */
 	ssize_t (*copy_in)(struct aspace *as, struct context *c, void *dst, uaddr_t src, size_t size);
 	ssize_t (*copy_out)(struct aspace *as, struct context *c, uaddr_t dst, const void *src, size_t size);
+	/* Optional: copy_out of zeros. */
+	ssize_t (*zero_out)(struct aspace *as, struct context *c, uaddr_t dst, size_t size);
 	/* Ignores write protection of private mappings (breakpoints): ptrace(2) POKE only. */
 	ssize_t (*poke)(struct aspace *as, uaddr_t dst, const void *src, size_t size);
 	/* Atomic compare-and-exchange of an aligned word: 0 when done or when it differed (*expected is then
@@ -212,6 +234,12 @@ struct platform_ops {
 	/* Optional: how many of these answers the guest took since the last time; its own word. By the owner.
 	 */
 	uint32_t (*answers_used)(struct context *c);
+	/* Optional, all or none: lends a file in place of fd % CONTEXT_FILES; *end: up to where it can be read.
+	 * take_back: what was lent there isn't any more. set_position: of what was lent with LENT_POS. By the
+	 * owner, between two runs, when positions were looked after (run_event.moved). */
+	int (*lend)(struct context *c, const struct context_file *f, uint64_t *end);
+	void (*take_back)(struct context *c, unsigned i);
+	void (*set_position)(struct context *c, unsigned i, uint64_t pos);
 
 	/* Optional: c's signal mask at this moment, while sigmask_out. From any thread; c must stay alive. The
 	 * guest's word: to decide whom to wake, no more. */

@@ -15,6 +15,7 @@ static struct stub_answers *answers_of(struct sys_context *c)
 
 void answers_forget(struct sys_context *c)
 {
+	c->lent = 0;
 	c->slot->epoch = __atomic_add_fetch(&c->proc->platform->epoch, 1, __ATOMIC_RELAXED);
 }
 

@@ -186,6 +186,67 @@ ssize_t systrap_copy_out(struct aspace *as, struct context *c, uaddr_t dst, cons
 	return copy_any(as, c, true, dst, (void *)(uintptr_t)src, copy_bound(dst, size));
 }
 
+static const char zeros[PAGE_SIZE];
+
+#define ZERO_PIECES 64
+
+/* One page, again and again. */
+static ssize_t zero_vm(int pid, uaddr_t addr, size_t size)
+{
+	struct iovec local[ZERO_PIECES];
+	size_t done = 0;
+
+	for (int i = 0; i < ZERO_PIECES; i++)
+		local[i] = (struct iovec){(void *)(uintptr_t)zeros, PAGE_SIZE};
+	while (done < size) {
+		size_t n = MIN(size - done, ZERO_PIECES * PAGE_SIZE);
+		struct iovec remote = {.iov_base = (void *)(addr + done), .iov_len = n};
+		ssize_t put = hc_process_vm_writev(pid, local, ZERO_PIECES, &remote, 1);
+
+		if (put == -EPERM || put == -ENOSYS)
+			return -EPERM;
+		if (put <= 0)
+			break;
+		done += (size_t)put;
+		if ((size_t)put < n)
+			break;
+	}
+	return (ssize_t)done;
+}
+
+static ssize_t zero_pages(struct aspace *as, struct context *ctx, uaddr_t dst, size_t size)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		size_t n = MIN(size - done, sizeof(zeros));
+		ssize_t put = systrap_copy_out(as, ctx, dst + done, zeros, n);
+
+		done += put > 0 ? (size_t)put : 0;
+		if (put < (ssize_t)n)
+			break;
+	}
+	return (ssize_t)done;
+}
+
+ssize_t systrap_zero_out(struct aspace *as, struct context *ctx, uaddr_t dst, size_t size)
+{
+	struct sys_proc *proc = sys_aspace(as)->proc;
+	ssize_t n = -EPERM;
+
+	size = copy_bound(dst, size);
+	if (size <= 4 * sizeof(zeros) || proc->platform->no_process_vm)
+		return zero_pages(as, ctx, dst, size);
+	if (ctx) {
+		sys_context(ctx)->page_size = 0;
+		copies_flush(sys_context(ctx));
+	}
+	if (proc_use(proc))
+		n = zero_vm(proc->pid, dst, size);
+	proc_unuse(proc);
+	return n == -EPERM ? zero_pages(as, ctx, dst, size) : n;
+}
+
 ssize_t systrap_poke(struct aspace *as, uaddr_t dst, const void *src, size_t size)
 {
 	struct sys_proc *proc = sys_aspace(as)->proc;

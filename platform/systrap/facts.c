@@ -65,6 +65,8 @@ void facts_sync(struct sys_context *c, struct run_event *ev)
 		ev->sigmask_changed = c->base.sigmask_own;
 		ev->sigmask = __atomic_load_n(&s->sigmask, __ATOMIC_RELAXED);
 	}
+	if (c->lent)
+		lent_positions(c, ev);
 }
 
 uint64_t systrap_sigmask_now(struct context *ctx)

@@ -142,6 +142,7 @@ struct sys_context {
 	uint32_t together;		      /* [T] waits with the guest on our own processor */
 	uint32_t answers_used;		      /* [T] of the guest's count, seen */
 	uint64_t answer_stamp;		      /* [T] */
+	uint32_t lent;			      /* [T] bits: files lent with their position */
 	struct trap_count traps[TRAP_COUNTS]; /* [T] direct-mapped by site */
 	uint64_t cpu_ns;		      /* [proc lock] its share so far */
 };
@@ -278,6 +279,7 @@ bool batch_settle(struct sys_context *c);
 ssize_t copy_now(struct sys_context *c, bool write, uaddr_t addr, void *buf, size_t size);
 ssize_t systrap_copy_in(struct aspace *as, struct context *c, void *dst, uaddr_t src, size_t size);
 ssize_t systrap_copy_out(struct aspace *as, struct context *c, uaddr_t dst, const void *src, size_t size);
+ssize_t systrap_zero_out(struct aspace *as, struct context *c, uaddr_t dst, size_t size);
 ssize_t systrap_poke(struct aspace *as, uaddr_t dst, const void *src, size_t size);
 int systrap_cmpxchg_u32(struct context *c, uaddr_t addr, uint32_t *expected, uint32_t desired);
 
@@ -300,6 +302,10 @@ uint64_t vdso_symbol(uint64_t base, uint64_t size, const char *name);
 void answers_forget(struct sys_context *c); /* all that c's slot knows */
 void systrap_answer(struct context *c, const struct context_answer *a);
 uint32_t systrap_answers_used(struct context *c);
+int systrap_lend(struct context *c, const struct context_file *f, uint64_t *end);
+void systrap_take_back(struct context *c, unsigned i);
+void systrap_set_position(struct context *c, unsigned i, uint64_t pos);
+void lent_positions(struct sys_context *c, struct run_event *ev); /* positions that the guest changed */
 
 /* systrap.c */
 void systrap_add_stats(struct systrap_stats *to, struct sys_context *c);

@@ -187,7 +187,8 @@ static void add_mounts(struct boot *b, const struct vfs_at *at)
 		boot_make_mountpoint(at, dst + 1, s);
 		ret = vfs_lookup(at, dst + 1, LOOKUP_FOLLOW, &p);
 		if (ret == 0) {
-			ret = vfs_mount_super(&p, s, NULL, rw || overlay ? 0 : LINUX_MS_RDONLY);
+			ret = vfs_mount_super(&p, s, NULL,
+					      LINUX_MS_RELATIME | (rw || overlay ? 0 : LINUX_MS_RDONLY));
 			path_put(&p);
 		}
 		if (ret < 0)
@@ -254,7 +255,7 @@ void boot_mounts(struct boot *b)
 	if (cred_create(b->kernel->user_ns, 0, 0, CAPSET_ALL, &b->root_cred) < 0)
 		boot_fail(b, EXIT_SBX, "out of memory");
 	root = root_super(b, &fresh);
-	if (mount_ns_create(b->vfs, root, 0, b->kernel->user_ns, &b->mount_ns) < 0)
+	if (mount_ns_create(b->vfs, root, LINUX_MS_RELATIME, b->kernel->user_ns, &b->mount_ns) < 0)
 		boot_fail(b, EXIT_SBX, "cannot create the mount namespace: out of memory");
 	super_put(root);
 	mount_ns_root(b->mount_ns, &p);

@@ -280,6 +280,11 @@ void task_poke(struct task *t);			   /* same, no new work */
 /* The parts a dying task lets go; they become NULL for others. */
 void task_drop_parts(struct task *t);
 void task_publish(struct task *t);
+
+/* lent.c */
+void lent_sync(struct task *t);
+void lent_check(struct task *t);
+void lent_forget(struct task *t);
 void task_state_set(struct task *t, char state);
 uint64_t task_cpu_user(struct task *t);
 uint64_t task_cpu_system(struct task *t);

@@ -209,6 +209,9 @@ struct task {
 	uint32_t work;		     /* [a] TASK_WORK_* */
 	uint32_t wake;		     /* [a] futex word of task_block */
 	uint32_t listed_credit;	     /* [T] see syscalls/answers.h */
+	uint32_t lent_count;	     /* [T] files lent with their position: kernel/lent.c */
+	uint32_t arrivals;	     /* [a] counts ways out of the guest */
+	struct lent *lent;	     /* [T] CONTEXT_FILES of them, owned; NULL: none yet */
 	uint32_t syscall_work;	     /* [a] SYSCALL_WORK_*: 0 on the usual path */
 	char comm[TASK_COMM_LEN];    /* [a] byte-wise */
 	struct run_event event;	     /* [T] the call being served */
@@ -283,6 +286,13 @@ static inline uint64_t task_rlimit(struct task *t, int resource)
 {
 	return rlimit_cur(task_rlimits(t), resource);
 }
+/* f, t's descriptor fd, was read (on to position next) or written to: from a number of uses on the platform may do
+ * that itself. The caller holds one reference. */
+void task_used_file(struct task *t, int fd, struct file *f, bool write, uint64_t next);
+/* Before another task than t uses t's descriptor fd of table fds: its position is in f->pos when this returns, and
+ * is not lent again while somebody else has the file. Call it with a reference to the file. */
+void task_settle_file(struct task *t, struct fdtable *fds, int fd);
+
 /* Installs a new credential (takes the reference); publishes facts. */
 void task_set_cred(struct task *t, struct cred *c);
 /* May caller inspect or trace target (ptrace_may_access)? */

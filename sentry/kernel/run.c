@@ -112,9 +112,14 @@ static void loop(struct task *t)
 			restart = 0;
 			continue;
 		}
+		if (t->lent_count)
+			lent_check(t);
 		offer_mask(t);
 		ret = ops->run(t->ctx, &t->event);
 		take_mask(t);
+		if (t->lent_count && t->event.moved)
+			lent_sync(t);
+		__atomic_store_n(&t->arrivals, t->arrivals + 1, __ATOMIC_RELEASE);
 		__atomic_store_n(&t->p->in_guest, 0, __ATOMIC_RELAXED);
 		if (UNLIKELY(t->event.umask_changed))
 			__atomic_store_n(&t->fs->umask, t->event.umask & 0777, __ATOMIC_RELAXED);

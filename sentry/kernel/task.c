@@ -58,6 +58,7 @@ void task_put(struct task *t)
 	pid_put(t->pid);
 	process_put(t->process);
 	kfree(t->bounce);
+	kfree(t->lent);
 	kfree(t);
 	if (__atomic_sub_fetch(&k->task_count, 1, __ATOMIC_ACQ_REL) == 0)
 		futex_wake_word(&k->task_count, INT32_MAX);
@@ -284,6 +285,7 @@ void task_publish(struct task *t)
 	f.umask_own = refs_read(&t->fs->refs) == 1;
 	f.umask = __atomic_load_n(&t->fs->umask, __ATOMIC_RELAXED);
 	ops->publish(t->ctx, &f);
+	lent_forget(t);
 }
 
 /* Books of prctl(2) and the like. */

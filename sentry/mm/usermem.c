@@ -40,6 +40,24 @@ static size_t mm_copy_out(const struct usermem *u, uaddr_t dst, const void *src,
 	return put > 0 ? (size_t)put : 0;
 }
 
+static size_t mm_zero_out(const struct usermem *u, uaddr_t dst, size_t n)
+{
+	struct mm *mm = u->mm;
+	ssize_t put;
+
+	n = guest_part(dst, n);
+	if (n == 0 || mm->moved)
+		return 0;
+	put = mm_ops(mm)->zero_out(mm->as, u->ctx, dst, n);
+	return put > 0 ? (size_t)put : 0;
+}
+
+static const struct usermem_ops mm_zero_usermem_ops = {
+	.in = mm_copy_in,
+	.out = mm_copy_out,
+	.zero = mm_zero_out,
+};
+
 static const struct usermem_ops mm_usermem_ops = {
 	.in = mm_copy_in,
 	.out = mm_copy_out,
@@ -47,7 +65,7 @@ static const struct usermem_ops mm_usermem_ops = {
 
 struct usermem mm_usermem(struct mm *mm, struct context *ctx)
 {
-	return (struct usermem){.ops = &mm_usermem_ops, .mm = mm, .ctx = ctx};
+	return (struct usermem){.ops = mm_ops(mm)->zero_out ? &mm_zero_usermem_ops : &mm_usermem_ops, .mm = mm, .ctx = ctx};
 }
 
 ssize_t usermem_strncpy(const struct usermem *u, char *dst, uaddr_t src, size_t size)

@@ -14,6 +14,8 @@ struct usermem_ops {
 	/* bytes copied before the first bad address; never an errno */
 	size_t (*in)(const struct usermem *u, void *dst, uaddr_t src, size_t n);
 	size_t (*out)(const struct usermem *u, uaddr_t dst, const void *src, size_t n);
+	/* optional: the same with zeros */
+	size_t (*zero)(const struct usermem *u, uaddr_t dst, size_t n);
 };
 
 struct usermem {

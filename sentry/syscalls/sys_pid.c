@@ -158,6 +158,8 @@ int64_t sys_pidfd_getfd(struct task *t, const struct sysargs *a)
 	fds = ret == -EBADF ? task_fds_get(target) : NULL;
 	if (fds) {
 		f = fdtable_get(fds, arg_int(a, 1));
+		if (f && target != t)
+			task_settle_file(target, fds, arg_int(a, 1));
 		fdtable_put(fds, fds);
 	}
 	task_put(target);

@@ -53,6 +53,8 @@ int64_t sys_read(struct task *t, const struct sysargs *a)
 		um = task_usermem(t);
 		uio_init_user(&u, &um, arg_addr(a, 1), MIN(arg_u64(a, 2), UIO_MAX_RW));
 		ret = file_read_block(t, f, &u);
+		if (ret > 0)
+			task_used_file(t, arg_int(a, 0), f, false, __atomic_load_n(&f->pos, __ATOMIC_RELAXED));
 	}
 	file_put(f);
 	return ret;
@@ -73,6 +75,8 @@ int64_t sys_write(struct task *t, const struct sysargs *a)
 		um = task_usermem(t);
 		uio_init_user(&u, &um, arg_addr(a, 1), MIN(arg_u64(a, 2), UIO_MAX_RW));
 		ret = do_write(t, f, &u);
+		if (ret > 0)
+			task_used_file(t, arg_int(a, 0), f, true, 0);
 	}
 	file_put(f);
 	return ret;
@@ -103,6 +107,8 @@ int64_t sys_pread64(struct task *t, const struct sysargs *a)
 		um = task_usermem(t);
 		uio_init_user(&u, &um, arg_addr(a, 1), MIN(arg_u64(a, 2), UIO_MAX_RW));
 		ret = file_pread_block(t, f, &u, arg_u64(a, 3));
+		if (ret > 0)
+			task_used_file(t, arg_int(a, 0), f, false, arg_u64(a, 3) + (uint64_t)ret);
 	}
 	file_put(f);
 	return ret;

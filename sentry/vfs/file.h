@@ -36,6 +36,9 @@ struct file_ops {
 	int (*fallocate)(struct file *f, int mode, uint64_t off, uint64_t len); /* -EOPNOTSUPP */
 	/* What to map; borrowed from f. NULL: &inode->map if it has ops, else -ENODEV */
 	int (*mappable)(struct file *f, struct mappable **out);
+	/* What can be read in f's place while its inode's word of changes.h stays: borrowed from f; its host
+	 * descriptor is open read-only. -ENODEV when there is none at the moment. NULL: never */
+	int (*window)(struct file *f, struct mappable **out);
 	int (*set_flags)(struct file *f, uint32_t flags); /* F_SETFL's O_NONBLOCK, O_DIRECT, ... 0 */
 	int (*flush)(struct file *f);			  /* each close(2) */
 	void (*release)(struct file *f);		  /* the last reference went */
@@ -57,6 +60,7 @@ struct file_ops {
 	uint64_t (*timeout)(struct file *f, bool write);
 	bool timeout_ends; /* a read that timed out gives 0, not -EAGAIN (VTIME of terminals) */
 	bool seekable;	   /* has a position */
+	bool discards;	   /* writes take whatever there is, and nothing happens (/dev/null) */
 	bool map_anon;	   /* mmap(2) of it is anonymous memory (/dev/zero) */
 	bool is_socket;	   /* priv is a struct socket */
 	const char *name;  /* "anon_inode:[eventfd]" for /proc/pid/fd; NULL: the path */
@@ -81,6 +85,7 @@ struct file {
 	void *priv;		    /* [I] after open; the object behind */
 	struct list epolls;	    /* [EPOLL] epoll items that watch it */
 	/* F_SETOWN: kernel delivers the signal; kept opaque here */
+	uint32_t uses; /* [a] kernel/lent.c's */
 	int32_t owner_type, owner_id, owner_sig; /* [a] */
 	struct file_async *fasync; /* [a] F_SETOWN, O_ASYNC: the kernel's registration; set once */
 	struct mount *write_mount; /* [I] holds a write claim on this mount; NULL: none */

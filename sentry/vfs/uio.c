@@ -37,6 +37,8 @@ static size_t zero_segment(const struct usermem *um, uaddr_t addr, size_t n)
 {
 	size_t done = 0;
 
+	if (um->ops->zero && n > sizeof(zeros))
+		return um->ops->zero(um, addr, n);
 	while (done < n) {
 		size_t want = MIN(n - done, sizeof(zeros));
 		size_t got = um->ops->out(um, addr + done, zeros, want);

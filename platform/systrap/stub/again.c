@@ -41,7 +41,7 @@ struct question {
 	uint64_t path, out; /* guest addresses */
 };
 
-static int holds(uint32_t word, uint64_t value)
+int stub_holds(uint32_t word, uint64_t value)
 {
 	const uint64_t *words = (const uint64_t *)STUB_WORDS_ADDR;
 
@@ -138,7 +138,7 @@ static int find_dir(struct stub_slot *s, const struct question *q, char first, u
 		return 1;
 	d = &all->dirs[(uint32_t)q->dirfd % ANSWER_DIRS];
 	*dir = d->dir;
-	return d->epoch == s->epoch && d->fd == (uint32_t)q->dirfd && holds(d->word, d->value);
+	return d->epoch == s->epoch && d->fd == (uint32_t)q->dirfd && stub_holds(d->word, d->value);
 }
 
 static const struct stub_answer_entry *find(struct stub_slot *s, const struct question *q, uint64_t dir,
@@ -157,7 +157,7 @@ static const struct stub_answer_entry *find(struct stub_slot *s, const struct qu
 				       : e->kind != q->kind || e->flags != q->flags || e->mode != q->mode)
 			continue;
 		if (answer_same_path(&e->room[(e->out_size + 7) / 8], path, len) &&
-		    holds(e->word[0], e->value[0]) && holds(e->word[1], e->value[1]))
+		    stub_holds(e->word[0], e->value[0]) && stub_holds(e->word[1], e->value[1]))
 			return e;
 	}
 	return 0;

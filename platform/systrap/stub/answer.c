@@ -136,7 +136,7 @@ int stub_answer(struct stub_slot *s, int64_t nr, const uint64_t a[6], int64_t *r
 			return 0;
 		if (s->quick[nr])
 			*result = (int64_t)s->quick[nr] - 1;
-		else if (!stub_again(s, nr, a, result))
+		else if (!stub_file(s, nr, a, result) && !stub_again(s, nr, a, result))
 			return 0;
 	}
 	s->tier0++;

@@ -32,10 +32,22 @@ struct stub_answer_dir {
 	uint32_t fd, word;
 };
 
+/* An open file whose reads and writes the stub may carry out. */
+struct stub_file {
+	uint64_t epoch;
+	uint32_t fd, flags;	  /* LENT_* */
+	uint64_t at;		  /* where its bytes from..end lie in this process */
+	uint64_t from, end, size; /* size: of the file */
+	uint64_t pos;		  /* LENT_POS: its position */
+	uint32_t word[3], moved;  /* moved: pos was changed here */
+	uint64_t value[3];
+};
+
 struct stub_answers {
 	uint32_t used, pad; /* counts answers taken */
 	uint64_t pad2;
 	struct stub_answer_dir dirs[ANSWER_DIRS]; /* by descriptor */
+	struct stub_file files[LENT_FILES];	  /* the same */
 	struct stub_answer_entry sets[ANSWER_SETS][ANSWER_WAYS];
 };
 

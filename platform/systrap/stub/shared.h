@@ -13,6 +13,10 @@
 #define STUB_WORDS_SIZE 0x4000
 #define STUB_SLOTS_ADDR 0x7ec010000000
 #define STUB_REGION_END 0x7ec100000000
+/* Files that a thread reads from, LENT_FILES of them for each slot; the guest may change what lies here. */
+#define STUB_WINDOWS_ADDR 0x7ed000000000
+#define WINDOW_SIZE	  0x400000
+#define LENT_FILES	  8 /* platform.h: CONTEXT_FILES */
 
 /* One slot per guest thread, in a memfd of its process. */
 #define SLOT_SIZE      0x40000

@@ -394,13 +394,13 @@ void stub_on_syscall(struct stub_slot *s)
 	s->arg[1] = s->regs.rsi;
 	s->arg[2] = s->regs.rdx;
 	s->arg[3] = s->regs.r10;
+	s->arg[4] = s->regs.r8;
 	if (s->fast && stub_answer(s, (int64_t)s->regs.rax, s->arg, &result)) {
 		s->regs.rax = (uint64_t)result;
 		return;
 	}
 	s->frame = 0;
 	s->nr = (int32_t)s->regs.rax;
-	s->arg[4] = s->regs.r8;
 	s->arg[5] = s->regs.r9;
 	stub_prefetch(s);
 	post(s, MSG_SYSCALL);
@@ -424,6 +424,7 @@ static void trap(struct stub_slot *s, struct stub_frame *f, int64_t nr)
 	s->arg[1] = f->rsi;
 	s->arg[2] = f->rdx;
 	s->arg[3] = f->r10;
+	s->arg[4] = f->r8;
 	/* Other sites go to the sentry, to be patched. */
 	if (s->fast && s->hopeless[HOPELESS_INDEX(f->rip)] == (uint32_t)f->rip &&
 	    stub_answer(s, nr, s->arg, &result)) {
@@ -432,7 +433,6 @@ static void trap(struct stub_slot *s, struct stub_frame *f, int64_t nr)
 	}
 	s->frame = (uint64_t)f;
 	s->nr = (int32_t)nr;
-	s->arg[4] = f->r8;
 	s->arg[5] = f->r9;
 	stub_prefetch(s);
 	post(s, MSG_TRAP);

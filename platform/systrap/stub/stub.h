@@ -42,6 +42,9 @@ int stub_deliver(struct stub_slot *s);
 uint64_t stub_copy_path(char *to, uint64_t from, uint64_t max);
 int stub_is_guest(uint64_t at, uint64_t n);
 
+/* files.c: reads and writes of lent files. True when the call is done. */
+int stub_file(struct stub_slot *s, int64_t nr, const uint64_t a[6], int64_t *result);
+
 /* again.c: calls about names, answered as the sentry answered them before. True when it is answered. */
 int stub_again(struct stub_slot *s, int64_t nr, const uint64_t a[6], int64_t *result);
 
@@ -53,6 +56,7 @@ int stub_answer(struct stub_slot *s, int64_t nr, const uint64_t a[6], int64_t *r
 extern const char stub_syscall_entry[], stub_quick_flags[], stub_quick_number[], stub_quick_end[], stub_leave[],
 	stub_leave_jump[], stub_leave_far_end[], stub_copy_insn[], stub_copy_fixup[], stub_touch_insn[],
 	stub_cmpxchg_insn[], stub_cmpxchg_fixup[];
+int stub_holds(uint32_t word, uint64_t value); /* again.c: of changes.h */
 uint64_t stub_copy(void *dst, const void *src, uint64_t n);
 int stub_touch(void *p);
 int stub_cmpxchg(uint32_t *p, uint32_t *expected, uint32_t desired);

@@ -80,7 +80,7 @@ static int64_t random_ioctl(struct file *f, uint32_t cmd, uint64_t arg, const st
 }
 
 static const struct file_ops null_ops = {
-	.read = null_read, .write = null_write, .seek = dev_seek, .seekable = true};
+	.read = null_read, .write = null_write, .seek = dev_seek, .seekable = true, .discards = true};
 static const struct file_ops zero_ops = {
 	.read = zero_read, .write = null_write, .seek = dev_seek, .seekable = true, .map_anon = true};
 static const struct file_ops full_ops = {

@@ -318,7 +318,16 @@ static ssize_t file_copy(struct file *in, uint64_t in_off, struct file *out, uin
 	return ret;
 }
 
+static int file_window(struct file *f, struct mappable **out)
+{
+	if (!f->inode->super->stable || FILE_CAN_WRITE(f))
+		return -ENODEV;
+	*out = &f->inode->map;
+	return 0;
+}
+
 const struct file_ops gofer_file_ops = {
+	.window = file_window,
 	.read = file_read_at,
 	.write = file_write_at,
 	.seek = file_seek_at,

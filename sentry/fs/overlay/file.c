@@ -160,6 +160,16 @@ static int file_mappable_of(struct file *f, struct mappable **out)
 	return 0;
 }
 
+static int file_window(struct file *f, struct mappable **out)
+{
+	struct ovl_file *of = f->priv;
+	struct file *r = of->real;
+
+	if (of->upper || ovl_upper(f->inode) || !r->ops->window)
+		return -ENODEV;
+	return r->ops->window(r, out);
+}
+
 static int file_set_flags(struct file *f, uint32_t flags)
 {
 	struct file *r;
@@ -208,6 +218,7 @@ const struct file_ops ovl_file_ops = {
 	.fsync = file_fsync,
 	.fallocate = file_fallocate,
 	.mappable = file_mappable_of,
+	.window = file_window,
 	.set_flags = file_set_flags,
 	.copy_range = file_copy,
 	.release = file_release,
