@@ -80,7 +80,7 @@ struct run_event {
 	uint32_t umask;
 	bool sigmask_changed; /* any: the same of its signal mask (context.sigmask_own) */
 	uint64_t sigmask;
-	uint32_t moved;			   /* any: bits of the lent files whose position the guest changed */
+	uint32_t moved;			  /* any: bits of the lent files whose position the guest changed */
 	uint64_t moved_to[CONTEXT_FILES]; /* where to; at most INT64_MAX */
 };
 

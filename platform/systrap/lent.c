@@ -13,7 +13,8 @@
 #include "platform/systrap/stub/answers.h"
 
 _Static_assert(CONTEXT_FILES == LENT_FILES, "platform.h");
-_Static_assert(STUB_WINDOWS_ADDR + (uint64_t)SLOT_COUNT * LENT_FILES * WINDOW_SIZE <= SBX_HOLE_END, "platform.h");
+_Static_assert(STUB_WINDOWS_ADDR + (uint64_t)SLOT_COUNT * LENT_FILES * WINDOW_SIZE <= SBX_HOLE_END,
+	       "platform.h");
 
 static struct stub_file *file_of(struct sys_context *c, unsigned i)
 {
@@ -56,8 +57,8 @@ static int open_window(struct sys_context *c, unsigned i, const struct context_f
 	LOCK(&c->proc->fd_lock);
 	ret = stub_send_fds(c->proc, &f->host_fd, 1);
 	if (ret == 0)
-		ret = stub_command(c, CMD_MAP_FD, 0, at, ROUND_UP(n, PAGE_SIZE), PROT_READ, MAP_SHARED | MAP_FIXED,
-				   f->host_off + from, 0);
+		ret = stub_command(c, CMD_MAP_FD, 0, at, ROUND_UP(n, PAGE_SIZE), PROT_READ,
+				   MAP_SHARED | MAP_FIXED, f->host_off + from, 0);
 	mutex_unlock(&c->proc->fd_lock);
 	if (ret != (int64_t)at)
 		return ret < 0 && ret >= -4095 ? (int)ret : -EFAULT;

@@ -286,11 +286,11 @@ static inline uint64_t task_rlimit(struct task *t, int resource)
 {
 	return rlimit_cur(task_rlimits(t), resource);
 }
-/* f, t's descriptor fd, was read (on to position next) or written to: from a number of uses on the platform may do
- * that itself. The caller holds one reference. */
+/* f, t's descriptor fd, was read (on to position next) or written to: from a number of uses on the platform may
+ * do that itself. The caller holds one reference. */
 void task_used_file(struct task *t, int fd, struct file *f, bool write, uint64_t next);
-/* Before another task than t uses t's descriptor fd of table fds: its position is in f->pos when this returns, and
- * is not lent again while somebody else has the file. Call it with a reference to the file. */
+/* Before another task than t uses t's descriptor fd of table fds: its position is in f->pos when this returns,
+ * and is not lent again while somebody else has the file. Call it with a reference to the file. */
 void task_settle_file(struct task *t, struct fdtable *fds, int fd);
 
 /* Installs a new credential (takes the reference); publishes facts. */

@@ -1,7 +1,7 @@
-/* lent.c: open files whose reads and writes the platform carries out for a while (context_file). The contents of
- * such a file don't change without a word of changes.h; its position is lent along only while nobody but this
- * task can reach it: the one descriptor of the one task that has this table. Whoever reaches for it from outside
- * calls task_settle_file first. */
+/* lent.c: open files whose reads and writes the platform carries out for a while (context_file). The contents
+ * of such a file don't change without a word of changes.h; its position is lent along only while nobody but
+ * this task can reach it: the one descriptor of the one task that has this table. Whoever reaches for it from
+ * outside calls task_settle_file first. */
 #include "platform/abi/misc.h"
 #include "platform/abi/stat.h"
 #include "platform/base/changes.h"
@@ -9,7 +9,7 @@
 #include "sentry/kernel/internal.h"
 #include "sentry/vfs/file.h"
 
-#define USES_MIN  4u	   /* reads or writes before a file is lent */
+#define USES_MIN  4u	     /* reads or writes before a file is lent */
 #define USES_STOP (1u << 31) /* it can't be */
 #define NEAR	  (1u << 20) /* as far behind the window's end a reader goes on with the next one at once */
 #define WAIT_MAX  20000
@@ -79,8 +79,8 @@ static bool reads_silently(const struct file *f)
 {
 	uint32_t flags = f->path.mnt ? __atomic_load_n(&f->path.mnt->flags, __ATOMIC_RELAXED) : 0;
 
-	return (f->flags & LINUX_O_NOATIME) || (flags & (LINUX_MS_NOATIME | LINUX_MS_RDONLY | LINUX_MS_RELATIME)) ||
-	       f->inode->super->read_only;
+	return (f->flags & LINUX_O_NOATIME) ||
+	       (flags & (LINUX_MS_NOATIME | LINUX_MS_RDONLY | LINUX_MS_RELATIME)) || f->inode->super->read_only;
 }
 
 /* Fills in cf for reads from pos on; *m: the mappable, with a reference. */
@@ -132,7 +132,8 @@ static int lend(struct task *t, struct lent *l, struct context_file *cf, struct 
 	if (now != f || __atomic_load_n(&t->kernel->vfs->watch_count, __ATOMIC_RELAXED))
 		return -EAGAIN;
 	/* the table's reference, and our caller's */
-	if ((cf->flags & LENT_DATA) && f->ops->seekable && refs_read(&f->refs) == 2 && refs_read(&t->fds->refs) == 1)
+	if ((cf->flags & LENT_DATA) && f->ops->seekable && refs_read(&f->refs) == 2 &&
+	    refs_read(&t->fds->refs) == 1)
 		cf->flags |= LENT_POS;
 	cf->pos = f->pos;
 	forget(t, l);

@@ -65,7 +65,8 @@ static const struct usermem_ops mm_usermem_ops = {
 
 struct usermem mm_usermem(struct mm *mm, struct context *ctx)
 {
-	return (struct usermem){.ops = mm_ops(mm)->zero_out ? &mm_zero_usermem_ops : &mm_usermem_ops, .mm = mm, .ctx = ctx};
+	return (struct usermem){
+		.ops = mm_ops(mm)->zero_out ? &mm_zero_usermem_ops : &mm_usermem_ops, .mm = mm, .ctx = ctx};
 }
 
 ssize_t usermem_strncpy(const struct usermem *u, char *dst, uaddr_t src, size_t size)

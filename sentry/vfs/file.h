@@ -85,7 +85,7 @@ struct file {
 	void *priv;		    /* [I] after open; the object behind */
 	struct list epolls;	    /* [EPOLL] epoll items that watch it */
 	/* F_SETOWN: kernel delivers the signal; kept opaque here */
-	uint32_t uses; /* [a] kernel/lent.c's */
+	uint32_t uses;				 /* [a] kernel/lent.c's */
 	int32_t owner_type, owner_id, owner_sig; /* [a] */
 	struct file_async *fasync; /* [a] F_SETOWN, O_ASYNC: the kernel's registration; set once */
 	struct mount *write_mount; /* [I] holds a write claim on this mount; NULL: none */

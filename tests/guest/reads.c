@@ -1,6 +1,6 @@
 /* reads.c: an open file that is read again and again, with all that may come in between: its position is moved,
- * shared by fork, dup, SCM_RIGHTS and pidfd_getfd, its descriptor becomes another's; ends and bad addresses. The
- * files are the system's, which a platform may let a process read by itself. */
+ * shared by fork, dup, SCM_RIGHTS and pidfd_getfd, its descriptor becomes another's; ends and bad addresses.
+ * The files are the system's, which a platform may let a process read by itself. */
 #include "guest.h"
 #include <pthread.h>
 #include <sys/inotify.h>

@@ -74,7 +74,8 @@ int stub_file(struct stub_slot *s, int64_t nr, const uint64_t a[6], int64_t *res
 	if (nr == NR_pread64)
 		return read_at(f, a[1], a[2], a[3], result);
 	if (nr == NR_write) {
-		if (!(f->flags & LENT_SINK) || a[2] > WRITE_MAX || a[1] + a[2] < a[1] || a[1] + a[2] > STUB_TEXT_ADDR)
+		if (!(f->flags & LENT_SINK) || a[2] > WRITE_MAX || a[1] + a[2] < a[1] ||
+		    a[1] + a[2] > STUB_TEXT_ADDR)
 			return 0;
 		*result = (int64_t)a[2];
 		return 1;
