@@ -8,6 +8,7 @@
 #include "sentry/boot/boot.h"
 #include "sentry/kernel/stats.h"
 #include "sentry/mem/mem.h"
+#include "sentry/socket/inet.h"
 #include "sentry/syscalls/sys.h"
 
 static void add_calls(struct strbuf *out, const struct kernel_stats *st)
@@ -32,14 +33,24 @@ static void add_calls(struct strbuf *out, const struct kernel_stats *st)
 	strbuf_printf(out, "\n  },\n  \"total_calls\": %llu,\n", (unsigned long long)total);
 }
 
-static double ms(uint64_t from, uint64_t to)
-{
-	return (double)(to - from) / 1e6;
-}
-
 static void add_figure(void *arg, const char *name, uint64_t value)
 {
 	strbuf_printf(arg, " \"%s\": %llu,", name, (unsigned long long)value);
+}
+
+static void add_network(struct strbuf *out, struct kernel *k)
+{
+	struct net_stack *st = __atomic_load_n(&k->net_ns->priv, __ATOMIC_ACQUIRE);
+
+	strbuf_puts(out, "  \"network\": {");
+	if (st)
+		inet_stats(st, add_figure, out);
+	strbuf_puts(out, " \"namespace\": \"initial\"},\n");
+}
+
+static double ms(uint64_t from, uint64_t to)
+{
+	return (double)(to - from) / 1e6;
 }
 
 static void add_platform(struct strbuf *out, struct platform *p)
@@ -61,6 +72,7 @@ bool stats_text(struct boot *b, struct strbuf *out)
 	strbuf_puts(out, "{\n");
 	add_calls(out, st);
 	add_platform(out, b->kernel->platform);
+	add_network(out, b->kernel);
 	strbuf_printf(out, "  \"faults\": %llu,\n  \"kicks\": %llu,\n  \"blocks\": %llu,\n",
 		      (unsigned long long)st->faults, (unsigned long long)st->kicks,
 		      (unsigned long long)st->blocks);

@@ -210,6 +210,8 @@ static int add_outputs(const struct run_options *o, struct launch *l)
 static void add_limits(const struct run_options *o, struct config_writer *w)
 {
 	config_add(w, "hostname", "%s", o->hostname ? o->hostname : "sbx");
+	if (o->network)
+		config_add(w, "network", "%s", o->network);
 	if (o->platform)
 		config_add(w, "platform", "%s", o->platform);
 	if (o->memory)

@@ -9,7 +9,7 @@ struct volume {
 };
 
 struct run_options {
-	const char *rootfs, *platform, *workdir, *user, *hostname;
+	const char *rootfs, *platform, *workdir, *user, *hostname, *network;
 	struct volume *volumes;
 	size_t volume_count;
 	const char **env;

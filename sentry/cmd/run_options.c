@@ -14,6 +14,7 @@ enum {
 	OPT_ROOTFS = 256,
 	OPT_PLATFORM,
 	OPT_HOSTNAME,
+	OPT_NETWORK,
 	OPT_MEMORY,
 	OPT_CPUS,
 	OPT_PIDS,
@@ -37,6 +38,7 @@ static const struct option long_options[] = {
 	{"interactive", no_argument, NULL, 'i'},
 	{"tty", no_argument, NULL, 't'},
 	{"hostname", required_argument, NULL, OPT_HOSTNAME},
+	{"network", required_argument, NULL, OPT_NETWORK},
 	{"memory", required_argument, NULL, OPT_MEMORY},
 	{"cpus", required_argument, NULL, OPT_CPUS},
 	{"pids", required_argument, NULL, OPT_PIDS},
@@ -64,6 +66,7 @@ static const char help[] =
 	"  -i                    keep standard input open even if it is a terminal\n"
 	"  -t                    give the program a terminal\n"
 	"  --hostname NAME       host name inside\n"
+	"  --network KIND        loopback (127.0.0.1 and ::1 inside; the default) or none\n"
 	"  --memory SIZE         limit of memory (bytes, or with K, M, G)\n"
 	"  --cpus N              processors that the program sees and may use\n"
 	"  --pids N              limit of threads and processes\n"
@@ -211,6 +214,13 @@ static int parse_one(struct run_options *o, int c)
 		return 0;
 	case OPT_HOSTNAME:
 		o->hostname = optarg;
+		return 0;
+	case OPT_NETWORK:
+		if (strcmp(optarg, "none") != 0 && strcmp(optarg, "loopback") != 0) {
+			complain("--network: '%s' is neither none nor loopback", optarg);
+			return -1;
+		}
+		o->network = optarg;
 		return 0;
 	case OPT_MEMORY:
 		return parse_size("--memory", optarg, &o->memory);

@@ -16,6 +16,8 @@ MUST_CHECK int inet_stack_create(bool lo_up, struct net_stack **out);
 void inet_stack_get(struct net_stack *st);
 void inet_stack_put(struct net_stack *st);
 
+/* Calls add for each counter of the stack. */
+void inet_stats(struct net_stack *st, void (*add)(void *arg, const char *name, uint64_t value), void *arg);
 /* struct tcp_info as Linux has it; bytes written, at most room. */
 uint32_t inet_tcp_info_out(const struct net_tcp_info *t, void *out, uint32_t room);
 /* Of a net_show's owner (NULL: 0). */

@@ -5,6 +5,8 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,6 +18,8 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -181,6 +185,75 @@ static void op_pipe(void)
 	if (write(fds[1], &c, 1) != 1 || read(fds2[0], &c, 1) != 1)
 		die("pipe");
 }
+
+/* A connected pair over the loopback: fd here, the other end in a child that runs peer. */
+static void set_net(int type, void (*peer)(int s))
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}}, b = a;
+	int l = socket(AF_INET, type, 0), one = 1;
+	socklen_t n = sizeof(a);
+
+	fd = socket(AF_INET, type, 0);
+	if (bind(l, (struct sockaddr *)&a, n) || getsockname(l, (struct sockaddr *)&a, &n))
+		die("bind");
+	if (type == SOCK_STREAM && listen(l, 1))
+		die("listen");
+	if (type == SOCK_DGRAM && (bind(fd, (struct sockaddr *)&b, n) || getsockname(fd, (struct sockaddr *)&b, &n)))
+		die("bind");
+	if (connect(fd, (struct sockaddr *)&a, n))
+		die("connect");
+	if (type == SOCK_STREAM)
+		l = accept(l, NULL, NULL);
+	else if (connect(l, (struct sockaddr *)&b, n))
+		die("connect");
+	if (type == SOCK_STREAM && (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) ||
+				    setsockopt(l, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one))))
+		die("TCP_NODELAY");
+	if (fork() == 0) {
+		close(fd);
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a datagram socket has no end of file */
+		peer(l);
+		_exit(0);
+	}
+	close(l);
+}
+static void echo(int s)
+{
+	ssize_t n;
+
+	while ((n = recv(s, buf, sizeof(buf), 0)) > 0)
+		if (send(s, buf, (size_t)n, 0) != n)
+			break;
+}
+static void swallow(int s)
+{
+	while (recv(s, buf, sizeof(buf), 0) > 0)
+		;
+}
+static void set_tcp(void)
+{
+	set_net(SOCK_STREAM, echo);
+}
+static void set_udp(void)
+{
+	set_net(SOCK_DGRAM, echo);
+}
+static void set_stream(void)
+{
+	set_net(SOCK_STREAM, swallow);
+}
+static void op_round_trip(void)
+{
+	char c = 0;
+
+	if (send(fd, &c, 1, 0) != 1 || recv(fd, &c, 1, 0) != 1)
+		die("round trip");
+}
+static void op_stream(void)
+{
+	if (send(fd, buf, sizeof(buf), 0) != sizeof(buf))
+		die("send");
+}
 static uint32_t turn;
 static void futex_wait_turn(uint32_t me)
 {
@@ -291,6 +364,9 @@ static const struct row {
 	{"create_unlink", set_tmp, op_create_unlink, 5000},
 	{"signal_self", set_signal, op_signal, 5000},
 	{"pipe_pingpong", set_pipes, op_pipe, 3000},
+	{"tcp_rtt", set_tcp, op_round_trip, 3000},
+	{"tcp_stream", set_stream, op_stream, 5000}, /* 64 KiB */
+	{"udp_rtt", set_udp, op_round_trip, 3000},
 	{"futex_pingpong", set_futex, op_futex, 3000},
 	{"thread_create_join", NULL, op_thread, 500},
 	{"fork_exit_wait", NULL, op_fork, 100},

@@ -421,6 +421,9 @@ static void backlog(void)
 		close(s[i]);
 }
 
+static unsigned long sink_total, sink_sum;
+static ssize_t sink_end;
+
 static void *sink(void *arg)
 {
 	int fd = *(int *)arg;
@@ -433,7 +436,9 @@ static void *sink(void *arg)
 			sum += (unsigned char)buf[k] * ((total + (unsigned long)k) % 251 + 1);
 		total += (unsigned long)n;
 	}
-	printf("received %lu, sum %lu, end %zd\n", total, sum, n);
+	sink_total = total;
+	sink_sum = sum;
+	sink_end = n;
 	return NULL;
 }
 
@@ -456,6 +461,7 @@ static void bulk(void)
 	SHOW(splice(pip[0], NULL, p[0], NULL, 5000, 0));
 	SHOW(shutdown(p[0], SHUT_WR));
 	pthread_join(t, NULL);
+	printf("received %lu, sum %lu, end %zd\n", sink_total, sink_sum, sink_end);
 	close(p[0]);
 	close(p[1]);
 	pair(p);

@@ -174,3 +174,27 @@ void inet_show_netstat(struct net_stack *st, struct strbuf *out)
 		"OutOctets\nIpExt: 0 0 0 0 0 0 %lu %lu\n",
 		c.time_wait, lo.rx_bytes, lo.tx_bytes);
 }
+
+void inet_stats(struct net_stack *st, void (*add)(void *arg, const char *name, uint64_t value), void *arg)
+{
+	struct net_counters c;
+	struct net_if_info i;
+
+	net_counters(st, &c);
+	add(arg, "tcp_active_opens", c.tcp_active);
+	add(arg, "tcp_passive_opens", c.tcp_passive);
+	add(arg, "tcp_attempt_fails", c.tcp_fails);
+	add(arg, "tcp_resets", c.tcp_resets);
+	add(arg, "tcp_established", c.tcp_established);
+	add(arg, "tcp_time_wait", c.time_wait);
+	add(arg, "udp_in", c.udp_in);
+	add(arg, "udp_out", c.udp_out);
+	add(arg, "udp_no_port", c.udp_no_port);
+	add(arg, "udp_receive_buffer_errors", c.udp_rcvbuf_errors);
+	add(arg, "icmp_in", c.icmp_in);
+	add(arg, "icmp_out", c.icmp_out);
+	if (net_if_at(st, 0, &i)) {
+		add(arg, "lo_packets", i.rx_packets);
+		add(arg, "lo_bytes", i.rx_bytes);
+	}
+}
