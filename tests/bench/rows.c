@@ -198,7 +198,8 @@ static void set_net(int type, void (*peer)(int s))
 		die("bind");
 	if (type == SOCK_STREAM && listen(l, 1))
 		die("listen");
-	if (type == SOCK_DGRAM && (bind(fd, (struct sockaddr *)&b, n) || getsockname(fd, (struct sockaddr *)&b, &n)))
+	if (type == SOCK_DGRAM &&
+	    (bind(fd, (struct sockaddr *)&b, n) || getsockname(fd, (struct sockaddr *)&b, &n)))
 		die("bind");
 	if (connect(fd, (struct sockaddr *)&a, n))
 		die("connect");
