@@ -12,6 +12,8 @@
 int cvm_verify(int argc, char **argv);
 int cvm_policy(int argc, char **argv);
 int cvm_manifest(int argc, char **argv);
+int cvm_volume(int argc, char **argv);
+int cvm_log(int argc, char **argv);
 int cvm_broker(int argc, char **argv);
 int cvm_get_key(int argc, char **argv);
 

@@ -12,6 +12,8 @@ static const struct {
 	{"verify", cvm_verify, "check attestation evidence and show its claims"},
 	{"policy", cvm_policy, "check a release policy, or try it on claims"},
 	{"manifest", cvm_manifest, "sign and check what may run"},
+	{"volume", cvm_volume, "make, fill and check sealed volumes"},
+	{"log", cvm_log, "read a sealed log"},
 	{"broker", cvm_broker, "release keys to attested guests"},
 	{"get-key", cvm_get_key, "attest to a broker and get keys"},
 };

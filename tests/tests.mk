@@ -40,6 +40,11 @@ check-integration: all
 check-cvm: $(BIN)/sbx-cvm
 	$(Q)tests/cvm/run
 
+# Fuzz targets of the confidential host, SECONDS each.
+.PHONY: fuzz-cvm
+fuzz-cvm:
+	$(Q)tests/fuzz/cvm $(SECONDS)
+
 .PHONY: lint
 lint:
 	$(Q)tests/lint/run

@@ -14,6 +14,8 @@ static const struct command commands[] = {
 	{"measure", cmd_cvm, "confidential VMs: compute launch measurements"},
 	{"policy", cmd_cvm, "confidential VMs: try a release policy"},
 	{"manifest", cmd_cvm, "confidential VMs: sign and check what may run"},
+	{"volume", cmd_cvm, "confidential VMs: make, fill and check sealed volumes"},
+	{"log", cmd_cvm, "confidential VMs: read a sealed log"},
 	{"broker", cmd_cvm, "confidential VMs: release keys to attested guests"},
 	{"get-key", cmd_cvm, "confidential VMs: ask a broker for a key"},
 	{"image", cmd_cvm, "confidential VMs: build and sign guest images"},
