@@ -184,7 +184,7 @@ static void consider_relaunch(struct verify *v, struct intel *x, struct tcb_stat
 	const uint8_t *now = x->q.body + TD_TEE_TCB_SVN2;
 	int64_t date;
 
-	if (!x->q.td15 || !all->out_of_date || all->revoked || all->unrecognized ||
+	if (!x->q.td15 || !all->out_of_date || all->revoked || all->unrecognized || all->below_all ||
 	    memcmp(now, x->q.body + TD_TEE_TCB_SVN, 16) == 0 ||
 	    !status_at(v, x, now, &platform, &module, &date))
 		return;
@@ -218,6 +218,8 @@ static bool check_status(struct verify *v, struct intel *x)
 		claim_status(v, "intel.tcb_status.module", &module);
 	claim_status(v, "intel.tcb_status.qe", &qe);
 	platform_claims(v, x, date);
+	if (all.below_all)
+		check_fail(v, "intel.tcb.level", "below every level that Intel lists");
 	status = tcb_status(&all);
 	ok = status < TCB_REVOKED && (accepted >> status & 1);
 	return check_knob(v, "intel.tcb", ok && (status == TCB_UP_TO_DATE), ok ? "tcb_status" : NULL,

@@ -74,6 +74,7 @@ MUST_CHECK int pck_parse(X509 *cert, struct pck *out);
 /* A status as Intel composes it; merging takes the worst of everything. */
 struct tcb_state {
 	bool sw_hardening, configuration, relaunch, out_of_date, revoked, unrecognized;
+	bool below_all; /* reaches none of the levels: out of date, and never acceptable */
 };
 void tcb_merge(struct tcb_state *into, const struct tcb_state *other);
 enum attest_tcb_status tcb_status(const struct tcb_state *s);

@@ -16,6 +16,7 @@ void tcb_merge(struct tcb_state *into, const struct tcb_state *other)
 	into->out_of_date |= other->out_of_date;
 	into->revoked |= other->revoked;
 	into->unrecognized |= other->unrecognized;
+	into->below_all |= other->below_all;
 }
 
 enum attest_tcb_status tcb_status(const struct tcb_state *s)
@@ -160,7 +161,7 @@ bool tcb_info_platform(struct verify *v, const struct statement *info, const str
 		*date = level_date(level);
 		return true;
 	}
-	*state = (struct tcb_state){.unrecognized = true};
+	*state = (struct tcb_state){.out_of_date = true, .below_all = true};
 	return true;
 }
 
@@ -192,7 +193,7 @@ bool tcb_info_module(struct verify *v, const struct statement *info, const uint8
 	*state = (struct tcb_state){0};
 	if (tee_tcb_svn[1] == 0) /* its version counts among the platform's components */
 		return check_that(v, "tdx.module", true, "signed by Intel");
-	*state = (struct tcb_state){.unrecognized = true};
+	*state = (struct tcb_state){.out_of_date = true, .below_all = true};
 	json_array_foreach(json_object_get(module, "tcbLevels"), i,
 			   level) if (number_at_most(json_object_get(json_object_get(level, "tcb"), "isvsvn"),
 						     tee_tcb_svn[0]))
@@ -221,7 +222,7 @@ bool qe_identity_check(struct verify *v, const struct statement *id, const uint8
 	    !hex_is(json_object_get(id->json, "mrsigner"), qe + SGX_MRSIGNER, 32) || !json_is_integer(prod) ||
 	    json_integer_value(prod) != get_le16(qe + SGX_ISVPRODID))
 		return check_fail(v, "intel.qe", "the quoting enclave is not Intel's");
-	*state = (struct tcb_state){.unrecognized = true};
+	*state = (struct tcb_state){.out_of_date = true, .below_all = true};
 	json_array_foreach(levels, i,
 			   level) if (number_at_most(json_object_get(json_object_get(level, "tcb"), "isvsvn"),
 						     get_le16(qe + SGX_ISVSVN)))

@@ -25,3 +25,7 @@ const char *verdict(const struct vector_input *vi, struct attest_result **out);
 /* Flips every bit of `size` bytes at `at` (in writable memory that the input refers to), one at a time, `step`
  * bits apart, and restores it. Returns the count of flips that were accepted; *example is one of them. */
 size_t flips_accepted(const struct vector_input *vi, uint8_t *at, size_t size, size_t step, size_t *example);
+
+/* Adds Intel collateral recorded as one JSON object of strings (tcb_info, tcb_info_signature, qe_identity, ...,
+ * CRLs in hexadecimal, chains in PEM), as dcap-qvl keeps it. */
+void input_add_pcs(struct vector_input *vi, const char *path);
