@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cvm-host/attest/ecdsa.h"
+#include "cvm-host/attest/eventlog.h"
 #include "cvm-host/attest/intel.h"
 #include "platform/base/bytes.h"
 
@@ -272,9 +273,9 @@ static void verify_with(struct verify *v, struct intel *x, const struct attest_b
 {
 	if (!quote_parse(v, evidence, &x->q))
 		return;
-	if (v->in->kind == ATTEST_AUTO || v->in->kind == ATTEST_TDX || v->in->kind == ATTEST_SGX)
+	if (check_report_data) /* else the caller has said what this is */
 		v->r->kind = x->q.td ? ATTEST_TDX : ATTEST_SGX;
-	if (!check_that(v, "kind", v->in->kind == ATTEST_AUTO || (v->in->kind == ATTEST_SGX) == !x->q.td,
+	if (!check_that(v, "intel.kind", v->in->kind == ATTEST_AUTO || (v->in->kind == ATTEST_SGX) == !x->q.td,
 			"the quote is of a %s", x->q.td ? "TD" : "SGX enclave"))
 		return;
 	if (x->q.td)
@@ -282,6 +283,8 @@ static void verify_with(struct verify *v, struct intel *x, const struct attest_b
 	else
 		sgx_claims(v, &x->q);
 	check_guest(v, &x->q);
+	if (x->q.td && item_find(v->in, ITEM_CCEL, 0))
+		eventlog_check_rtmr(v, item_find(v->in, ITEM_CCEL, 0), x->q.body + TD_RTMR0);
 	if (check_report_data)
 		check_challenge(v, x->q.body + (x->q.td ? TD_REPORT_DATA : SGX_REPORT_DATA), 64, true);
 	if (!check_pck(v, x) || !check_signatures(v, x) || !read_statements(v, x) ||
