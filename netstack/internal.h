@@ -145,16 +145,17 @@ struct net_sock {
 /* One direction of a connection: the receiver's ring, which the sender fills. */
 struct tcp_pipe {
 	struct refs refs;
-	struct mutex lock;	   /* rank NET_PIPE: taking out, and making larger */
-	uint64_t head;		   /* [a] bytes ever taken out; written under lock */
-	uint64_t tail ALIGNED(64); /* [a] bytes ever put in; written by the sender */
-	uint32_t want;		   /* [a] the sender waits for room */
-	uint32_t cap;		   /* [a] bytes it may hold */
-	uint32_t window;	   /* [a] of cap: what counts as received; the rest is the sender's queue */
-	uint32_t size;		   /* [a] of buf, a power of two; written with sender and lock */
-	uint8_t *buf;		   /* [sender+lock] */
-	uint8_t fin;		   /* [a] the sender has finished */
-	uint8_t urg;		   /* [a] URG_* */
+	struct mutex lock; /* rank NET_PIPE: taking out, and making larger */
+	uint64_t head;	   /* [a] bytes ever taken out; written under lock */
+	uint8_t apart[64]; /* the receiver's word and the sender's on different cache lines */
+	uint64_t tail;	   /* [a] bytes ever put in; written by the sender */
+	uint32_t want;	   /* [a] the sender waits for room */
+	uint32_t cap;	   /* [a] bytes it may hold */
+	uint32_t window;   /* [a] of cap: what counts as received; the rest is the sender's queue */
+	uint32_t size;	   /* [a] of buf, a power of two; written with sender and lock */
+	uint8_t *buf;	   /* [sender+lock] */
+	uint8_t fin;	   /* [a] the sender has finished */
+	uint8_t urg;	   /* [a] URG_* */
 	uint8_t urg_byte;
 	uint64_t urg_pos; /* [a] of the urgent byte */
 	uint64_t told;	  /* [sender] of tail: what the interface's counters know */
