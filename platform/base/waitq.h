@@ -16,6 +16,7 @@
 #define EV_RDBAND 0x0080u
 #define EV_WRNORM 0x0100u
 #define EV_WRBAND 0x0200u
+#define EV_MSG	  0x0400u /* dnotify: something happened in a directory */
 #define EV_RDHUP  0x2000u
 /* not of poll: something an object's own waiters know (a state change) */
 #define EV_INTERNAL 0x10000u

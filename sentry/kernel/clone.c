@@ -151,6 +151,7 @@ static void copy_books(struct task *t, struct task *c, uint64_t flags)
 static int copy_process(struct task *t, struct task *c, uint64_t flags)
 {
 	struct process *p, *from = t->process;
+	struct path exe;
 	int ret;
 
 	if (flags & LINUX_CLONE_THREAD) {
@@ -171,12 +172,10 @@ static int copy_process(struct task *t, struct task *c, uint64_t flags)
 	mutex_lock(&from->limits.lock);
 	memcpy(p->limits.r, from->limits.r, sizeof(p->limits.r));
 	mutex_unlock(&from->limits.lock);
-	mutex_lock(&from->lock);
-	if (from->exe.mnt) {
-		p->exe = from->exe;
-		path_get(&p->exe);
+	if (process_exe(from, &exe) == 0) {
+		process_set_exe(p, &exe);
+		path_put(&exe);
 	}
-	mutex_unlock(&from->lock);
 	p->oom_score_adj = from->oom_score_adj;
 	return 0;
 }

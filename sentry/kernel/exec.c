@@ -166,6 +166,8 @@ static int open_checked(struct task *t, const struct path *p, struct file **out)
 	struct cred *root;
 	int ret;
 
+	if (inode && inode_is(inode, LINUX_S_IFLNK))
+		return -ELOOP; /* AT_SYMLINK_NOFOLLOW */
 	if (!inode || !inode_is(inode, LINUX_S_IFREG))
 		return -EACCES;
 	if (__atomic_load_n(&p->mnt->flags, __ATOMIC_RELAXED) & LINUX_MS_NOEXEC)

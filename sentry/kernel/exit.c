@@ -419,6 +419,8 @@ void task_exit(struct task *t)
 	t->p->host_tid = 0;
 	mutex_unlock(&p->lock);
 	task_drop_parts(t);
+	if (last)
+		process_drop_exe(p);
 	if (init_ends)
 		namespace_ends(t, ns);
 	ptrace_task_exit(t);

@@ -1,10 +1,12 @@
 /* fasync.c: signal-driven I/O. A watched file's wait queue only notes that something happened, because signals
  * can't be sent under its lock; a thread of the kernel, started with the first use, sends them. */
+#include "platform/abi/fs.h"
+#include "platform/abi/misc.h"
 #include "platform/base/thread.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/fasync.h"
 
-#define ASYNC_EVENTS (EV_IN | EV_RDNORM | EV_OUT | EV_WRNORM | EV_PRI | EV_RDBAND | EV_ERR | EV_HUP)
+#define ASYNC_EVENTS (EV_IN | EV_RDNORM | EV_OUT | EV_WRNORM | EV_PRI | EV_RDBAND | EV_ERR | EV_HUP | EV_MSG)
 
 struct sigio {
 	struct mutex lock;     /* rank TIMER: below what signals need, so held for copying only */
@@ -25,6 +27,10 @@ struct async_io {
 	int32_t type;	    /* [lock] LINUX_F_OWNER_* */
 	struct pid *pid;    /* [lock] reference; NULL: nobody */
 	uint32_t uid, euid; /* [lock] of who set the owner */
+	/* F_NOTIFY on a directory: an inotify instance of our own that only wakes */
+	struct file *notify; /* [a] set once; reference */
+	struct waiter notify_waiter;
+	int notify_wd; /* [a] */
 };
 
 /* What the thread takes along to send one file's signals. */
@@ -96,7 +102,7 @@ static const struct {
 } bands[] = {
 	{LINUX_POLL_IN, EV_IN | EV_RDNORM}, {LINUX_POLL_OUT, EV_OUT | EV_WRNORM | EV_WRBAND},
 	{LINUX_POLL_ERR, EV_ERR},	    {LINUX_POLL_PRI, EV_PRI | EV_RDBAND},
-	{LINUX_POLL_HUP, EV_HUP},
+	{LINUX_POLL_HUP, EV_HUP},	    {LINUX_POLL_MSG, EV_MSG},
 };
 
 static void send_notice(struct kernel *k, const struct notice *n)
@@ -113,6 +119,8 @@ static void send_notice(struct kernel *k, const struct notice *n)
 			continue;
 		info = (struct linux_siginfo){.si_signo = n->sig, .si_code = bands[i].code};
 		info.poll.si_band = n->events & bands[i].events;
+		if (bands[i].code == LINUX_POLL_MSG)
+			info.poll.si_band |= EV_IN | EV_RDNORM;
 		info.poll.si_fd = n->fd;
 		send_one(k, n, n->sig, &info);
 	}
@@ -200,6 +208,13 @@ static void async_release(struct file *f)
 
 	if (a->watching)
 		stop_watching(a);
+	if (a->notify) {
+		waitq_del(a->notify->wq, &a->notify_waiter);
+		mutex_lock(&a->queue->lock);
+		list_del(&a->node);
+		mutex_unlock(&a->queue->lock);
+		file_put(a->notify);
+	}
 	pid_put(a->pid);
 	kfree(a);
 }
@@ -297,4 +312,81 @@ void file_get_owner(struct task *t, struct file *f, struct linux_f_owner_ex *ex)
 	ex->type = a->type;
 	ex->pid = a->pid ? pid_nr_in(a->pid, task_pid_ns(t)) : 0;
 	mutex_unlock(&a->queue->lock);
+}
+
+static int notify_instance(struct task *t, struct async_io *a, struct file **out)
+{
+	struct file *n = __atomic_load_n(&a->notify, __ATOMIC_ACQUIRE), *none = NULL;
+	int ret;
+
+	if (!n) {
+		ret = inotify_create_file(t->kernel->vfs, t->cred, 0, &n);
+		if (ret < 0)
+			return ret;
+		inotify_wakes_only(n);
+		a->notify_waiter = (struct waiter){.mask = EV_MSG, .func = on_event, .arg = a};
+		list_init(&a->notify_waiter.node);
+		mutex_lock(&a->queue->lock);
+		if (a->notify) {
+			none = a->notify;
+		} else {
+			__atomic_store_n(&a->notify, n, __ATOMIC_RELEASE);
+			waitq_add(n->wq, &a->notify_waiter);
+			list_add_tail(&a->queue->all, &a->node); /* a directory is in no other way */
+		}
+		mutex_unlock(&a->queue->lock);
+		if (none) {
+			file_put(n);
+			n = none;
+		}
+	}
+	*out = n;
+	return 0;
+}
+
+static uint32_t notify_mask(uint32_t dn)
+{
+	return (dn & LINUX_DN_ACCESS ? LINUX_IN_ACCESS : 0) | (dn & LINUX_DN_MODIFY ? LINUX_IN_MODIFY : 0) |
+	       (dn & LINUX_DN_CREATE ? LINUX_IN_CREATE | LINUX_IN_MOVED_TO : 0) |
+	       (dn & LINUX_DN_DELETE ? LINUX_IN_DELETE | LINUX_IN_MOVED_FROM : 0) |
+	       (dn & LINUX_DN_RENAME ? LINUX_IN_MOVED_FROM : 0) | (dn & LINUX_DN_ATTRIB ? LINUX_IN_ATTRIB : 0) |
+	       (dn & LINUX_DN_MULTISHOT ? 0 : LINUX_IN_ONESHOT);
+}
+
+int file_set_dnotify(struct task *t, struct file *f, int fd, uint32_t events)
+{
+	struct linux_f_owner_ex owner;
+	struct async_io *a;
+	struct file *n;
+	int ret;
+
+	if (!inode_is(f->inode, LINUX_S_IFDIR))
+		return -ENOTDIR;
+	a = async_of(t, f);
+	if (!a)
+		return -ENOMEM;
+	if (!(events & ~LINUX_DN_MULTISHOT)) {
+		n = __atomic_load_n(&a->notify, __ATOMIC_ACQUIRE);
+		if (n)
+			(void)!inotify_remove(n, __atomic_load_n(&a->notify_wd, __ATOMIC_RELAXED));
+		return 0;
+	}
+	file_get_owner(t, f, &owner);
+	if (!owner.pid) {
+		owner = (struct linux_f_owner_ex){.type = LINUX_F_OWNER_PID, .pid = task_tgid_in(t, t)};
+		ret = file_set_owner(t, f, &owner);
+		if (ret < 0)
+			return ret;
+	}
+	ret = notify_instance(t, a, &n);
+	if (ret < 0)
+		return ret;
+	mutex_lock(&a->queue->lock);
+	a->fd = fd;
+	mutex_unlock(&a->queue->lock);
+	ret = inotify_add(n, f->inode, notify_mask(events) | LINUX_IN_MASK_ADD);
+	if (ret < 0)
+		return ret;
+	__atomic_store_n(&a->notify_wd, ret, __ATOMIC_RELAXED);
+	return 0;
 }

@@ -159,6 +159,7 @@ struct itimer {
 
 struct process_private {
 	struct process *self;		       /* [I] */
+	struct inode *exe_denied;	       /* [process lock] exe's, which nobody may write to; reference */
 	struct sigactions *actions;	       /* changes only in exec, by the only task; reference */
 	struct sigpending pending;	       /* [process lock] */
 	struct waitq signal_wq;		       /* signalfd */

@@ -317,6 +317,7 @@ struct task *process_leader_get(struct process *p); /* a reference, or NULL */
 /* The executable with references; -ENOENT. */
 MUST_CHECK int process_exe(struct process *p, struct path *out);
 void process_set_exe(struct process *p, const struct path *exe); /* takes its own references */
+void process_drop_exe(struct process *p);			 /* its memory is gone */
 
 /* A snapshot of what /proc/pid/{stat,status,sched} tell; ids as viewer numbers them, times in ns. */
 struct task_info {

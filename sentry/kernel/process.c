@@ -42,8 +42,7 @@ void process_put(struct process *p)
 	sigpending_flush(p->kernel, &p->p->pending);
 	if (p->p->actions)
 		sigactions_put(p->p->actions);
-	if (p->exe.mnt)
-		path_put(&p->exe);
+	process_drop_exe(p);
 	pid_put(p->pgrp);
 	pid_put(p->pid);
 	session_put(p->session);
@@ -281,15 +280,36 @@ int process_exe(struct process *p, struct path *out)
 	return ret;
 }
 
-void process_set_exe(struct process *p, const struct path *exe)
+/* While a process runs an image nobody may write to it: ETXTBSY. A writer that was faster than the exec
+ * keeps its file. */
+static void swap_exe(struct process *p, const struct path *exe)
 {
+	struct inode *denied = NULL, *was;
 	struct path old;
 
-	path_get(exe);
+	if (exe->mnt && inode_deny_write(exe->dentry->inode) == 0)
+		denied = inode_get(exe->dentry->inode);
 	mutex_lock(&p->lock);
 	old = p->exe;
+	was = p->p->exe_denied;
 	p->exe = *exe;
+	p->p->exe_denied = denied;
 	mutex_unlock(&p->lock);
+	if (was) {
+		inode_allow_write(was);
+		inode_put(was);
+	}
 	if (old.mnt)
 		path_put(&old);
+}
+
+void process_set_exe(struct process *p, const struct path *exe)
+{
+	path_get(exe);
+	swap_exe(p, exe);
+}
+
+void process_drop_exe(struct process *p)
+{
+	swap_exe(p, &(const struct path){0});
 }

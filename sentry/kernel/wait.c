@@ -205,9 +205,16 @@ int task_wait(struct task *t, const struct wait_args *a, struct wait_result *out
 	task_waiter(t, &w, EV_IN);
 	waitq_add(&t->process->p->child_wq, &w);
 	while ((ret = scan(&s)) == 0) {
+		int again;
+
 		ret = task_block(t, 0);
-		if (ret < 0)
-			break;
+		if (ret == 0)
+			continue;
+		/* a child's end comes with its signal: it was there before the interruption */
+		again = scan(&s);
+		if (again)
+			ret = again;
+		break;
 	}
 	waitq_del(&t->process->p->child_wq, &w);
 	return ret < 0 ? ret : 0;

@@ -3,6 +3,8 @@
  * there; its content (no ring) sends libaio back to the system call.
  *
  * Contexts belong to the address space: mm->aio. */
+#include <stddef.h>
+
 #include "sentry/fs/eventfd.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/syscalls/internal.h"
@@ -129,6 +131,8 @@ int64_t sys_io_setup(struct task *t, const struct sysargs *a)
 		return ret;
 	if (id != 0 || max == 0)
 		return -EINVAL;
+	if (max > INT32_MAX)
+		return -EINVAL;
 	if (max > AIO_MAX_EVENTS)
 		return -EAGAIN;
 	tab = table_of(t->mm);
@@ -188,7 +192,9 @@ int64_t sys_io_destroy(struct task *t, const struct sysargs *a)
 	return 0;
 }
 
-static int64_t rw_one(struct task *t, struct file *f, const struct linux_iocb *cb, bool write, bool vector)
+/* As serve. */
+static int rw_one(struct task *t, struct file *f, const struct linux_iocb *cb, bool write, bool vector,
+		  int64_t *res)
 {
 	struct usermem um = task_usermem(t);
 	struct iov_buf b;
@@ -202,7 +208,7 @@ static int64_t rw_one(struct task *t, struct file *f, const struct linux_iocb *c
 	if (vector) {
 		ret = iov_import(t, cb->buf, cb->nbytes, &b);
 		if (ret < 0)
-			return ret;
+			return (int)ret;
 		uio_init_iov(&u, &um, b.v, b.count);
 	} else {
 		if (!access_ok(cb->buf, cb->nbytes))
@@ -219,7 +225,8 @@ static int64_t rw_one(struct task *t, struct file *f, const struct linux_iocb *c
 			    : file_pread_block(t, f, &u, (uint64_t)cb->offset);
 	if (vector)
 		iov_release(&b);
-	return ret <= -ERESTARTSYS ? -EINTR : ret;
+	*res = ret <= -ERESTARTSYS ? -EINTR : ret;
+	return 0;
 }
 
 /* *res: the operation's result; the return value refuses the submission. */
@@ -233,11 +240,11 @@ static int serve(struct task *t, const struct linux_iocb *cb, int64_t *res)
 	switch (cb->opcode) {
 	case LINUX_IOCB_CMD_PREAD:
 	case LINUX_IOCB_CMD_PREADV:
-		*res = rw_one(t, f, cb, false, cb->opcode == LINUX_IOCB_CMD_PREADV);
+		ret = rw_one(t, f, cb, false, cb->opcode == LINUX_IOCB_CMD_PREADV, res);
 		break;
 	case LINUX_IOCB_CMD_PWRITE:
 	case LINUX_IOCB_CMD_PWRITEV:
-		*res = rw_one(t, f, cb, true, cb->opcode == LINUX_IOCB_CMD_PWRITEV);
+		ret = rw_one(t, f, cb, true, cb->opcode == LINUX_IOCB_CMD_PWRITEV, res);
 		break;
 	case LINUX_IOCB_CMD_FSYNC:
 	case LINUX_IOCB_CMD_FDSYNC:
@@ -335,8 +342,12 @@ int64_t sys_io_submit(struct task *t, const struct sysargs *a)
 
 int64_t sys_io_cancel(struct task *t, const struct sysargs *a)
 {
-	struct aio_context *c = context_get(t, arg_addr(a, 0));
+	struct aio_context *c;
+	uint32_t key; /* of the iocb, which Linux reads first */
 
+	if (copy_from_user(t, &key, arg_addr(a, 1) + offsetof(struct linux_iocb, key), sizeof(key)) < 0)
+		return -EFAULT;
+	c = context_get(t, arg_addr(a, 0));
 	if (!c)
 		return -EINVAL;
 	context_put(c);

@@ -1,4 +1,6 @@
 /* sys_dir.c: the current and the root directory, getcwd(2), umask(2), and reading directories. */
+#include <string.h>
+
 #include "sentry/syscalls/answers.h"
 
 static int lookup_dir(struct task *t, uaddr_t uname, struct path *p)
@@ -61,6 +63,19 @@ int64_t sys_chroot(struct task *t, const struct sysargs *a)
 	return ret;
 }
 
+#define UNREACHABLE "(unreachable)"
+
+/* Below another root than the caller's, Linux says so in a form that can't be taken for a path. */
+static char *getcwd_name(const struct path *cwd, const struct path *root, char *buf)
+{
+	char *name;
+
+	if (vfs_path_reachable(cwd, root))
+		return vfs_path_name(cwd, root, buf, VFS_PATH_MAX);
+	name = vfs_path_name(cwd, NULL, buf + sizeof(UNREACHABLE), VFS_PATH_MAX);
+	return name ? memcpy(name - strlen(UNREACHABLE), UNREACHABLE, strlen(UNREACHABLE)) : NULL;
+}
+
 int64_t sys_getcwd(struct task *t, const struct sysargs *a)
 {
 	uint64_t size = arg_u64(a, 1);
@@ -76,7 +91,7 @@ int64_t sys_getcwd(struct task *t, const struct sysargs *a)
 	fs_context_cwd(t->fs, &cwd);
 	if (__atomic_load_n(&cwd.dentry->unhashed, __ATOMIC_RELAXED))
 		goto out;
-	name = vfs_path_name(&cwd, &root, buf, VFS_PATH_MAX);
+	name = getcwd_name(&cwd, &root, buf);
 	ret = -ENAMETOOLONG;
 	if (!name)
 		goto out;

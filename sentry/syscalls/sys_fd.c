@@ -210,7 +210,7 @@ static int64_t do_fcntl(struct task *t, int fd, struct file *f, uint32_t cmd, ui
 	case LINUX_F_SETLEASE:
 		return set_lease(t, f, (int)arg);
 	case LINUX_F_NOTIFY:
-		return inode_is(f->inode, LINUX_S_IFDIR) ? -EINVAL : -ENOTDIR; /* as without dnotify */
+		return file_set_dnotify(t, f, fd, (uint32_t)arg);
 	case LINUX_F_GET_RW_HINT:
 	case LINUX_F_GET_FILE_RW_HINT:
 		return set_hint(t, arg, false);

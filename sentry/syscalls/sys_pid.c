@@ -1,5 +1,6 @@
 /* sys_pid.c: ids, groups, sessions, kill(2) and its kin, pidfds. */
 #include "platform/abi/misc.h"
+#include "sentry/fs/proc/proc.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/task.h"
 #include "sentry/syscalls/internal.h"
@@ -92,8 +93,8 @@ int64_t sys_pidfd_open(struct task *t, const struct sysargs *a)
 	return ret < 0 ? ret : sys_install(t, f, true);
 }
 
-/* The process behind a pidfd, with a reference. */
-static int pidfd_process(struct task *t, int fd, struct process **out)
+/* The process behind a pidfd, with a reference. proc_too: an open /proc/<pid> does as well. */
+static int pidfd_process(struct task *t, int fd, bool proc_too, struct process **out)
 {
 	struct file *f = sys_file(t, fd);
 	struct pid *pid;
@@ -101,6 +102,8 @@ static int pidfd_process(struct task *t, int fd, struct process **out)
 	if (!f)
 		return -EBADF;
 	pid = pidfd_pid(f);
+	if (!pid && proc_too)
+		pid = procfs_dir_pid(f);
 	*out = pid ? pid_process_get(pid) : NULL;
 	file_put(f);
 	return !pid ? -EBADF : *out ? 0 : -ESRCH;
@@ -124,7 +127,7 @@ int64_t sys_pidfd_send_signal(struct task *t, const struct sysargs *a)
 	}
 	if (sig != 0 && !signal_valid(sig))
 		return -EINVAL;
-	ret = pidfd_process(t, arg_int(a, 0), &p);
+	ret = pidfd_process(t, arg_int(a, 0), true, &p);
 	if (ret < 0)
 		return ret;
 	if (arg_addr(a, 2) && p != t->process && (info.si_code >= 0 || info.si_code == LINUX_SI_TKILL))
@@ -147,7 +150,7 @@ int64_t sys_pidfd_getfd(struct task *t, const struct sysargs *a)
 
 	if (arg_u32(a, 2))
 		return -EINVAL;
-	ret = pidfd_process(t, arg_int(a, 0), &p);
+	ret = pidfd_process(t, arg_int(a, 0), false, &p);
 	if (ret < 0)
 		return ret;
 	target = process_leader_get(p);

@@ -205,3 +205,5 @@ MUST_CHECK int inotify_create_file(struct vfs *v, const struct cred *cred, uint3
 bool file_is_inotify(const struct file *f);
 int inotify_add(struct file *in, struct inode *inode, uint32_t mask); /* watch descriptor */
 MUST_CHECK int inotify_remove(struct file *in, int wd);
+/* Before the first watch: events aren't kept, each wakes f->wq with EV_MSG (dnotify). */
+void inotify_wakes_only(struct file *f);

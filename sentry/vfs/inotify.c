@@ -28,6 +28,7 @@ struct inotify {
 	uint64_t bytes;	     /* [inotify_lock] as read(2) will give them */
 	uint32_t mark_count; /* [inotify_lock] */
 	int32_t next_wd;     /* [inotify_lock] */
+	bool wakes_only;     /* [I] see inotify_wakes_only */
 	struct waitq wq;
 };
 
@@ -69,6 +70,11 @@ static void queue_locked(struct inotify *in, int32_t wd, uint32_t mask, uint32_t
 {
 	struct event *last = list_last(&in->events, struct event, node), *e;
 
+	if (in->wakes_only) {
+		if (!(mask & LINUX_IN_IGNORED))
+			waitq_wake(&in->wq, EV_MSG);
+		return;
+	}
 	if (last && same_event(last, wd, mask, name, len))
 		return;
 	if (in->count >= QUEUE_MAX) {
@@ -319,6 +325,13 @@ int inotify_add(struct file *f, struct inode *i, uint32_t mask)
 	return ret;
 }
 
+void inotify_wakes_only(struct file *f)
+{
+	struct inotify *in = f->priv;
+
+	in->wakes_only = true;
+}
+
 int inotify_remove(struct file *f, int wd)
 {
 	struct inotify *in = f->priv;
@@ -433,7 +446,7 @@ static void inotify_show(struct file *f, struct strbuf *out)
 	mutex_lock(&in->v->inotify_lock);
 	list_for_each (m, &in->marks, in_node)
 		strbuf_printf(out, "inotify wd:%x ino:%lx sdev:%lx mask:%x ignored_mask:0\n", m->wd,
-			      m->inode->ino, m->inode->super->dev, m->mask & LINUX_IN_ALL_EVENTS);
+			      m->inode->ino, m->inode->super->dev, m->mask & (LINUX_IN_ALL_EVENTS | LINUX_IN_ONESHOT | LINUX_IN_EXCL_UNLINK));
 	mutex_unlock(&in->v->inotify_lock);
 }
 

@@ -45,7 +45,8 @@ static int place_tree(struct vfs *v, struct mount *m, const struct path *p, stru
 	if (!at.mnt || !at.mnt->ns || (ns && at.mnt->ns != ns))
 		goto out;
 	ret = -ENOENT;
-	if (at.dentry->unhashed)
+	/* nothing covers a link: only /proc/self/fd can name one here, and Linux refuses that */
+	if (at.dentry->unhashed || inode_is_link(at.dentry->inode))
 		goto out;
 	ret = -ENOTDIR;
 	if (inode_is_dir(at.dentry->inode) != inode_is_dir(m->root->inode))

@@ -74,6 +74,16 @@ int proc_show_nothing(struct pseudo_node *n, struct file *f, struct strbuf *out)
 	return 0;
 }
 
+struct pid *procfs_dir_pid(const struct file *f)
+{
+	const struct pseudo_node *n;
+
+	if (f->inode->super->magic != LINUX_PROC_SUPER_MAGIC || !inode_is(f->inode, PSEUDO_DIR))
+		return NULL;
+	n = pseudo_of(f->inode);
+	return n->entry == &proc_pid_dir ? n->ctx : NULL;
+}
+
 ssize_t proc_store_refuse(struct pseudo_node *n, struct file *f, char *buf, size_t size)
 {
 	(void)n, (void)f, (void)buf, (void)size;
