@@ -8,6 +8,8 @@
 
 #define ASYNC_EVENTS (EV_IN | EV_RDNORM | EV_OUT | EV_WRNORM | EV_PRI | EV_RDBAND | EV_ERR | EV_HUP | EV_MSG)
 
+#define MESSAGES_MAX 1024u /* signals for what happened at once in a directory */
+
 struct sigio {
 	struct mutex lock;     /* rank TIMER: below what signals need, so held for copying only */
 	struct list all;       /* [lock] struct async_io that watch */
@@ -30,14 +32,15 @@ struct async_io {
 	/* F_NOTIFY on a directory: an inotify instance of our own that only wakes */
 	struct file *notify; /* [a] set once; reference */
 	struct waiter notify_waiter;
-	int notify_wd; /* [a] */
+	int notify_wd;	   /* [a] */
+	uint32_t messages; /* [a] of F_NOTIFY since last looked at: each is a signal */
 };
 
 /* What the thread takes along to send one file's signals. */
 struct notice {
 	int32_t type;
 	struct pid *pid;
-	uint32_t uid, euid, events;
+	uint32_t uid, euid, events, messages;
 	int sig, fd;
 };
 
@@ -45,6 +48,8 @@ static bool on_event(struct waiter *w, uint32_t events)
 {
 	struct async_io *a = w->arg;
 
+	if (events & EV_MSG)
+		__atomic_add_fetch(&a->messages, 1, __ATOMIC_SEQ_CST);
 	__atomic_or_fetch(&a->pending, events & ASYNC_EVENTS, __ATOMIC_SEQ_CST);
 	__atomic_add_fetch(&a->queue->word, 1, __ATOMIC_SEQ_CST);
 	futex_wake_word(&a->queue->word, 1);
@@ -119,10 +124,11 @@ static void send_notice(struct kernel *k, const struct notice *n)
 			continue;
 		info = (struct linux_siginfo){.si_signo = n->sig, .si_code = bands[i].code};
 		info.poll.si_band = n->events & bands[i].events;
+		info.poll.si_fd = n->fd;
 		if (bands[i].code == LINUX_POLL_MSG)
 			info.poll.si_band |= EV_IN | EV_RDNORM;
-		info.poll.si_fd = n->fd;
-		send_one(k, n, n->sig, &info);
+		for (uint32_t m = bands[i].code == LINUX_POLL_MSG ? MIN(n->messages, MESSAGES_MAX) : 1; m; m--)
+			send_one(k, n, n->sig, &info);
 	}
 }
 
@@ -143,6 +149,7 @@ static bool take_notice(struct sigio *q, struct notice *n)
 				     .uid = a->uid,
 				     .euid = a->euid,
 				     .events = events,
+				     .messages = __atomic_exchange_n(&a->messages, 0, __ATOMIC_SEQ_CST),
 				     .fd = a->fd,
 				     .sig = __atomic_load_n(&a->f->owner_sig, __ATOMIC_RELAXED)};
 		/* to the end, so that a busy file doesn't starve the others */
@@ -349,7 +356,7 @@ static uint32_t notify_mask(uint32_t dn)
 	return (dn & LINUX_DN_ACCESS ? LINUX_IN_ACCESS : 0) | (dn & LINUX_DN_MODIFY ? LINUX_IN_MODIFY : 0) |
 	       (dn & LINUX_DN_CREATE ? LINUX_IN_CREATE | LINUX_IN_MOVED_TO : 0) |
 	       (dn & LINUX_DN_DELETE ? LINUX_IN_DELETE | LINUX_IN_MOVED_FROM : 0) |
-	       (dn & LINUX_DN_RENAME ? LINUX_IN_MOVED_FROM : 0) | (dn & LINUX_DN_ATTRIB ? LINUX_IN_ATTRIB : 0) |
+	       (dn & LINUX_DN_RENAME ? INOTIFY_RENAME : 0) | (dn & LINUX_DN_ATTRIB ? LINUX_IN_ATTRIB : 0) |
 	       (dn & LINUX_DN_MULTISHOT ? 0 : LINUX_IN_ONESHOT);
 }
 

@@ -264,6 +264,13 @@ int64_t sys_mq_notify(struct task *t, const struct sysargs *a)
 		ret = copy_from_user(t, &ev, arg_addr(a, 1), sizeof(ev));
 	if (ret < 0)
 		return ret;
+	if (arg_addr(a, 1)) { /* looked at before the queue is */
+		if (ev.sigev_notify != LINUX_SIGEV_NONE && ev.sigev_notify != LINUX_SIGEV_SIGNAL &&
+		    ev.sigev_notify != LINUX_SIGEV_THREAD)
+			return -EINVAL;
+		if (ev.sigev_notify == LINUX_SIGEV_SIGNAL && (ev.sigev_signo < 0 || ev.sigev_signo > 64))
+			return -EINVAL;
+	}
 	f = sys_file(t, arg_int(a, 0));
 	if (!f)
 		return -EBADF;

@@ -44,6 +44,8 @@ int64_t sys_clock_nanosleep(struct task *t, const struct sysargs *a)
 
 	if (copy_from_user(t, &ts, arg_addr(a, 2), sizeof(ts)) < 0)
 		return -EFAULT;
+	if (arg_int(a, 0) == LINUX_CLOCK_THREAD_CPUTIME_ID)
+		return -EOPNOTSUPP; /* one can't sleep until oneself has run */
 	return task_sleep(t, arg_int(a, 0), (arg_int(a, 1) & LINUX_TIMER_ABSTIME) != 0, &ts, arg_addr(a, 3));
 }
 

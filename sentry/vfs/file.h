@@ -207,3 +207,4 @@ int inotify_add(struct file *in, struct inode *inode, uint32_t mask); /* watch d
 MUST_CHECK int inotify_remove(struct file *in, int wd);
 /* Before the first watch: events aren't kept, each wakes f->wq with EV_MSG (dnotify). */
 void inotify_wakes_only(struct file *f);
+#define INOTIFY_RENAME 0x00020000u /* only for those: a name changed inside the directory */

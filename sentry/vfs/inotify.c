@@ -11,7 +11,7 @@
 #define WATCHES_MAX   65536u
 #define INSTANCES_MAX 1024u
 
-#define SELF_EVENTS (LINUX_IN_ALL_EVENTS | LINUX_IN_UNMOUNT | LINUX_IN_IGNORED)
+#define SELF_EVENTS (LINUX_IN_ALL_EVENTS | LINUX_IN_UNMOUNT | LINUX_IN_IGNORED | INOTIFY_RENAME)
 #define ADD_BITS                                                                                               \
 	(LINUX_IN_ALL_EVENTS | LINUX_IN_UNMOUNT | LINUX_IN_Q_OVERFLOW | LINUX_IN_IGNORED | LINUX_IN_ONLYDIR |  \
 	 LINUX_IN_DONT_FOLLOW | LINUX_IN_EXCL_UNLINK | LINUX_IN_MASK_ADD | LINUX_IN_MASK_CREATE |              \
@@ -209,6 +209,8 @@ void fsnotify_move(struct inode *old_dir, const char *old_name, size_t old_len, 
 	if (nobody_watches(old_dir))
 		return;
 	cookie = __atomic_add_fetch(&old_dir->super->vfs->next_cookie, 1, __ATOMIC_RELAXED);
+	if (old_dir == new_dir)
+		deliver(old_dir, INOTIFY_RENAME | dir, 0, old_name, old_len, false);
 	deliver(old_dir, LINUX_IN_MOVED_FROM | dir, cookie, old_name, old_len, false);
 	deliver(new_dir, LINUX_IN_MOVED_TO | dir, cookie, new_name, new_len, false);
 	if (overwritten)
@@ -292,7 +294,8 @@ int inotify_add(struct file *f, struct inode *i, uint32_t mask)
 	struct mark *m, *n;
 	int ret;
 
-	if (!(mask & ADD_BITS) || (mask & ~ADD_BITS) ||
+	if (!(mask & (ADD_BITS | INOTIFY_RENAME)) ||
+	    (mask & ~(ADD_BITS | (in->wakes_only ? INOTIFY_RENAME : 0))) ||
 	    ((mask & LINUX_IN_MASK_ADD) && (mask & LINUX_IN_MASK_CREATE)))
 		return -EINVAL;
 	if ((mask & LINUX_IN_ONLYDIR) && !inode_is_dir(i))

@@ -127,10 +127,17 @@ static void directory_notes(void)
 	SHOW(fcntl(fd, F_NOTIFY, DN_CREATE | DN_DELETE | DN_MULTISHOT));
 	touch("watched/c");
 	touch("watched/d");
+	rename("plain", "watched/plain");
+	usleep(30000);
 	printf("each: %d code %d same %d\n", signals, code, descriptor == fd);
 	unlink("watched/a");
 	usleep(30000);
 	printf("removed: %d\n", signals);
+	signals = 0;
+	SHOW(fcntl(fd, F_NOTIFY, DN_RENAME | DN_MULTISHOT));
+	rename("watched/b", "watched/f");
+	usleep(30000);
+	printf("renamed: %d\n", signals);
 	SHOW(fcntl(fd, F_NOTIFY, 0));
 	touch("watched/e");
 	printf("off: %d\n", signals);
