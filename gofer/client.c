@@ -35,6 +35,7 @@ struct gofer_client {
 	struct mutex forget_lock;		       /* rank GOFER_FS: never held across a call */
 	uint32_t forget_count, forget_cap;	       /* [forget_lock] */
 	uint64_t *forget;			       /* [forget_lock] */
+	bool forget_soon;			       /* [a] an id among them keeps a removed file's space */
 	struct gofer_channel ch[CHANNELS];
 };
 
@@ -192,7 +193,9 @@ int gofer_call(struct gofer_client *c, struct gofer_req *req, struct gofer_chann
 		return -EIO;
 	ch = acquire(c);
 	/* a batch goes out with the next request, so that forgetting itself never waits */
-	if (__atomic_load_n(&c->forget_count, __ATOMIC_RELAXED) >= GOFER_FORGET_MAX / 2)
+	if (__atomic_load_n(&c->forget_count, __ATOMIC_RELAXED) >= GOFER_FORGET_MAX / 2 ||
+	    (__atomic_load_n(&c->forget_soon, __ATOMIC_RELAXED) &&
+	     __atomic_exchange_n(&c->forget_soon, false, __ATOMIC_ACQ_REL)))
 		flush_forgets(c, ch);
 	if (gofer_client_is_dead(c)) {
 		mutex_unlock(&ch->lock);
@@ -228,6 +231,12 @@ int gofer_call_simple(struct gofer_client *c, struct gofer_req *req, struct gofe
 	}
 	gofer_done(ch);
 	return ret;
+}
+
+void gofer_forget_removed(struct gofer_client *c, uint64_t id)
+{
+	gofer_forget(c, id);
+	__atomic_store_n(&c->forget_soon, true, __ATOMIC_RELEASE);
 }
 
 void gofer_forget(struct gofer_client *c, uint64_t id)

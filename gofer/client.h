@@ -34,3 +34,6 @@ MUST_CHECK int gofer_call_simple(struct gofer_client *c, struct gofer_req *req, 
 uint64_t gofer_new_id(struct gofer_client *c);
 /* The client won't use id again; sent when enough of them have come together. */
 void gofer_forget(struct gofer_client *c, uint64_t id);
+/* The same for a file that has no name any more: sent with the next request, because the host's file system
+ * keeps its space until then. */
+void gofer_forget_removed(struct gofer_client *c, uint64_t id);

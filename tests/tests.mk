@@ -31,6 +31,27 @@ SECONDS ?= 5
 check-hostile: all $(HOSTILE_BIN)
 	$(Q)tests/guest/hostile/run $(SECONDS) $(PLATFORMS)
 
+# Fuzz targets (libFuzzer) over the rooms that they look at, FUZZ_SECONDS each; a target is tests/fuzz/NAME_fuzz.c.
+FUZZ_SECONDS ?= 10
+FUZZ_ROOMS := platform/base platform/host sentry/cred sentry/mem sentry/mm sentry/vfs sentry/fs/tmpfs sentry/loader
+FUZZ_FLAGS := -std=gnu11 -D_GNU_SOURCE -g -I. -O1 -w -MMD -MP -fno-sanitize-recover=undefined
+FUZZ_LIB := $(patsubst %.c,build/fuzz/%.o,$(filter-out %_test.c,$(foreach d,$(FUZZ_ROOMS),$(wildcard $(d)/*.c))) \
+	gofer/wire.c sentry/kernel/bpf.c)
+FUZZ_BIN := $(patsubst tests/fuzz/%_fuzz.c,build/fuzz/bin/%,$(filter $(patsubst %,tests/fuzz/%_fuzz.c,wire elf bpf path),$(wildcard tests/fuzz/*_fuzz.c)))
+build/fuzz/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$<)
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,address,undefined -c -o $@ $<
+build/fuzz/lib.a: $(FUZZ_LIB)
+	$(Q)rm -f $@ && ar rcs $@ $^
+build/fuzz/bin/%: tests/fuzz/%_fuzz.c build/fuzz/lib.a
+	@mkdir -p $(@D)
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -o $@ $< build/fuzz/lib.a -lpthread
+-include $(shell find build/fuzz -name '*.d' 2>/dev/null)
+.PHONY: fuzz-smoke
+fuzz-smoke: $(FUZZ_BIN)
+	$(Q)tests/fuzz/run $(FUZZ_SECONDS) $(FUZZ_BIN)
+
 .PHONY: check-integration
 check-integration: all
 	$(Q)tests/integration/run $(PLATFORMS)

@@ -42,7 +42,7 @@ echo text >"$tmp/w/text"
 mkdir "$tmp/w/dir"
 cd "$tmp/w" || exit
 run -- ./missing
-expect 127 'not found|No such file|no such file'
+expect 127 'not in the sandbox'
 run -- ./text
 expect 126 'ermission'
 run -- ./dir
@@ -51,10 +51,11 @@ run -- ./script
 expect 127 'interpreter'
 run -- ./badinterp
 expect 127 'interpreter'
-for f in short cut; do
-	run -- ./$f
-	expect 126
-done
+run -- ./short
+expect 126
+# its headers are good and what they promise isn't there: as on Linux it may fail as late as in its first steps
+run -- ./cut
+[ "$status" = 126 ] || [ "$status" = 137 ] || [ "$status" = 139 ] && ok || bad "cut ELF: status $status"
 run -- ./random
 expect 126
 cd "$OLDPWD" || exit

@@ -68,7 +68,8 @@ elif command -v strace >/dev/null && strace --seccomp-bpf -f -e trace='!sched_yi
 		>"$tmp/out" 2>"$tmp/err" </dev/null
 	out=$(cat "$tmp/out")
 	expect_out done
-	[ "$(grep -c SBXMARK "$tmp/trace")" = 1 ] && ok || bad "a guest's string reached a host call: $(grep SBXMARK "$tmp/trace" | sed 1d | head -3)"
+	leaked=$(grep -v 'execve(' "$tmp/trace" | grep SBXMARK | head -3) # but for the command line itself
+	[ -z "$leaked" ] && ok || bad "a guest's string reached a host call: $leaked"
 	# processes in which a call of the guest was turned away: those that run guest code
 	guests=$(awk '/SIGSYS/ && /SYS_SECCOMP/ {print $1}' "$tmp/trace" | sort -u)
 	[ -n "$guests" ] && ok || bad 'no guest process in the trace'

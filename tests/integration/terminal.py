@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """terminal.py: sbx run -t on a pseudo-terminal: echo, Ctrl-C, Ctrl-Z and job control, window size, exit status."""
-import fcntl, os, pty, select, signal, struct, sys, termios, time
+import fcntl, os, pty, select, shutil, signal, struct, sys, termios, time
 
 sbx, platform = sys.argv[1], sys.argv[2]
 passed = failed = 0
@@ -80,4 +80,23 @@ s.send(b"tty; test -t 0 && echo isatty\r")
 check("tty", s.until(b"isatty"))
 s.send(b"exit 7\r")
 check("exit status", s.end() == 7)
+# full-screen programs
+os.environ["TERM"] = "xterm"
+if shutil.which("less"):
+    s = Session("less", "/etc/services")
+    check("less shows its file", s.until(b"services"))
+    s.send(b"G")
+    check("less reaches the end", s.until(b"(END)"))
+    s.send(b"g/tcp\r")
+    time.sleep(0.5)
+    s.send(b"q")
+    check("less ends", s.end() == 0)
+if shutil.which("vim"):
+    s = Session("sh", "-c", "cd /tmp && vim -u NONE -N note && tr a-z A-Z <note")
+    check("vim draws its screen", s.until(b"~"))
+    s.send(b"ihello from vim\x1b")
+    time.sleep(0.3)
+    s.send(b"yyp:%s/from/out of/\r:wq\r")
+    check("vim writes the file", s.until(b"HELLO OUT OF VIM"))
+    check("vim ends", s.end() == 0)
 print(f"{passed} {failed}")

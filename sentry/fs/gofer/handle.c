@@ -39,7 +39,7 @@ void ghandle_put(struct ghandle *h)
 		list_del(&h->orphan_node);
 		mutex_unlock(&h->fs->lock);
 		if (__atomic_load_n(&h->bound, __ATOMIC_ACQUIRE))
-			gofer_forget(h->fs->client, h->id);
+			(h->gone ? gofer_forget_removed : gofer_forget)(h->fs->client, h->id);
 		kfree(h->name);
 		kfree(h);
 		h = parent;
