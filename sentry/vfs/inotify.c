@@ -449,7 +449,8 @@ static void inotify_show(struct file *f, struct strbuf *out)
 	mutex_lock(&in->v->inotify_lock);
 	list_for_each (m, &in->marks, in_node)
 		strbuf_printf(out, "inotify wd:%x ino:%lx sdev:%lx mask:%x ignored_mask:0\n", m->wd,
-			      m->inode->ino, m->inode->super->dev, m->mask & (LINUX_IN_ALL_EVENTS | LINUX_IN_ONESHOT | LINUX_IN_EXCL_UNLINK));
+			      m->inode->ino, m->inode->super->dev,
+			      m->mask & (LINUX_IN_ALL_EVENTS | LINUX_IN_ONESHOT | LINUX_IN_EXCL_UNLINK));
 	mutex_unlock(&in->v->inotify_lock);
 }
 
