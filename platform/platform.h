@@ -141,7 +141,7 @@ struct context_answer {
 struct context_file {
 	int fd;
 	uint32_t flags;
-	int host_fd;	    /* LENT_DATA: open read-only; borrowed for the call */
+	int host_fd;	    /* LENT_DATA: open read-only; borrowed for the call. -1: only the end is known */
 	uint64_t host_off;  /* of the file's start in it */
 	uint64_t from;	    /* what is read first: a window of the platform's choosing is made from there on */
 	uint64_t size, pos; /* the file's */

@@ -78,7 +78,7 @@ int systrap_lend(struct context *ctx, const struct context_file *f, uint64_t *en
 	systrap_take_back(ctx, i);
 	if (c->facts.no_fast || ((f->value[0] | f->value[1] | f->value[2]) & CHANGE_BUSY))
 		return -EAGAIN;
-	if (f->flags & LENT_DATA) {
+	if (f->flags & LENT_DATA && f->host_fd >= 0) {
 		ret = open_window(c, i, f, &new);
 		if (ret < 0)
 			return ret;

@@ -208,7 +208,7 @@ struct task {
 	struct pid *pid;	     /* [tasklist_lock] its ids */
 	uint32_t work;		     /* [a] TASK_WORK_* */
 	uint32_t wake;		     /* [a] futex word of task_block */
-	uint32_t listed_credit;	     /* [T] see syscalls/answers.h */
+	uint32_t listed_credit, opened_credit; /* [T] see syscalls/answers.h */
 	uint32_t lent_count;	     /* [T] files lent with their position: kernel/lent.c */
 	uint32_t arrivals;	     /* [a] counts ways out of the guest */
 	struct lent *lent;	     /* [T] CONTEXT_FILES of them, owned; NULL: none yet */
@@ -287,8 +287,8 @@ static inline uint64_t task_rlimit(struct task *t, int resource)
 	return rlimit_cur(task_rlimits(t), resource);
 }
 /* f, t's descriptor fd, was read (on to position next) or written to: from a number of uses on the platform may
- * do that itself. The caller holds one reference. */
-void task_used_file(struct task *t, int fd, struct file *f, bool write, uint64_t next);
+ * do that itself. at_end: the read met the end of the file. The caller holds one reference. */
+void task_used_file(struct task *t, int fd, struct file *f, bool write, uint64_t next, bool at_end);
 /* Before another task than t uses t's descriptor fd of table fds: its position is in f->pos when this returns,
  * and is not lent again while somebody else has the file. Call it with a reference to the file. */
 void task_settle_file(struct task *t, struct fdtable *fds, int fd);

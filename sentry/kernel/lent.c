@@ -83,8 +83,9 @@ static bool reads_silently(const struct file *f)
 	       (flags & (LINUX_MS_NOATIME | LINUX_MS_RDONLY | LINUX_MS_RELATIME)) || f->inode->super->read_only;
 }
 
-/* Fills in cf for reads from pos on; *m: the mappable, with a reference. */
-static int data_of(struct file *f, uint64_t pos, struct context_file *cf, struct mappable **m)
+/* Fills in cf for reads from pos on; *m: the mappable, with a reference, or NULL at the end of the file, where
+ * there is nothing to map but to know. */
+static int data_of(struct file *f, uint64_t pos, bool at_end, struct context_file *cf, struct mappable **m)
 {
 	struct vfs_basis b = {0};
 	struct kstat st;
@@ -105,6 +106,11 @@ static int data_of(struct file *f, uint64_t pos, struct context_file *cf, struct
 	cf->from = pos;
 	if (!st.size)
 		return -EAGAIN;
+	cf->host_fd = -1;
+	if (at_end) {
+		*m = NULL;
+		return pos == st.size ? 0 : -EAGAIN;
+	}
 	(*m)->ops->get(*m);
 	ret = (*m)->ops->host_fd(*m, 0, st.size, false, &cf->host_fd, &cf->host_off);
 	if (ret < 0)
@@ -175,7 +181,7 @@ static bool is_due(struct task *t, int fd, struct file *f, uint64_t next)
 	return true;
 }
 
-void task_used_file(struct task *t, int fd, struct file *f, bool write, uint64_t next)
+void task_used_file(struct task *t, int fd, struct file *f, bool write, uint64_t next, bool at_end)
 {
 	struct context_file cf = {.fd = fd, .flags = LENT_SINK};
 	struct mappable *m = NULL;
@@ -183,12 +189,16 @@ void task_used_file(struct task *t, int fd, struct file *f, bool write, uint64_t
 	int ret;
 
 	if (!(write ? f->ops->discards : f->ops->window != NULL) || !task_platform(t)->lend ||
-	    t->kernel->vfs->words != t->kernel->platform->words || !is_due(t, fd, f, next))
+	    t->kernel->vfs->words != t->kernel->platform->words)
+		return;
+	if (is_due(t, fd, f, next))
+		at_end = false;
+	else if (!at_end)
 		return;
 	l = lent_of(t, fd);
-	if (!l)
+	if (!l || (at_end && l->f == f && l->end))
 		return;
-	ret = write ? 0 : data_of(f, next, &cf, &m);
+	ret = write ? 0 : data_of(f, next, at_end, &cf, &m);
 	if (ret == 0) {
 		ret = lend(t, l, &cf, f);
 		if (m)
@@ -202,9 +212,9 @@ void task_settle_file(struct task *t, struct fdtable *fds, int fd)
 {
 	uint32_t seen = __atomic_load_n(&t->arrivals, __ATOMIC_ACQUIRE);
 
-	change_mark(&t->kernel->vfs->words[change_fd_word(fds, (uint32_t)fd)]);
 	if (!__atomic_load_n(&t->p->in_guest, __ATOMIC_SEQ_CST))
 		return;
+	change_mark(&t->kernel->vfs->words[change_fd_word(fds, (uint32_t)fd)]);
 	mutex_lock(&t->process->lock);
 	task_poke(t);
 	mutex_unlock(&t->process->lock);

@@ -44,7 +44,7 @@ void question_name(struct question *q, struct at_name *n)
 		q->dir = ANSWER_DIR_ROOT;
 	else if (n->dir) {
 		q->dir = directory(&n->dir->path);
-		q->t->listed_credit = LISTED_CREDIT;
+		q->t->listed_credit = FORESIGHT;
 	}
 	if (!n->dir)
 		q->dirfd = -1;
@@ -55,6 +55,7 @@ void question_file(struct question *q, struct file *f)
 	if (!q->t)
 		return;
 	q->by_fd = true;
+	q->t->opened_credit = FORESIGHT;
 	q->basis = (struct vfs_basis){0};
 	vfs_basis_inode(&q->basis, f->inode);
 }
@@ -124,16 +125,25 @@ void question_answer(struct question *q, enum answer_kind kind, uint32_t flags, 
 	}
 }
 
+/* Those who took what they were told are told more. */
+static bool take_credit(struct task *t, uint32_t *credit, uint32_t enough)
+{
+	if (ops_of(t)->answers_used(t->ctx) >= enough)
+		*credit = FORESIGHT;
+	if (!*credit)
+		return false;
+	--*credit;
+	return true;
+}
+
 bool listing_wanted(struct task *t)
 {
-	if (!is_wanted(t))
-		return false;
-	if (ops_of(t)->answers_used(t->ctx) >= LISTED_USED)
-		t->listed_credit = LISTED_CREDIT;
-	if (!t->listed_credit)
-		return false;
-	t->listed_credit--;
-	return true;
+	return is_wanted(t) && take_credit(t, &t->listed_credit, LISTED_USED);
+}
+
+bool fstat_wanted(struct task *t)
+{
+	return is_wanted(t) && take_credit(t, &t->opened_credit, 1);
 }
 
 void question_end(struct question *q)

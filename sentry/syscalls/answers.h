@@ -5,9 +5,9 @@
 
 #include "sentry/syscalls/internal.h"
 
-#define LISTED_MAX    256u /* entries of one listing */
-#define LISTED_CREDIT 4u   /* listings that are told to the platform after somebody asked about an entry, */
-#define LISTED_USED   4u   /* and on and on while so many of them are asked for */
+#define LISTED_MAX  256u /* entries of one listing */
+#define FORESIGHT   4u	 /* listings (or opened files) that the platform is told of after somebody asked about one, */
+#define LISTED_USED 4u	 /* and on and on while so many of a listing's entries are asked for */
 
 /* A call's question, on the stack of its handler. */
 struct question {
@@ -37,7 +37,10 @@ void question_answer(struct question *q, enum answer_kind kind, uint32_t flags, 
 void question_end(struct question *q);
 /* Is t likely to ask for each entry of the directory that it reads? */
 bool listing_wanted(struct task *t);
+/* Is t likely to ask for the attributes of what it has just opened? */
+bool fstat_wanted(struct task *t);
 
-/* sys_stat.c. For readers of directories, who will ask for each entry. names: size bytes of dirents, as
+/* sys_stat.c. For those who open files and ask for their size; and for readers of directories, who will ask for each entry. names: size bytes of dirents, as
  * getdents64(2) gave them for descriptor fd, which is dir. */
+void stat_opened(struct task *t, int fd);
 void stat_listed(struct task *t, int fd, struct file *dir, const char *names, size_t size);

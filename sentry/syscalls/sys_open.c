@@ -69,6 +69,8 @@ static int64_t do_open(struct task *t, int dirfd, uaddr_t uname, const struct li
 	struct question q;
 	struct at_name n;
 	struct file *f;
+	int64_t fd;
+	bool stable;
 	int ret = check_how(how);
 
 	if (ret < 0)
@@ -93,7 +95,11 @@ static int64_t do_open(struct task *t, int dirfd, uaddr_t uname, const struct li
 		file_put(f);
 		return ret;
 	}
-	return sys_install(t, f, how->flags & LINUX_O_CLOEXEC);
+	stable = f->inode->super->stable;
+	fd = sys_install(t, f, how->flags & LINUX_O_CLOEXEC);
+	if (fd >= 0 && stable && fstat_wanted(t))
+		stat_opened(t, (int)fd);
+	return fd;
 }
 
 /* open(2) ignores what it doesn't know. */

@@ -54,7 +54,8 @@ int64_t sys_read(struct task *t, const struct sysargs *a)
 		uio_init_user(&u, &um, arg_addr(a, 1), MIN(arg_u64(a, 2), UIO_MAX_RW));
 		ret = file_read_block(t, f, &u);
 		if (ret > 0)
-			task_used_file(t, arg_int(a, 0), f, false, __atomic_load_n(&f->pos, __ATOMIC_RELAXED));
+			task_used_file(t, arg_int(a, 0), f, false, __atomic_load_n(&f->pos, __ATOMIC_RELAXED),
+				       (uint64_t)ret < arg_u64(a, 2));
 	}
 	file_put(f);
 	return ret;
@@ -76,7 +77,7 @@ int64_t sys_write(struct task *t, const struct sysargs *a)
 		uio_init_user(&u, &um, arg_addr(a, 1), MIN(arg_u64(a, 2), UIO_MAX_RW));
 		ret = do_write(t, f, &u);
 		if (ret > 0)
-			task_used_file(t, arg_int(a, 0), f, true, 0);
+			task_used_file(t, arg_int(a, 0), f, true, 0, false);
 	}
 	file_put(f);
 	return ret;
@@ -108,7 +109,7 @@ int64_t sys_pread64(struct task *t, const struct sysargs *a)
 		uio_init_user(&u, &um, arg_addr(a, 1), MIN(arg_u64(a, 2), UIO_MAX_RW));
 		ret = file_pread_block(t, f, &u, arg_u64(a, 3));
 		if (ret > 0)
-			task_used_file(t, arg_int(a, 0), f, false, arg_u64(a, 3) + (uint64_t)ret);
+			task_used_file(t, arg_int(a, 0), f, false, arg_u64(a, 3) + (uint64_t)ret, false);
 	}
 	file_put(f);
 	return ret;

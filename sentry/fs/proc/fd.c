@@ -83,7 +83,13 @@ static int show_fdinfo(struct pseudo_node *n, struct file *reader, struct strbuf
 	struct file *f = fds ? fdtable_get(fds, node_fd(n)) : NULL;
 	int cloexec = f ? fdtable_get_cloexec(fds, node_fd(n)) : 0;
 
+	struct task *t = f ? proc_task(n) : NULL;
+
 	(void)reader;
+	if (t) {
+		task_settle_file(t, fds, node_fd(n));
+		task_put(t);
+	}
 	if (fds)
 		fdtable_put(fds, NULL);
 	if (!f)
