@@ -202,22 +202,22 @@ struct task {
 	struct mount_ns *mount_ns; /* [T] */
 	struct uts_ns *uts_ns;	   /* [T] */
 	struct ns *ipc_ns, *net_ns, *cgroup_ns, *time_ns; /* [T] */
-	struct pid_ns *child_pid_ns; /* [T] where its children get ids; its own is pid's last level */
-	struct cred *cred;	     /* [T]; others through task_cred_get */
-	int32_t tid;		     /* [I] in the initial pid namespace */
-	struct pid *pid;	     /* [tasklist_lock] its ids */
-	uint32_t work;		     /* [a] TASK_WORK_* */
-	uint32_t wake;		     /* [a] futex word of task_block */
+	struct pid_ns *child_pid_ns;	       /* [T] where its children get ids; its own is pid's last level */
+	struct cred *cred;		       /* [T]; others through task_cred_get */
+	int32_t tid;			       /* [I] in the initial pid namespace */
+	struct pid *pid;		       /* [tasklist_lock] its ids */
+	uint32_t work;			       /* [a] TASK_WORK_* */
+	uint32_t wake;			       /* [a] futex word of task_block */
 	uint32_t listed_credit, opened_credit; /* [T] see syscalls/answers.h */
-	uint32_t lent_count;	     /* [T] files lent with their position: kernel/lent.c */
-	uint32_t arrivals;	     /* [a] counts ways out of the guest */
-	struct lent *lent;	     /* [T] CONTEXT_FILES of them, owned; NULL: none yet */
-	uint32_t syscall_work;	     /* [a] SYSCALL_WORK_*: 0 on the usual path */
-	char comm[TASK_COMM_LEN];    /* [a] byte-wise */
-	struct run_event event;	     /* [T] the call being served */
-	void *bounce;		     /* [T] 64 KiB, allocated on first use by task_bounce */
-	char *strace_line;	     /* [T] arguments shown at entry, for calls that replace memory; owned */
-	struct task_private *p;	     /* kernel/internal.h: signals, timers, robust list, ... */
+	uint32_t lent_count;		       /* [T] files lent with their position: kernel/lent.c */
+	uint32_t arrivals;		       /* [a] counts ways out of the guest */
+	struct lent *lent;		       /* [T] CONTEXT_FILES of them, owned; NULL: none yet */
+	uint32_t syscall_work;		       /* [a] SYSCALL_WORK_*: 0 on the usual path */
+	char comm[TASK_COMM_LEN];	       /* [a] byte-wise */
+	struct run_event event;		       /* [T] the call being served */
+	void *bounce;			       /* [T] 64 KiB, allocated on first use by task_bounce */
+	char *strace_line;	/* [T] arguments shown at entry, for calls that replace memory; owned */
+	struct task_private *p; /* kernel/internal.h: signals, timers, robust list, ... */
 };
 
 /* The caller's view for vfs calls. */

@@ -5,9 +5,10 @@
 
 #include "sentry/syscalls/internal.h"
 
-#define LISTED_MAX  256u /* entries of one listing */
-#define FORESIGHT   4u	 /* listings (or opened files) that the platform is told of after somebody asked about one, */
-#define LISTED_USED 4u	 /* and on and on while so many of a listing's entries are asked for */
+#define LISTED_MAX 256u /* entries of one listing */
+#define FORESIGHT                                                                                              \
+	4u /* listings (or opened files) that the platform is told of after somebody asked about one, */
+#define LISTED_USED 4u /* and on and on while so many of a listing's entries are asked for */
 
 /* A call's question, on the stack of its handler. */
 struct question {
@@ -40,7 +41,7 @@ bool listing_wanted(struct task *t);
 /* Is t likely to ask for the attributes of what it has just opened? */
 bool fstat_wanted(struct task *t);
 
-/* sys_stat.c. For those who open files and ask for their size; and for readers of directories, who will ask for each entry. names: size bytes of dirents, as
- * getdents64(2) gave them for descriptor fd, which is dir. */
+/* sys_stat.c. For those who open files and ask for their size; and for readers of directories, who will ask for
+ * each entry. names: size bytes of dirents, as getdents64(2) gave them for descriptor fd, which is dir. */
 void stat_opened(struct task *t, int fd);
 void stat_listed(struct task *t, int fd, struct file *dir, const char *names, size_t size);
