@@ -184,6 +184,32 @@ struct net_counters {
 };
 void net_counters(struct net_stack *st, struct net_counters *out);
 
+/* ---- links to the world outside ---- */
+
+/* A descriptor that carries one frame a message becomes an interface that is up. It is taken, as pcap_fd is. */
+struct net_link_config {
+	const char *name;
+	int fd;
+	bool is_socket; /* else a TAP device */
+	bool ethernet;	/* else IP packets without a header */
+	bool vnet_hdr;	/* each frame begins with a struct virtio_net_hdr of ten bytes */
+	uint8_t hw[6];
+	uint32_t mtu;
+	int pcap_fd; /* a copy of all packets goes there; 0: none */
+};
+/* Before the stack has sockets. -EEXIST, -ENOMEM, -ENOSPC */
+MUST_CHECK int net_link_add(struct net_stack *st, const struct net_link_config *c, uint32_t *ifindex);
+/* The embedder has one thread that waits for the links' descriptors (to write as well while net_link_waits says
+ * so) and for the next deadline, and calls these. Absolute CLOCK_MONOTONIC ns, UINT64_MAX: none. */
+uint64_t net_run_timers(struct net_stack *st);
+/* kick: the deadline has moved forward; from any thread, may hold locks: it wakes that thread and does no more.
+ */
+void net_set_kick(struct net_stack *st, void (*kick)(void *arg), void *arg);
+int net_link_fd(struct net_stack *st, uint32_t ifindex);
+bool net_link_waits(struct net_stack *st, uint32_t ifindex);
+/* Packets that came, or an error of the descriptor. */
+int net_link_ready(struct net_stack *st, uint32_t ifindex, bool in, bool out);
+
 /* ---- sockets ---- */
 
 /* family: 4 or 6. owner, uid: the embedder's, uid decides about SO_REUSEPORT. */

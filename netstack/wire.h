@@ -46,6 +46,10 @@ struct wire_up {
 	void (*listener_config)(void *listener, struct tcp_conn *c);
 	/* The handshake is over; sets the connection's user. -EAGAIN: full, -ECONNREFUSED. No lock is held. */
 	int (*child)(void *listener, struct tcp_conn *c);
+	/* References of a user; both may be NULL. get is called with the connection locked, put without a lock.
+	 */
+	void (*user_get)(void *user);
+	void (*user_put)(void *user);
 	/* Something happened to a connection with a user; no lock is held. events: TCP_EV_* */
 	void (*event)(void *user, struct tcp_conn *c, uint32_t events);
 	/* a source for a packet on an interface: true when there is one of the family */

@@ -1,6 +1,6 @@
 /* stack.c: a network stack: its interfaces, addresses and routes, what is there of them and
  * how it changes. */
-#include "netstack/internal.h"
+#include "netstack/core/attach.h"
 #include "platform/base/random.h"
 
 #define ARPHRD_LOOPBACK_ 772
@@ -153,6 +153,8 @@ void net_stack_put(struct net_stack *st)
 {
 	if (!refs_put(&st->refs))
 		return;
+	if (st->wire_priv)
+		stack_wire_destroy(st);
 	free_nodes(st);
 	for (int i = 0; i < NET_KINDS; i++) {
 		for (uint32_t b = 0; st->tables[i] && b < PORT_BUCKETS; b++) {

@@ -242,6 +242,26 @@ static bool bad_source(const struct net_addr *a)
 	return net_addr_multicast(a) || a->w[3] == 0xffffffff || a->b[12] == 127;
 }
 
+/* A link that vouches for a datagram may have left its checksum half done; the sockets want it whole. The bytes
+ * are the link's buffer or ours. */
+static void finish_udp(const struct ip_in *in)
+{
+	bool v6 = in->p.v6;
+	uint8_t *p = (uint8_t *)in->p.data;
+	uint16_t sum = 0;
+
+	if (in->p.len < 8 || (!v6 && !p[6] && !p[7]))
+		return;
+	memcpy(p + 6, &sum, 2);
+	sum = csum_finish(
+		csum_join(csum_pseudo(v6 ? in->p.src.b : in->p.src.b + 12, v6 ? in->p.dst.b : in->p.dst.b + 12,
+				      v6 ? 16 : 4, PROTO_UDP, in->p.len),
+			  csum_add(0, p, in->p.len)));
+	if (!sum)
+		sum = 0xffff;
+	memcpy(p + 6, &sum, 2);
+}
+
 void ip_dispatch(struct wire *w, const struct ip_in *in)
 {
 	switch (in->p.protocol) {
@@ -260,6 +280,8 @@ void ip_dispatch(struct wire *w, const struct ip_in *in)
 	default:
 		break;
 	}
+	if (in->p.protocol == PROTO_UDP && in->csum_ok)
+		finish_udp(in);
 	w->up->deliver(w->up_arg, &in->p);
 }
 

@@ -167,9 +167,14 @@ void conn_unlock(struct tcp_conn *c)
 	}
 	if (closed && c->hashed)
 		unhash(c);
+	if (user && events && c->w->up->user_get)
+		c->w->up->user_get(user);
 	mutex_unlock(&c->lock);
-	if (user && events)
+	if (user && events) {
 		c->w->up->event(user, c, events);
+		if (c->w->up->user_put)
+			c->w->up->user_put(user);
+	}
 	if (listener)
 		c->w->up->listener_put(listener);
 }

@@ -7,6 +7,7 @@
 
 struct clients;
 struct gofer_client;
+struct net_stack;
 struct program;
 
 struct boot {
@@ -34,6 +35,8 @@ PRINTF_LIKE(3, 4) NORETURN void boot_fail(struct boot *b, int status, const char
 
 /* mounts.c: the mount namespace, root and current directory. */
 void boot_mounts(struct boot *b);
+/* net.c: the link to the world outside, if sbx gave one */
+void boot_net(struct boot *b, struct net_stack *st);
 /* A super of the gofer's root `index` (decimal), for dst. */
 struct super *boot_gofer_super(struct boot *b, const char *index, const char *dst, bool shared,
 			       bool below_overlay);

@@ -125,6 +125,8 @@ static int on_net_ns_created(struct kernel *k, struct ns *ns, bool initial)
 
 	if (ret < 0)
 		return ret;
+	if (initial)
+		boot_net(b, st);
 	ns->destroy = net_ns_destroy;
 	__atomic_store_n(&ns->priv, st, __ATOMIC_RELEASE);
 	return 0;

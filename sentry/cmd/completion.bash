@@ -11,7 +11,7 @@ _sbx() {
 	--log) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	esac
 	case $cur in
-	-*) COMPREPLY=($(compgen -W "--rootfs --platform -v -e -w -u -i -t --hostname --network --memory --cpus --pids --files --timeout --read-only --strace --log --debug --stats --help" -- "$cur")) ;;
+	-*) COMPREPLY=($(compgen -W "--rootfs --platform -v -e -w -u -i -t --hostname --network --pcap --memory --cpus --pids --files --timeout --read-only --strace --log --debug --stats --help" -- "$cur")) ;;
 	*) COMPREPLY=($(compgen -c -- "$cur")) ;;
 	esac
 }

@@ -23,6 +23,7 @@
 #include "sentry/cmd/inspect.h"
 #include "sentry/control/proto.h"
 #include "sentry/oci/launch.h"
+#include "sentry/oci/netdev.h"
 
 /* The host's system folders, shown when there is no --rootfs. */
 static const char *const system_folders[] = {"/usr",   "/bin",	  "/sbin", "/lib", "/lib32",
@@ -207,11 +208,30 @@ static int add_outputs(const struct run_options *o, struct launch *l)
 	return 0;
 }
 
+/* Last, since the host gives something up. */
+static int add_network(const struct run_options *o, struct launch *l)
+{
+	char err[256];
+
+	if (!o->network)
+		return 0;
+	if (strncmp(o->network, "host-veth:", 10) != 0) {
+		config_add(&l->config, "network", "%s", o->network);
+		return 0;
+	}
+	if (o->pcap_file && open_output(o->pcap_file, &l->pcap_fd) < 0)
+		return -1;
+	config_add(&l->config, "network", "host-veth");
+	config_add(&l->config, "net-vnet", "1");
+	l->net_fd = netdev_take_over(o->network + 10, &l->config, err, sizeof(err));
+	if (l->net_fd < 0)
+		complain("--network %s: %s", o->network, err);
+	return l->net_fd < 0 ? -1 : 0;
+}
+
 static void add_limits(const struct run_options *o, struct config_writer *w)
 {
 	config_add(w, "hostname", "%s", o->hostname ? o->hostname : "sbx");
-	if (o->network)
-		config_add(w, "network", "%s", o->network);
 	if (o->platform)
 		config_add(w, "platform", "%s", o->platform);
 	if (o->memory)
@@ -252,7 +272,7 @@ static int describe(const struct run_options *o, struct launch *l)
 	config_add(w, "cwd", "%s", o->workdir ? o->workdir : o->rootfs ? "/" : cwd);
 	for (char **a = o->argv; *a; a++)
 		config_add(w, "arg", "%s", *a);
-	return 0;
+	return add_network(o, l);
 }
 
 /* ---- terminal ---- */

@@ -25,6 +25,7 @@ enum {
 	OPT_LOG,
 	OPT_DEBUG,
 	OPT_STATS,
+	OPT_PCAP,
 	OPT_HELP,
 };
 
@@ -49,6 +50,7 @@ static const struct option long_options[] = {
 	{"log", required_argument, NULL, OPT_LOG},
 	{"debug", no_argument, NULL, OPT_DEBUG},
 	{"stats", optional_argument, NULL, OPT_STATS},
+	{"pcap", required_argument, NULL, OPT_PCAP},
 	{"help", no_argument, NULL, OPT_HELP},
 	{NULL, 0, NULL, 0},
 };
@@ -66,11 +68,13 @@ static const char help[] =
 	"  -i                    keep standard input open even if it is a terminal\n"
 	"  -t                    give the program a terminal\n"
 	"  --hostname NAME       host name inside\n"
-	"  --network KIND        loopback (127.0.0.1 and ::1 inside; the default) or none\n"
 	"  --memory SIZE         limit of memory (bytes, or with K, M, G)\n"
 	"  --cpus N              processors that the program sees and may use\n"
 	"  --pids N              limit of threads and processes\n"
 	"  --files N             limit of open files of each process\n"
+	"  --network KIND        none, loopback (the default), or host-veth:NAME: the interface NAME of the\n"
+	"                        network namespace that sbx runs in becomes the sandbox's, addresses and all\n"
+	"  --pcap FILE           write a copy of that interface's packets there\n"
 	"  --timeout SECONDS     kill everything after that time; exit status 124\n"
 	"  --read-only           no changes at all, not even in memory (but /tmp, /dev/shm, -v)\n"
 	"  --strace[=FILE]       print the program's system calls\n"
@@ -187,6 +191,17 @@ static int parse_timeout(struct run_options *o, const char *text)
 	return 0;
 }
 
+static int parse_network(struct run_options *o, const char *text)
+{
+	if (strcmp(text, "none") != 0 && strcmp(text, "loopback") != 0 &&
+	    (strncmp(text, "host-veth:", 10) != 0 || !text[10])) {
+		complain("--network: '%s' is none of none, loopback, host-veth:NAME", text);
+		return -1;
+	}
+	o->network = text;
+	return 0;
+}
+
 static int parse_one(struct run_options *o, int c)
 {
 	switch (c) {
@@ -215,13 +230,6 @@ static int parse_one(struct run_options *o, int c)
 	case OPT_HOSTNAME:
 		o->hostname = optarg;
 		return 0;
-	case OPT_NETWORK:
-		if (strcmp(optarg, "none") != 0 && strcmp(optarg, "loopback") != 0) {
-			complain("--network: '%s' is neither none nor loopback", optarg);
-			return -1;
-		}
-		o->network = optarg;
-		return 0;
 	case OPT_MEMORY:
 		return parse_size("--memory", optarg, &o->memory);
 	case OPT_CPUS:
@@ -248,6 +256,11 @@ static int parse_one(struct run_options *o, int c)
 	case OPT_STATS:
 		o->stats = true;
 		o->stats_file = optarg;
+		return 0;
+	case OPT_NETWORK:
+		return parse_network(o, optarg);
+	case OPT_PCAP:
+		o->pcap_file = optarg;
 		return 0;
 	case OPT_HELP:
 		fputs(help, stdout);

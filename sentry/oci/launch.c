@@ -335,6 +335,11 @@ static int start_sentry(struct launch *l, struct child *c, int control, int sock
 		config_add(&l->config, "ttyfd", "%d", add_fd(c, l->tty_fd));
 	for (size_t i = 0; i < l->fd_count; i++)
 		config_add(&l->config, "fd", "%d:%d", l->fds[i].guest, add_fd(c, l->fds[i].host));
+	if (l->net_fd > 0) {
+		config_add(&l->config, "net-fd", "%d", add_fd(c, l->net_fd));
+		if (l->pcap_fd > 0)
+			config_add(&l->config, "net-pcap-fd", "%d", add_fd(c, l->pcap_fd));
+	}
 	config_fd = config_seal(&l->config);
 	if (config_fd < 0) {
 		snprintf(err, err_size, "cannot make the configuration: %s", strerror(-config_fd));
