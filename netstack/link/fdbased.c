@@ -11,7 +11,6 @@
 #include "platform/host/hostcall.h"
 
 #define FRAME_MAX (65536u + 64)
-#define BATCH	  8u
 #define VNET_LEN  10u
 
 #define VNET_NEEDS_CSUM 1
@@ -23,7 +22,7 @@
 struct fd_link {
 	struct link l;
 	bool vnet, socket;
-	uint8_t *buf; /* BATCH frames */
+	uint8_t *buf; /* FRAME_MAX */
 };
 
 static struct fd_link *fd_of(struct link *l)
@@ -89,45 +88,22 @@ static void take(struct fd_link *f, const uint8_t *p, size_t n)
 	wire_input(&f->l, p, n, ok);
 }
 
-static int receive_socket(struct fd_link *f, uint32_t budget)
-{
-	struct mmsghdr v[BATCH];
-	struct iovec iov[BATCH];
-	uint32_t got = 0;
-	int n;
-
-	do {
-		for (uint32_t i = 0; i < BATCH; i++) {
-			iov[i] = (struct iovec){f->buf + i * FRAME_MAX, FRAME_MAX};
-			v[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &iov[i], .msg_iovlen = 1}};
-		}
-		n = hc_recvmmsg(f->l.fd, v, BATCH, MSG_DONTWAIT);
-		for (int i = 0; i < n; i++)
-			if (v[i].msg_len && !(v[i].msg_hdr.msg_flags & MSG_TRUNC))
-				take(f, f->buf + (uint32_t)i * FRAME_MAX, v[i].msg_len);
-		if (n > 0)
-			got += (uint32_t)n;
-	} while (n == (int)BATCH && got < budget);
-	if (n == 1 && v[0].msg_len == 0)
-		return -EPIPE; /* the other end of a pair is gone */
-	return n < 0 && n != -EAGAIN && n != -EINTR && n != -ENETDOWN ? n : (int)got;
-}
-
 static int fd_receive(struct link *l, uint32_t budget)
 {
 	struct fd_link *f = fd_of(l);
 	uint32_t got = 0;
 	ssize_t n = 0;
 
-	if (f->socket)
-		return receive_socket(f, budget);
 	for (; got < budget; got++) {
-		n = hc_read(l->fd, f->buf, FRAME_MAX);
+		n = f->socket ? hc_recvfrom(l->fd, f->buf, FRAME_MAX, MSG_DONTWAIT, NULL, NULL)
+			      : hc_read(l->fd, f->buf, FRAME_MAX);
 		if (n <= 0)
 			break;
 		take(f, f->buf, (size_t)n);
 	}
-	return n < 0 && n != -EAGAIN && n != -EINTR ? (int)n : (int)got;
+	if (n == 0 && got < budget)
+		return -EPIPE; /* the other end of a pair is gone */
+	return n < 0 && n != -EAGAIN && n != -EINTR && n != -ENETDOWN ? (int)n : (int)got;
 }
 
 static void fd_close(struct link *l)
@@ -147,7 +123,7 @@ int fdbased_create(const struct net_link_config *c, struct link **out)
 	struct fd_link *f = kmalloc(sizeof(*f));
 
 	if (f)
-		f->buf = kmalloc(BATCH * FRAME_MAX);
+		f->buf = kmalloc(FRAME_MAX);
 	if (!f || !f->buf) {
 		kfree(f);
 		hc_close(c->fd);
