@@ -108,8 +108,8 @@ bool copies_out(struct sys_context *c, uaddr_t dst, const void *src, size_t size
 void copies_flush(struct sys_context *c)
 {
 	struct call_copies *k = &c->copies;
-
-	uint32_t count = k->count;
+	uint32_t count = k->count, off[OUT_RECORDS], size[OUT_RECORDS], total = 0, at = 0;
+	char *aside = NULL;
 
 	if (!count)
 		return;
@@ -118,10 +118,20 @@ void copies_flush(struct sys_context *c)
 	k->out_size = 0; /* from here on at once */
 	/* The list lies in the slot: a guest that changed it writes elsewhere in its own memory. */
 	for (uint32_t i = 0; i < count; i++) {
-		uint32_t off = c->slot->out[i].off, size = c->slot->out[i].size;
-
-		if (off > SLOT_SIZE || size > SLOT_SIZE - off)
-			break;
-		(void)copy_now(c, true, c->slot->out[i].at, (char *)c->slot + off, size);
+		off[i] = c->slot->out[i].off;
+		size[i] = c->slot->out[i].size;
+		if (off[i] > SLOT_SIZE || size[i] > SLOT_SIZE - off[i])
+			return;
+		total += size[i];
 	}
+	/* A copy by the stub passes through the place where larger outputs wait: they are set aside first. */
+	if (count > 1)
+		aside = kmalloc(total);
+	for (uint32_t i = 0; aside && i < count; at += size[i++])
+		memcpy(aside + at, (char *)c->slot + off[i], size[i]);
+	at = 0;
+	for (uint32_t i = 0; i < count; at += size[i++])
+		(void)copy_now(c, true, c->slot->out[i].at, aside ? aside + at : (char *)c->slot + off[i],
+			       size[i]);
+	kfree(aside);
 }
