@@ -17,7 +17,7 @@ struct run_options {
 	bool interactive, tty, read_only, debug, strace, stats;
 	uint64_t memory, cpus, pids, files; /* 0: not given */
 	double timeout;			    /* seconds; 0: none */
-	const char *network, *pcap_file; /* NULL: loopback; none */
+	const char *network, *pcap_file;    /* NULL: loopback; none */
 	const char *strace_file, *log_file, *stats_file;
 	char **argv; /* the program; NULL-terminated */
 };

@@ -16,7 +16,7 @@ struct launch {
 	size_t root_count;
 	struct config_writer config;
 	int log_fd, strace_fd, stats_fd, tty_fd; /* -1: none */
-	int net_fd, pcap_fd;	/* 0: none; the network link, a copy of its packets */
+	int net_fd, pcap_fd;			 /* 0: none; the network link, a copy of its packets */
 	int stdio[3];
 	struct {
 		int host, guest; /* a descriptor of ours, its number in the first program */

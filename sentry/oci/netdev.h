@@ -1,9 +1,9 @@
-/* netdev.h: an interface of the caller's network namespace becomes the sandbox's: a packet socket on it, and its
- * addresses and routes, which the host gives up. */
+/* netdev.h: an interface of the caller's network namespace becomes the sandbox's: a packet socket on it, and
+ * its addresses and routes, which the host gives up. */
 #pragma once
 
 #include "sentry/control/config.h"
 
-/* Adds net-* keys to config (but net-fd). The packet socket, or -1 after writing why into err. Needs CAP_NET_RAW and
- * CAP_NET_ADMIN in the namespace. */
+/* Adds net-* keys to config (but net-fd). The packet socket, or -1 after writing why into err. Needs
+ * CAP_NET_RAW and CAP_NET_ADMIN in the namespace. */
 MUST_CHECK int netdev_take_over(const char *name, struct config_writer *config, char *err, size_t err_size);
