@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "platform/base/arena.h"
 #include "platform/systrap/stub/calls.h"
 
 #define OUT_ROOM (SLOT_DATA_SIZE - DATA_OUT)
