@@ -69,7 +69,7 @@ static int run_command(void *arg, const uint8_t report_data[64], size_t hash_siz
 		return err_set(e, -errno, "%s: %s", a->command, strerror(errno));
 	while ((n = fread(part, 1, sizeof(part), f)) > 0 && text.size < KBS_BODY_MAX)
 		blob_add(&text, part, n);
-	ret = pclose(f) == 0 ? json_parse(text.data, text.size, KBS_BODY_MAX, out, e)
+	ret = pclose(f) == 0 ? json_read(text.data, text.size, KBS_BODY_MAX, out, e)
 			     : err_set(e, -EIO, "%s failed", a->command);
 	blob_free(&text);
 	return ret;

@@ -72,7 +72,7 @@ static int sign(const struct args *a, const char *path, struct err *e)
 	int ret = a->key ? key_load(a->key, &key, e) : err_set(e, -EINVAL, "--key is missing");
 
 	if (!ret)
-		ret = json_parse_file(path, MANIFEST_MAX, &doc, e);
+		ret = json_read_file(path, MANIFEST_MAX, &doc, e);
 	if (!ret && !json_object_get(doc, "manifest"))
 		doc = json_pack("{so}", "manifest", doc);
 	if (!ret)
@@ -90,11 +90,11 @@ static int sign(const struct args *a, const char *path, struct err *e)
 static int verify(const struct args *a, const char *path, struct err *e)
 {
 	json_t *doc = NULL, *keys = NULL;
-	int ret = a->keys ? json_parse_file(a->keys, MANIFEST_MAX, &keys, e)
+	int ret = a->keys ? json_read_file(a->keys, MANIFEST_MAX, &keys, e)
 			  : err_set(e, -EINVAL, "--keys is missing");
 
 	if (!ret)
-		ret = json_parse_file(path, MANIFEST_MAX, &doc, e);
+		ret = json_read_file(path, MANIFEST_MAX, &doc, e);
 	if (!ret)
 		ret = manifest_verify(doc, json_object_get(keys, "signers") ?: keys, a->threshold, e);
 	if (!ret)
@@ -110,7 +110,7 @@ static int show(const char *path, bool init_data, struct err *e)
 	json_t *doc = NULL, *sigs;
 	uint8_t digest[48];
 	char hex[97], *s;
-	int ret = json_parse_file(path, MANIFEST_MAX, &doc, e);
+	int ret = json_read_file(path, MANIFEST_MAX, &doc, e);
 
 	if (!ret)
 		ret = manifest_check(doc, e);

@@ -45,7 +45,7 @@ static int read_claims(const char *path, json_t **doc, struct policy_question *q
 
 		ret = jws_parse((char *)text.data, text.size, &j, e);
 		if (!ret) {
-			ret = json_parse(j.payload.data, j.payload.size, CLAIMS_MAX, doc, e);
+			ret = json_read(j.payload.data, j.payload.size, CLAIMS_MAX, doc, e);
 			jws_free(&j);
 		}
 		if (!ret) {
@@ -56,7 +56,7 @@ static int read_claims(const char *path, json_t **doc, struct policy_question *q
 			q->insecure = !json_is_true(ear_member(*doc, "confidential"));
 		}
 	} else {
-		ret = json_parse(text.data, text.size, CLAIMS_MAX, doc, e);
+		ret = json_read(text.data, text.size, CLAIMS_MAX, doc, e);
 		q->tee = json_string_value(json_object_get(*doc, "tee") ?: json_object_get(*doc, "kind"));
 		q->claims = json_object_get(*doc, "claims");
 		q->insecure = json_is_true(json_object_get(*doc, "insecure"));
@@ -95,7 +95,7 @@ static int test(const struct args *a, const char *policy, const char *claims, st
 	if (!ret)
 		ret = read_claims(claims, &doc, &q, e);
 	if (!ret && a->manifest) {
-		ret = json_parse_file(a->manifest, MANIFEST_MAX, &manifest, e);
+		ret = json_read_file(a->manifest, MANIFEST_MAX, &manifest, e);
 		if (!ret)
 			ret = manifest_check(manifest, e);
 		q.manifest = manifest;

@@ -81,7 +81,7 @@ static int check_devices(struct attempt *a, struct err *e)
 
 	if (!*a->att.additional)
 		return 0;
-	ret = json_parse(a->att.additional, strlen(a->att.additional), KBS_BODY_MAX, &map, e);
+	ret = json_read(a->att.additional, strlen(a->att.additional), KBS_BODY_MAX, &map, e);
 	if (!ret && !json_is_object(map))
 		ret = err_set(e, -EINVAL, "additional_evidence is no object");
 	if (!ret)

@@ -240,7 +240,7 @@ static int parse_action(const struct broker_request *q, bool *release, struct er
 {
 	json_t *v = NULL;
 	const char *s;
-	int ret = json_parse(q->body, q->body_size, 4096, &v, e);
+	int ret = json_read(q->body, q->body_size, 4096, &v, e);
 
 	if (ret)
 		return ret;
@@ -304,7 +304,7 @@ static int advance(struct broker *b, const struct broker_request *q, const char 
 	struct counter next = {0};
 	json_t *v = NULL;
 	int64_t epoch;
-	int ret = json_parse(q->body, q->body_size, 4096, &v, e);
+	int ret = json_read(q->body, q->body_size, 4096, &v, e);
 
 	if (ret)
 		return ret;

@@ -202,7 +202,7 @@ static int take_token(struct kbs_client *c, const struct blob *reply, struct err
 {
 	json_t *v = NULL;
 	const char *s;
-	int ret = json_parse(reply->data, reply->size, KBS_BODY_MAX, &v, e);
+	int ret = json_read(reply->data, reply->size, KBS_BODY_MAX, &v, e);
 
 	if (ret)
 		return ret;
@@ -261,7 +261,7 @@ int kbs_client_get(struct kbs_client *c, const char *resource, struct blob *out,
 					    : err_set(e, -EINVAL, "a resource is REPOSITORY/TYPE/TAG");
 
 	if (!ret)
-		ret = json_parse(reply.data, reply.size, KBS_BODY_MAX, &jwe, e);
+		ret = json_read(reply.data, reply.size, KBS_BODY_MAX, &jwe, e);
 	if (!ret)
 		ret = jwe_decrypt(c->key, jwe, out, e);
 	json_decref(jwe);
@@ -286,7 +286,7 @@ static int parse_counter(const struct blob *reply, uint64_t *epoch, char *root, 
 	json_t *v = NULL;
 	const char *s;
 	int64_t n = 0;
-	int ret = json_parse(reply->data, reply->size, 4096, &v, e);
+	int ret = json_read(reply->data, reply->size, 4096, &v, e);
 
 	if (ret)
 		return ret;

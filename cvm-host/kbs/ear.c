@@ -63,7 +63,7 @@ static int check_payload(const struct jws *j, int64_t now, json_t **out, struct 
 	const char *profile;
 	json_t *v = NULL;
 	int64_t iat, exp;
-	int ret = json_parse(j->payload.data, j->payload.size, 1u << 20, &v, e);
+	int ret = json_read(j->payload.data, j->payload.size, 1u << 20, &v, e);
 
 	if (ret)
 		return ret;

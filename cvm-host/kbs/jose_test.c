@@ -11,7 +11,7 @@ static json_t *parse(const char *s)
 {
 	json_t *v = NULL;
 
-	cr_assert_eq(json_parse(s, strlen(s), 65536, &v, NULL), 0, "%s", s);
+	cr_assert_eq(json_read(s, strlen(s), 65536, &v, NULL), 0, "%s", s);
 	return v;
 }
 
@@ -294,8 +294,8 @@ Test(jose, json_is_read_strictly)
 	json_t *v = NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		cr_assert_lt(json_parse(bad[i], strlen(bad[i]), 4096, &v, NULL), 0, "%s", bad[i]);
-	cr_assert_lt(json_parse("[1]", 3, 2, &v, NULL), 0);
+		cr_assert_lt(json_read(bad[i], strlen(bad[i]), 4096, &v, NULL), 0, "%s", bad[i]);
+	cr_assert_lt(json_read("[1]", 3, 2, &v, NULL), 0);
 }
 
 Test(jose, base64_has_one_form)

@@ -31,7 +31,7 @@ static bool too_deep(const char *s, size_t size)
 	return false;
 }
 
-int json_parse(const void *text, size_t size, size_t max, json_t **out, struct err *e)
+int json_read(const void *text, size_t size, size_t max, json_t **out, struct err *e)
 {
 	json_error_t je;
 	json_t *v;
@@ -47,13 +47,13 @@ int json_parse(const void *text, size_t size, size_t max, json_t **out, struct e
 	return 0;
 }
 
-int json_parse_file(const char *path, size_t max, json_t **out, struct err *e)
+int json_read_file(const char *path, size_t max, json_t **out, struct err *e)
 {
 	struct blob b = {0};
 	int ret = load_file(path, max, &b, e);
 
 	if (!ret) {
-		ret = json_parse(b.data, b.size, max, out, e);
+		ret = json_read(b.data, b.size, max, out, e);
 		if (ret)
 			err_in(e, ret, path);
 	}

@@ -7,8 +7,8 @@
 #include "cvm-host/kbs/util.h"
 
 /* Refuses duplicate names, trailing bytes and texts above max bytes. The caller owns *out (json_decref). */
-MUST_CHECK int json_parse(const void *text, size_t size, size_t max, json_t **out, struct err *e);
-MUST_CHECK int json_parse_file(const char *path, size_t max, json_t **out, struct err *e);
+MUST_CHECK int json_read(const void *text, size_t size, size_t max, json_t **out, struct err *e);
+MUST_CHECK int json_read_file(const char *path, size_t max, json_t **out, struct err *e);
 /* The member as a string without NUL bytes, borrowed from obj; NULL (and e) when it is not one. */
 const char *json_need_string(const json_t *obj, const char *name, struct err *e);
 /* Borrowed; NULL and e when it is missing or no object/array. */

@@ -295,7 +295,7 @@ static int protected_header(const char *text, json_t **out, struct err *e)
 	int ret = b64url_decode(text, strlen(text), &b);
 
 	ret = ret ? err_set(e, ret, "the protected header is not base64url")
-		  : json_parse(b.data, b.size, HEADER_MAX, out, e);
+		  : json_read(b.data, b.size, HEADER_MAX, out, e);
 	blob_free(&b);
 	return ret;
 }

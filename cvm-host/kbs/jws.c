@@ -157,7 +157,7 @@ int jws_parse(const char *text, size_t len, struct jws *out, struct err *e)
 		err_set(e, -EINVAL, "a part of the JWS is not base64url");
 		goto out;
 	}
-	ret = json_parse(head.data, head.size, JWS_MAX, &j.header, e);
+	ret = json_read(head.data, head.size, JWS_MAX, &j.header, e);
 	if (ret)
 		goto out;
 	ret = -EINVAL;

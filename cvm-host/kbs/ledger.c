@@ -55,7 +55,7 @@ static int check_link(const char *line, size_t len, uint64_t seq, const uint8_t 
 {
 	char want[65];
 	json_t *v = NULL;
-	int ret = json_parse(line, len, 1u << 20, &v, e);
+	int ret = json_read(line, len, 1u << 20, &v, e);
 
 	bytes_to_hex(want, head, 32);
 	if (!ret) {

@@ -498,7 +498,7 @@ int manifest_from_initdata(const char *text, size_t size, json_t **out, struct e
 		return err_set(e, -ENOENT, "the init data carries no sbx manifest");
 	if (memchr(text + head, '\'', size - head - tail))
 		return err_set(e, -EINVAL, "the init data has a second string");
-	ret = json_parse(text + head, size - head - tail, MANIFEST_MAX, &doc, e);
+	ret = json_read(text + head, size - head - tail, MANIFEST_MAX, &doc, e);
 	if (!ret)
 		ret = manifest_check(doc, e);
 	if (ret) {

@@ -188,7 +188,7 @@ int policy_load(const json_t *doc, struct policy **out, struct err *e)
 int policy_load_file(const char *path, struct policy **out, struct err *e)
 {
 	json_t *doc = NULL;
-	int ret = json_parse_file(path, POLICY_MAX, &doc, e);
+	int ret = json_read_file(path, POLICY_MAX, &doc, e);
 
 	if (!ret)
 		ret = policy_load(doc, out, e);

@@ -13,7 +13,7 @@ static struct policy *load(const char *text)
 	struct policy *p = NULL;
 	struct err e = {""};
 
-	cr_assert_eq(json_parse(text, strlen(text), 65536, &v, &e), 0, "%s", e.text);
+	cr_assert_eq(json_read(text, strlen(text), 65536, &v, &e), 0, "%s", e.text);
 	cr_assert_eq(policy_load(v, &p, &e), 0, "%s", e.text);
 	json_decref(v);
 	return p;
@@ -211,7 +211,7 @@ Test(policy, malformed_policies_are_refused_when_loaded)
 		json_t *v = NULL;
 		struct policy *p = NULL;
 
-		cr_assert_eq(json_parse(bad[i], strlen(bad[i]), 65536, &v, NULL), 0);
+		cr_assert_eq(json_read(bad[i], strlen(bad[i]), 65536, &v, NULL), 0);
 		cr_assert_lt(policy_load(v, &p, NULL), 0, "%s", bad[i]);
 		json_decref(v);
 	}

@@ -61,7 +61,7 @@ int kbs_request_parse(const void *body, size_t size, struct kbs_request *out, st
 	json_t *root = NULL, *extra, *list;
 	struct kbs_request r = {.hash = KBS_SHA384};
 	const char *version, *tee;
-	int ret = json_parse(body, size, KBS_BODY_MAX, &root, e);
+	int ret = json_read(body, size, KBS_BODY_MAX, &root, e);
 
 	if (ret)
 		return ret;
@@ -113,7 +113,7 @@ int kbs_challenge_parse(const void *body, size_t size, struct kbs_challenge *out
 	struct kbs_challenge c = {.hash = KBS_SHA384};
 	const char *nonce, *binding;
 	json_t *root = NULL, *extra, *chosen;
-	int ret = json_parse(body, size, KBS_BODY_MAX, &root, e);
+	int ret = json_read(body, size, KBS_BODY_MAX, &root, e);
 
 	if (ret)
 		return ret;
@@ -189,7 +189,7 @@ int kbs_attestation_parse(const void *body, size_t size, struct kbs_attestation 
 {
 	struct kbs_attestation a = {0};
 	const json_t *runtime, *evidence, *binding;
-	int ret = json_parse(body, size, KBS_BODY_MAX, &a.root, e);
+	int ret = json_read(body, size, KBS_BODY_MAX, &a.root, e);
 
 	if (ret)
 		return ret;
@@ -283,7 +283,7 @@ void kbs_error_parse(const void *body, size_t size, struct err *e)
 	const char *detail = NULL;
 	json_t *root = NULL;
 
-	if (json_parse(body, size, KBS_BODY_MAX, &root, NULL) == 0)
+	if (json_read(body, size, KBS_BODY_MAX, &root, NULL) == 0)
 		detail = json_string_value(json_object_get(root, "detail"));
 	if (detail)
 		snprintf(e->text, sizeof(e->text), "%s", detail);

@@ -7,6 +7,7 @@
 
 #include "cvm-host/kbs/http.h"
 #include "cvm-host/kbs/protocol.h"
+#include "tests/harness/vectors.h"
 
 static int request(const char *s, struct kbs_request *r)
 {
@@ -210,4 +211,58 @@ Test(kbs_http, what_could_be_read_in_two_ways_is_refused)
 	memset(big, 'a', sizeof(big));
 	memcpy(big, "GET /", 5);
 	cr_assert_eq(http_parse(big, sizeof(big), false, 9, &h), -EMSGSIZE);
+}
+
+/* virtee/kbs-types' own samples (tests/vectors/kbs). They are of versions before 0.4.0: what is refused is
+ * refused for that reason, the rest reads, and what we write of it reads the same. */
+Test(kbs_protocol, the_samples_of_the_protocols_repository)
+{
+	struct attest_bytes file = vector("kbs/kbs-types-samples.json");
+	json_t *root = NULL, *samples, *sample;
+	EVP_PKEY *key = key_generate_ec("P-256");
+	size_t i, seen = 0;
+
+	cr_assert_eq(json_read(file.data, file.size, 1 << 20, &root, NULL), 0);
+	samples = json_object_get(root, "samples");
+	json_array_foreach(samples, i, sample)
+	{
+		const char *name = json_string_value(json_object_get(sample, "test"));
+		json_t *v = json_object_get(sample, "json");
+		char *text = json_dumps(v, JSON_COMPACT), *again;
+		struct kbs_attestation a;
+		struct kbs_challenge c;
+		struct kbs_request r;
+		struct blob plain = {0};
+		struct err e = {""};
+
+		seen++;
+		if (!strcmp(name, "parse_request")) {
+			cr_assert_eq(kbs_request_parse(text, strlen(text), &r, &e), -EPROTONOSUPPORT);
+			json_object_set_new(v, "version", json_string("0.4.0"));
+			again = json_dumps(v, JSON_COMPACT);
+			cr_assert_eq(kbs_request_parse(again, strlen(again), &r, &e), 0, "%s", e.text);
+			cr_assert_str_eq(r.tee, "sev");
+			free(again);
+		} else if (!strcmp(name, "parse_challenge")) {
+			cr_assert_eq(kbs_challenge_parse(text, strlen(text), &c, &e), 0);
+			cr_assert_str_eq(c.nonce, "42");
+		} else if (!strncmp(name, "parse_response", 14)) {
+			/* a JWE in form, with algorithms named "fakealg" */
+			cr_assert_lt(jwe_decrypt(key, v, &plain, &e), 0);
+			cr_assert(strstr(e.text, "12 bytes") || strstr(e.text, "fakeenc") ||
+					  strstr(e.text, "JSON"),
+				  "%s", e.text);
+		} else if (!strncmp(name, "parse_attestation", 17)) {
+			cr_assert_lt(kbs_attestation_parse(text, strlen(text), &a, &e), 0);
+			cr_assert_not_null(strstr(e.text, "tee-evidence"), "%s", e.text);
+		} else {
+			cr_assert_str_eq(name, "parse_error_information");
+			kbs_error_parse(text, strlen(text), &e);
+			cr_assert_str_eq(e.text, "problemdetail");
+		}
+		free(text);
+	}
+	cr_assert_eq(seen, 9);
+	json_decref(root);
+	EVP_PKEY_free(key);
 }

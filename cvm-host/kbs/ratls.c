@@ -238,7 +238,7 @@ int ratls_verify(X509 *cert, const uint8_t nonce[RATLS_NONCE_SIZE], const struct
 	if (!ret)
 		ret = read_claims(claims, hash, nonce, tee, e);
 	if (!ret)
-		ret = json_parse(evidence.p, evidence.left, EVIDENCE_MAX, &primary, e);
+		ret = json_read(evidence.p, evidence.left, EVIDENCE_MAX, &primary, e);
 	if (!ret) {
 		sha256_of(claims.p, claims.left, report);
 		ret = tee_verify(tee, primary, report, 32, c, now, out, e);

@@ -100,7 +100,7 @@ static int load_json(const char *path, json_t **out, struct err *e)
 		*out = json_object();
 		return 0;
 	}
-	ret = json_parse_file(path, STATE_MAX, out, e);
+	ret = json_read_file(path, STATE_MAX, out, e);
 	if (!ret && !json_is_object(*out)) {
 		json_decref(*out);
 		ret = err_set(e, -EINVAL, "%s: no JSON object", path);

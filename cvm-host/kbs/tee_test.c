@@ -8,6 +8,7 @@
 #include "cvm-host/kbs/snp_json.h"
 #include "cvm-host/kbs/tee.h"
 #include "platform/base/bytes.h"
+#include "tests/harness/vectors.h"
 
 /* A report's JSON with counting bytes in every field. */
 static json_t *counting(size_t size, int start)
@@ -164,4 +165,45 @@ Test(kbs_tee, init_data_is_compared_with_what_was_measured)
 	cr_assert_eq(tee_init_data("insecure-sim", &v, body, got, &size), 0);
 	cr_assert_lt(tee_init_data("insecure-sim", &v, "else", got, &size), 0);
 	blob_free(&v.init);
+}
+
+/* A Genoa report and its VCEK as a CoCo guest sent them (tests/vectors/kbs): after the way through JSON the
+ * processor's signature still verifies, and nothing but the missing freshness and revocation list is held
+ * against it. */
+Test(kbs_tee, a_recorded_report_in_cocos_json_verifies)
+{
+	struct attest_bytes text = vector("kbs/snp-evidence-e2e.json");
+	struct attest_item certs = {.kind = ITEM_CERTS};
+	struct attest_input in = {.kind = ATTEST_SNP, .now = 1756000000, .items = &certs, .item_count = 1};
+	struct blob report = {0}, pem = {0};
+	struct attest_result *r = NULL;
+	struct tee_verdict v;
+	uint8_t wrong[64] = {0};
+	struct err e = {""};
+	json_t *evidence = NULL;
+
+	cr_assert_eq(json_read(text.data, text.size, 1 << 20, &evidence, NULL), 0);
+	cr_assert_eq(snp_json_report(evidence, &report, &e), 0, "%s", e.text);
+	cr_assert_eq(snp_json_certs(evidence, &pem, &e), 0, "%s", e.text);
+	in.evidence = (struct attest_bytes){report.data, report.size};
+	certs.bytes = (struct attest_bytes){pem.data, pem.size};
+	in.knobs.allow_missing_crl = true;
+	cr_assert_eq(attest_verify(&in, &r), 0);
+	cr_assert(r->ok, "%s", attest_first_failure(r) ? attest_first_failure(r)->reason : "");
+	cr_assert_eq(attest_check(r, "snp.signature")->outcome, CHECK_PASSED);
+	attest_result_free(r);
+	/* the same as a session's evidence: its report data is of another session */
+	cr_assert_eq(tee_verify("snp", evidence, wrong, 48, NULL, 1756000000, &v, &e), -EKEYREJECTED);
+	cr_assert_not_null(strstr(e.text, "challenge"), "%s", e.text);
+	/* and of its own */
+	cr_assert_eq(tee_verify("snp", evidence, report.data + 0x50, 64, NULL, 1756000000, &v, &e), 0, "%s",
+		     e.text);
+	cr_assert(!v.insecure && v.init.size == 32 && json_array_size(v.waived) == 1);
+	cr_assert_str_eq(json_string_value(json_array_get(v.waived, 0)), "snp.crl");
+	cr_assert_null(json_object_get(v.claims, "snp.report_data"));
+	cr_assert_str_eq(json_string_value(json_object_get(v.claims, "snp.product")), "Genoa");
+	tee_verdict_free(&v);
+	json_decref(evidence);
+	blob_free(&report);
+	blob_free(&pem);
 }

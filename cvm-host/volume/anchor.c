@@ -20,7 +20,7 @@ static int file_get(void *arg, uint64_t *epoch, char root[65], struct err *e)
 	*root = 0;
 	if (access(f->path, F_OK) < 0 && errno == ENOENT)
 		return 0;
-	ret = json_parse_file(f->path, 4096, &v, e);
+	ret = json_read_file(f->path, 4096, &v, e);
 	s = ret ? NULL : json_need_string(v, "root", e);
 	if (!ret)
 		ret = s ? json_opt_int(v, "epoch", 1, INT64_MAX, 0, &n, e) : -EINVAL;

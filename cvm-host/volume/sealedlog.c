@@ -163,7 +163,7 @@ static int read_header(const uint8_t *p, size_t size, EVP_PKEY *owner, struct ch
 	n = get_le32(p + 8);
 	if (n > HEADER_MAX || n > size - 12)
 		return err_set(e, -EBADMSG, "the log's header is cut off");
-	ret = json_parse(p + 12, n, HEADER_MAX, &jwe, e);
+	ret = json_read(p + 12, n, HEADER_MAX, &jwe, e);
 	if (!ret)
 		ret = jwe_decrypt(owner, jwe, &key, e);
 	if (!ret && key.size != 32)

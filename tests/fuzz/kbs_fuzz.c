@@ -66,7 +66,7 @@ static void evidence(const uint8_t *p, size_t size)
 	struct tee_verdict v;
 	json_t *e = NULL;
 
-	if (!size || json_parse(p + 1, size - 1, 1 << 20, &e, NULL) < 0)
+	if (!size || json_read(p + 1, size - 1, 1 << 20, &e, NULL) < 0)
 		return;
 	if (tee_verify(names[*p % 6], e, report, 48, NULL, 1790000000, &v, NULL) == 0)
 		tee_verdict_free(&v);
@@ -87,7 +87,7 @@ static void jose(const uint8_t *p, size_t size)
 		must(jws_check(&j, key, "ES256", NULL) < 0);
 		jws_free(&j);
 	}
-	if (json_parse(p, size, 65536, &v, NULL) < 0)
+	if (json_read(p, size, 65536, &v, NULL) < 0)
 		return;
 	if (jwk_import(v, &theirs, NULL) == 0)
 		EVP_PKEY_free(theirs);
@@ -111,14 +111,14 @@ static void documents(const uint8_t *p, size_t size)
 		json_decref(v);
 	}
 	v = again = NULL;
-	if (json_parse(p, size, 65536, &v, NULL) < 0)
+	if (json_read(p, size, 65536, &v, NULL) < 0)
 		return;
 	if (policy_load(v, &policy, NULL) == 0)
 		policy_free(policy);
 	if (manifest_check(v, NULL) == 0)
 		must(manifest_name(v) != NULL);
 	if (json_canonical(v, &text, NULL) == 0) {
-		must(json_parse(text.data, text.size, 1 << 20, &again, NULL) == 0 &&
+		must(json_read(text.data, text.size, 1 << 20, &again, NULL) == 0 &&
 		     json_canonical(again, &text2, NULL) == 0);
 		must(text.size == text2.size && !memcmp(text.data, text2.data, text.size));
 	}
