@@ -30,13 +30,6 @@ static const char *const item_names[ITEM_KIND_COUNT] = {
 	[ITEM_ROOT] = "root",
 };
 
-/* What a guest may add by itself: things that carry their issuer's signature, or that the quote covers. A trust
- * anchor, or the key that a TPM signs with, is the broker's to know. */
-static bool guest_may_send(enum attest_item_kind k)
-{
-	return k != ITEM_ROOT && k != ITEM_CCA_KEY && k != ITEM_TPM_AK;
-}
-
 static const struct tee {
 	const char *name;
 	enum attest_kind kind;
@@ -224,7 +217,15 @@ static int need_b64(const json_t *obj, const char *name, struct blob *out, struc
 	return 0;
 }
 
-static int read_items(const json_t *list, struct bundle *b, struct err *e)
+/* What a guest may add by itself: things that carry their issuer's signature, or that the quote covers. A trust
+ * anchor, or the key that a TPM signs with, is the broker's to know; but where the evidence proves nothing
+ * anyway, the software TPM may bring its own. */
+static bool guest_may_send(const struct tee *t, enum attest_item_kind k)
+{
+	return k != ITEM_ROOT && k != ITEM_CCA_KEY && (k != ITEM_TPM_AK || t->insecure);
+}
+
+static int read_items(const struct tee *t, const json_t *list, struct bundle *b, struct err *e)
 {
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *item = json_array_get(list, i);
@@ -237,7 +238,7 @@ static int read_items(const json_t *list, struct bundle *b, struct err *e)
 		if (b->own == ATTEST_ITEMS_MAX - COLLATERAL_MAX)
 			return err_set(e, -E2BIG, "more than %d items of evidence",
 				       ATTEST_ITEMS_MAX - COLLATERAL_MAX);
-		if (item_of(kind, strlen(kind), &k) < 0 || !guest_may_send(k))
+		if (item_of(kind, strlen(kind), &k) < 0 || !guest_may_send(t, k))
 			return err_set(e, -EINVAL, "a guest may not send an item %.24s", kind);
 		ret = need_b64(item, "data", &b->data[b->own], e);
 		if (ret)
@@ -259,7 +260,7 @@ static int read_own_form(const struct tee *t, const json_t *v, struct bundle *b,
 	if (strcmp(kind, attest_kind_name(t->kind)) != 0)
 		return err_set(e, -EINVAL, "evidence of kind %.20s for TEE %s", kind, t->name);
 	ret = need_b64(v, "evidence", &b->evidence, e);
-	return ret ? ret : read_items(json_object_get(v, "items"), b, e);
+	return ret ? ret : read_items(t, json_object_get(v, "items"), b, e);
 }
 
 static int read_evidence(const struct tee *t, const json_t *primary, struct bundle *b, struct err *e)
