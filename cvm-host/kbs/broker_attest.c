@@ -129,7 +129,7 @@ static int accept_manifest(struct attempt *a, struct err *e)
 	uint64_t index;
 	int ret;
 
-	if (!a->manifest || !a->answer.allowed)
+	if (!a->manifest || !a->answer.allowed || !a->answer.manifest)
 		return 0;
 	ret = manifest_digest(a->manifest, digest, e);
 	if (ret)

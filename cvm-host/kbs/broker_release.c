@@ -131,9 +131,9 @@ static int may(struct broker *b, const struct guest *g, const char *resource, co
 	rules_put(b, rules);
 	if (!a->allowed)
 		return err_set(e, -EACCES, "Access denied by policy: %s", a->check);
-	ret = check_svn(b, g, e);
+	ret = a->manifest ? check_svn(b, g, e) : 0;
 	if (!ret) {
-		leases = g->manifest && manifest_leases(g->manifest) >= 0 ? manifest_leases(g->manifest)
+		leases = a->manifest && manifest_leases(g->manifest) >= 0 ? manifest_leases(g->manifest)
 									  : a->leases;
 		pthread_mutex_lock(&b->lock);
 		ret = lease_take(&b->leases, what, g->holder, leases, wall_now(), a->lease_seconds, e);

@@ -444,6 +444,7 @@ void policy_decide(const struct policy *p, const struct policy_question *q, stru
 		out->allowed = true;
 		out->rule = w.rule;
 		out->insecure = q->insecure;
+		out->manifest = json_object_get(rule, "manifest") != NULL;
 		if (json_opt_int(rule, "leases", 0, 1000000, 1, &out->leases, NULL) < 0 ||
 		    json_opt_int(rule, "lease-seconds", 1, 86400, 300, &out->lease_seconds, NULL) < 0)
 			out->allowed = false; /* loading has checked them */

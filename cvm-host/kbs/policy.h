@@ -47,8 +47,9 @@ struct policy_answer {
 	const char *rule; /* that allowed it; borrowed from the policy */
 	int64_t leases, lease_seconds;
 	bool insecure;
-	json_t *trace;	  /* array of {"rule","check","ok","reason"}, in the order they were made; owned */
-	char check[64];	  /* the check that refused, for the guest: without what was wanted */
+	bool manifest;	/* the rule checked the manifest's signatures; otherwise its words count for nothing */
+	json_t *trace;	/* array of {"rule","check","ok","reason"}, in the order they were made; owned */
+	char check[64]; /* the check that refused, for the guest: without what was wanted */
 	char reason[240]; /* one sentence with values, for the operator: why not */
 };
 

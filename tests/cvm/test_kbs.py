@@ -451,6 +451,30 @@ def manifests_are_signed_measured_and_never_older():
 
 
 @test
+def a_manifest_that_no_rule_checks_counts_for_nothing():
+    d = os.path.join(TMP, "unchecked")
+    os.makedirs(d)
+    sbx("manifest", "keygen", d + "/eve.pem")
+    doc = manifest(999)
+    doc["manifest"]["leases"] = 50
+    with open(d + "/m", "w") as f:
+        json.dump(doc, f)
+    sbx("manifest", "sign", "--key", d + "/eve.pem", d + "/m")
+    with open(d + "/m.toml", "wb") as f:
+        f.write(sbx("manifest", "init-data", d + "/m").stdout)
+    b = Broker("unchecked", policy(rule(leases=1)))
+    try:
+        b.put("default/key/one", SECRET)
+        assert b.cli("--init-data", d + "/m.toml", "default/key/one").stdout == SECRET
+        r = b.cli("--init-data", d + "/m.toml", "default/key/one")  # its 50 leases are its own idea
+        assert r.returncode == 1 and b"leased to another" in r.stderr, r
+        assert b.client().ask("GET", "sbx-log/head")["size"] == 0
+        assert not os.path.exists(b.dir + "/state/svn.json")
+    finally:
+        b.stop()
+
+
+@test
 def the_audit_log_tells_and_shows_tampering():
     b = Broker("audit", policy(rule()))
     b.put("default/key/one", SECRET)
