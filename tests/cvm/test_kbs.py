@@ -452,7 +452,7 @@ def manifests_are_signed_measured_and_never_older():
 
 @test
 def a_manifest_that_no_rule_checks_counts_for_nothing():
-    d = os.path.join(TMP, "unchecked")
+    d = os.path.join(TMP, "m-unchecked")
     os.makedirs(d)
     sbx("manifest", "keygen", d + "/eve.pem")
     doc = manifest(999)
