@@ -4,7 +4,7 @@
  * sender's queue. A waiter is woken only when there is one. */
 #include "netstack/internal.h"
 
-#define RING_MIN   4096u
+#define RING_MIN   1024u
 #define COPY_MAX   (64u * 1024) /* a receiver may begin when so much is there */
 #define TELL_EVERY 64u
 #define LO_MSS	   65483u
