@@ -107,6 +107,7 @@ struct net_stack {
 	uint32_t port_counter;		 /* [a] */
 	uint32_t ping_id;		 /* [a] */
 	struct net_counters counters;	 /* [a] */
+	uint64_t ring_bytes;		 /* [a] of TCP within the machine */
 	const struct net_wire_ops *wire; /* [I] once a link is attached; NULL: none */
 	void *wire_priv;		 /* [wire] */
 	uint64_t lo_packets, lo_bytes;	 /* [a] */
@@ -145,17 +146,18 @@ struct net_sock {
 /* One direction of a connection: the receiver's ring, which the sender fills. */
 struct tcp_pipe {
 	struct refs refs;
-	struct mutex lock; /* rank NET_PIPE: taking out, and making larger */
-	uint64_t head;	   /* [a] bytes ever taken out; written under lock */
-	uint8_t apart[64]; /* the receiver's word and the sender's on different cache lines */
-	uint64_t tail;	   /* [a] bytes ever put in; written by the sender */
-	uint32_t want;	   /* [a] the sender waits for room */
-	uint32_t cap;	   /* [a] bytes it may hold */
-	uint32_t window;   /* [a] of cap: what counts as received; the rest is the sender's queue */
-	uint32_t size;	   /* [a] of buf, a power of two; written with sender and lock */
-	uint8_t *buf;	   /* [sender+lock] */
-	uint8_t fin;	   /* [a] the sender has finished */
-	uint8_t urg;	   /* [a] URG_* */
+	struct net_stack *st; /* [I] not a reference: the sockets at both ends hold it */
+	struct mutex lock;    /* rank NET_PIPE: taking out, and making larger */
+	uint64_t head;	      /* [a] bytes ever taken out; written under lock */
+	uint8_t apart[64];    /* the receiver's word and the sender's on different cache lines */
+	uint64_t tail;	      /* [a] bytes ever put in; written by the sender */
+	uint32_t want;	      /* [a] the sender waits for room */
+	uint32_t cap;	      /* [a] bytes it may hold */
+	uint32_t window;      /* [a] of cap: what counts as received; the rest is the sender's queue */
+	uint32_t size;	      /* [a] of buf, a power of two; written with sender and lock */
+	uint8_t *buf;	      /* [sender+lock] */
+	uint8_t fin;	      /* [a] the sender has finished */
+	uint8_t urg;	      /* [a] URG_* */
 	uint8_t urg_byte;
 	uint64_t urg_pos; /* [a] of the urgent byte */
 	uint64_t told;	  /* [sender] of tail: what the interface's counters know */
@@ -344,7 +346,7 @@ void tcp_forget_names_locked(struct tcp_sock *t);
 /* Both locked: b learns that a sent RST. */
 void tcp_reset_locked(struct tcp_sock *b);
 void tcp_wake_all(struct tcp_sock *t);
-struct tcp_pipe *tcp_pipe_create(void);
+struct tcp_pipe *tcp_pipe_create(struct net_stack *st);
 void tcp_pipe_put(struct tcp_pipe *p);
 /* The room of both directions follows from the options of both ends. Both locked; b may be NULL. */
 void tcp_caps_locked(struct tcp_sock *a, struct tcp_sock *b);

@@ -110,7 +110,7 @@ void tcp_refuse_locked(struct tcp_sock *c, int err)
 /* A connection to itself: both SYNs crossed. */
 static int link_self_locked(struct tcp_sock *c)
 {
-	struct tcp_pipe *p = tcp_pipe_create();
+	struct tcp_pipe *p = tcp_pipe_create(c->sk.st);
 
 	if (!p)
 		return -ENOMEM;

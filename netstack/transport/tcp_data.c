@@ -5,17 +5,19 @@
 #include "netstack/internal.h"
 
 #define RING_MIN   1024u
+#define RINGS_MAX  (1ULL << 30)
 #define COPY_MAX   (64u * 1024) /* a receiver may begin when so much is there */
 #define TELL_EVERY 64u
 #define LO_MSS	   65483u
 
-struct tcp_pipe *tcp_pipe_create(void)
+struct tcp_pipe *tcp_pipe_create(struct net_stack *st)
 {
 	struct tcp_pipe *p = kmalloc(sizeof(*p));
 
 	if (!p)
 		return NULL;
 	refs_init(&p->refs);
+	p->st = st;
 	mutex_init(&p->lock, RANK_NET_PIPE);
 	return p;
 }
@@ -24,6 +26,7 @@ void tcp_pipe_put(struct tcp_pipe *p)
 {
 	if (!refs_put(&p->refs))
 		return;
+	__atomic_sub_fetch(&p->st->ring_bytes, p->size, __ATOMIC_RELAXED);
 	kfree(p->buf);
 	kfree(p);
 }
@@ -50,9 +53,16 @@ static bool make_room(struct tcp_pipe *p, uint64_t used, uint64_t n)
 		return true;
 	while (size < used + n)
 		size *= 2;
+	/* what all rings take together is bounded, as by net.ipv4.tcp_mem; a first ring is always granted */
+	if (__atomic_load_n(&p->st->ring_bytes, __ATOMIC_RELAXED) + size > RINGS_MAX) {
+		if (p->size)
+			return used < p->size;
+		size = RING_MIN;
+	}
 	buf = kmalloc(size);
 	if (!buf)
 		return used < p->size;
+	__atomic_add_fetch(&p->st->ring_bytes, size - p->size, __ATOMIC_RELAXED);
 	mutex_lock(&p->lock);
 	mask = p->size - 1;
 	for (i = p->head; i < p->tail;) {
@@ -196,8 +206,9 @@ static ssize_t send_locked(struct tcp_sock *t, struct net_io *io, const struct n
 		}
 		n = MIN(MIN(cap - used, io->resid), (uint64_t)COPY_MAX);
 		if (UNLIKELY(!make_room(p, used, n))) {
-			ret = -ENOBUFS;
-			return total ? total : ret;
+			if (total || (p->size && want_room(p)))
+				break;
+			return p->size ? -EAGAIN : -ENOBUFS;
 		}
 		n = MIN(n, (uint64_t)p->size - used);
 		ret = put_bytes(p, io, n);

@@ -5,7 +5,7 @@
 /* c (SYN_SENT) and a new child of l: connected. Both locked. -ENOMEM */
 int tcp_link_locked(struct tcp_sock *l, struct tcp_sock *c)
 {
-	struct tcp_pipe *up = tcp_pipe_create(), *down = tcp_pipe_create();
+	struct tcp_pipe *up = tcp_pipe_create(l->sk.st), *down = tcp_pipe_create(l->sk.st);
 	struct net_sock *csk;
 	struct tcp_sock *n;
 
