@@ -78,6 +78,8 @@ struct run_event {
 	uint64_t trapno, err; /* RUN_FAULT: for the signal frame; zero when unknown */
 	bool umask_changed;   /* any: the guest set its umask since the last event (context_facts.umask_own) */
 	uint32_t umask;
+	bool robust_changed;  /* any: the guest set the head of its list of robust futexes */
+	uaddr_t robust;
 	bool sigmask_changed; /* any: the same of its signal mask (context.sigmask_own) */
 	uint64_t sigmask;
 	uint32_t moved;			  /* any: bits of the lent files whose position the guest changed */
@@ -244,6 +246,15 @@ struct platform_ops {
 	/* Optional: c's signal mask at this moment, while sigmask_out. From any thread; c must stay alive. The
 	 * guest's word: to decide whom to wake, no more. */
 	uint64_t (*sigmask_now)(struct context *c);
+
+	/* Optional, together: the platform lets guests wait on and wake futexes on the host, unless told not to
+	 * (no_fast). asleep: does c's thread do so now? From any thread. waiters: the kernel has delta more
+	 * waiters of its own on private futexes of c's space, or on shared ones; called before they compare. wake: those on the
+	 * host; when the kernel wakes on its own account, or for a task with no_fast; how
+	 * many it woke. */
+	bool (*asleep)(struct context *c);
+	void (*futex_waiters)(struct context *c, bool is_private, int delta);
+	int (*futex_wake)(struct context *c, uaddr_t addr, bool is_private, uint32_t count);
 
 	/* CPU time used by the guest in c's host thread, ns; 0 if unknown. From any thread. */
 	uint64_t (*cpu_time)(struct context *c);

@@ -6,7 +6,7 @@
 #include "platform/systrap/internal.h"
 #include "platform/systrap/stub/answers.h"
 
-_Static_assert(CHANGE_WORDS * sizeof(uint64_t) <= STUB_WORDS_SIZE, "changes.h");
+_Static_assert(CHANGE_WORDS * sizeof(uint64_t) <= STUB_FUTEX_WORD, "changes.h");
 
 static struct stub_answers *answers_of(struct sys_context *c)
 {

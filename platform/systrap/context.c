@@ -320,7 +320,7 @@ int systrap_run(struct context *ctx, struct run_event *ev)
 	struct sys_context *c = sys_context(ctx);
 	uint32_t cmd;
 
-	ev->umask_changed = ev->sigmask_changed = false;
+	ev->umask_changed = ev->sigmask_changed = ev->robust_changed = false;
 	ev->moved = 0;
 	if (c->gone || __atomic_load_n(&c->proc->dead, __ATOMIC_ACQUIRE))
 		return exited(c, ev);

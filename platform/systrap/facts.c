@@ -3,6 +3,7 @@
 #include "platform/systrap/internal.h"
 
 #include <elf.h>
+#include <linux/futex.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -20,6 +21,7 @@ void systrap_publish(struct context *ctx, const struct context_facts *f)
 	answers_forget(sys_context(ctx)); /* who asks, and in what surroundings, may be new */
 	if (f->no_fast) {
 		s->fast = 0;
+		s->robust = 0;
 		memset(s->quick, 0, sizeof(s->quick));
 		return;
 	}
@@ -32,7 +34,7 @@ void systrap_publish(struct context *ctx, const struct context_facts *f)
 	quick(s, SYS_getegid, f->egid);
 	s->umask = f->umask;
 	s->umask_changed = 0;
-	s->fast = FAST_TIME | FAST_SELF | (f->umask_own ? FAST_UMASK : 0);
+	s->fast = FAST_TIME | FAST_SELF | FAST_FUTEX | (f->umask_own ? FAST_UMASK : 0);
 }
 
 /* Before the guest runs: its signal mask, and whether it may change it. */
@@ -60,6 +62,11 @@ void facts_sync(struct sys_context *c, struct run_event *ev)
 		if (c->facts.umask_own)
 			c->facts.umask = ev->umask;
 	}
+	if (UNLIKELY(__atomic_load_n(&s->robust_changed, __ATOMIC_RELAXED))) {
+		s->robust_changed = 0;
+		ev->robust_changed = true;
+		ev->robust = __atomic_load_n(&s->robust, __ATOMIC_RELAXED);
+	}
 	if (UNLIKELY(__atomic_load_n(&s->mask_changed, __ATOMIC_RELAXED))) {
 		s->mask_changed = 0;
 		ev->sigmask_changed = c->base.sigmask_own;
@@ -80,6 +87,43 @@ uint64_t systrap_sigmask_now(struct context *ctx)
 		mask = __atomic_load_n(&c->slot->sigmask, __ATOMIC_SEQ_CST);
 	mutex_unlock(&c->where_lock);
 	return mask;
+}
+
+bool systrap_asleep(struct context *ctx)
+{
+	struct sys_context *c = sys_context(ctx);
+	bool ret = false;
+
+	LOCK(&c->where_lock);
+	if (c->slot)
+		ret = __atomic_load_n(&c->slot->waits, __ATOMIC_RELAXED);
+	mutex_unlock(&c->where_lock);
+	return ret;
+}
+
+/* The count for private ones lies in the slot with index 0, whoever uses that. */
+void systrap_futex_waiters(struct context *ctx, bool is_private, int delta)
+{
+	struct stub_slot *s = (struct stub_slot *)sys_context(ctx)->proc->slots;
+	uint32_t *word = (uint32_t *)((char *)ctx->platform->words + STUB_FUTEX_WORD);
+
+	__atomic_fetch_add(is_private ? &s->futex_sentry : word, (uint32_t)delta, __ATOMIC_SEQ_CST);
+}
+
+/* The word is the guest's and the wake-up too: by its own thread. */
+int systrap_futex_wake(struct context *ctx, uaddr_t addr, bool is_private, uint32_t count)
+{
+	struct sys_context *c = sys_context(ctx);
+	struct stub_slot *s = (struct stub_slot *)c->proc->slots;
+
+	int64_t n;
+
+	if (is_private && !__atomic_load_n(&s->futex_stubs, __ATOMIC_SEQ_CST))
+		return 0;
+	copies_flush(c);
+	n = stub_command(c, CMD_CALL, SYS_futex, addr, FUTEX_WAKE | (is_private ? FUTEX_PRIVATE_FLAG : 0),
+			 MIN(count, (uint32_t)INT32_MAX), 0, 0, 0);
+	return n > 0 ? (int)MIN(n, (int64_t)count) : 0;
 }
 
 /* An image of size bytes at base, which is the host kernel's own: offset of a symbol, or 0. */

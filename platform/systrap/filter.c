@@ -248,13 +248,16 @@ unsigned filter_build(struct sock_filter *prog)
 	must_not(&b, BPF_JGE, STUB_TEXT_SIZE);
 
 	begin(&b, SYS_futex);
-	arg32_is_one_of(&b, 1, FUTEX_WAIT, FUTEX_WAKE);
-	load(&b, ARG_HI(0));
-	must(&b, BPF_JEQ, HI(STUB_SLOTS_ADDR));
-	load(&b, ARG_LO(0));
-	must(&b, BPF_JGE, LO(STUB_SLOTS_ADDR));
-	must_not(&b, BPF_JGE, LO(STUB_SLOTS_ADDR) + SLOTS_SIZE);
-	arg_is(&b, 3, 0);
+	/* WAIT, WAKE, their BITSET forms and REQUEUE, on any word that it can read */
+	load(&b, ARG_LO(1));
+	emit(&b, BPF_ALU | BPF_AND | BPF_K, ~(uint32_t)(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME), 0, 0);
+	emit(&b, BPF_JMP | BPF_JEQ | BPF_K, FUTEX_WAIT, 6, 0);
+	emit(&b, BPF_JMP | BPF_JEQ | BPF_K, FUTEX_WAKE, 5, 0);
+	emit(&b, BPF_JMP | BPF_JEQ | BPF_K, FUTEX_REQUEUE, 4, 0);
+	emit(&b, BPF_JMP | BPF_JEQ | BPF_K, FUTEX_CMP_REQUEUE, 3, 0);
+	emit(&b, BPF_JMP | BPF_JEQ | BPF_K, FUTEX_WAIT_BITSET, 2, 0);
+	emit(&b, BPF_JMP | BPF_JEQ | BPF_K, FUTEX_WAKE_BITSET, 1, 0);
+	ret(&b, TRAP);
 	end(&b);
 	begin(&b, SYS_rt_sigreturn);
 	end(&b);

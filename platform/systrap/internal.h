@@ -295,6 +295,9 @@ void fpu_copy_frame(struct sys_context *c, struct sys_context *child);
 void systrap_publish(struct context *c, const struct context_facts *f);
 void facts_offer(struct sys_context *c);
 uint64_t systrap_sigmask_now(struct context *c);
+bool systrap_asleep(struct context *c);
+void systrap_futex_waiters(struct context *c, bool is_private, int delta);
+int systrap_futex_wake(struct context *c, uaddr_t addr, bool is_private, uint32_t count);
 void facts_sync(struct sys_context *c, struct run_event *ev);
 uint64_t vdso_symbol(uint64_t base, uint64_t size, const char *name);
 

@@ -209,6 +209,7 @@ void slot_init(struct sys_context *c)
 	s->kick = 0;
 	s->busy = 0;
 	s->restore_fp = 0;
+	s->robust = s->robust_changed = s->waits = 0;
 	s->spin = c->proc->platform->spin_limit;
 	answers_forget(c);
 	__atomic_store_n(&s->turn, TURN_SENTRY, __ATOMIC_RELEASE);

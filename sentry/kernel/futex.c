@@ -114,6 +114,21 @@ void futex_move_locked(struct futex_waiter *w, struct futex_bucket *to, const st
 	__atomic_store_n(&w->bucket, to, __ATOMIC_RELEASE);
 }
 
+/* Waiters of ours are no secret to who wakes without us. */
+static void announce(struct task *t, bool is_private, int delta)
+{
+	if (task_platform(t)->futex_waiters)
+		task_platform(t)->futex_waiters(t->ctx, is_private, delta);
+}
+
+/* Those who wait without us. (Its stub may have woken some already; whoever comes by signal comes at once.) */
+static int wake_others(struct task *t, uaddr_t addr, bool is_private, int64_t count)
+{
+	if (count <= 0 || !task_platform(t)->futex_wake)
+		return 0;
+	return task_platform(t)->futex_wake(t->ctx, addr, is_private, (uint32_t)count);
+}
+
 /* Compares and queues in one step: a wake-up that comes after the comparison finds us. */
 static int queue_if_equal(struct task *t, const struct futex_wait_args *a, struct futex_waiter *w)
 {
@@ -148,16 +163,22 @@ static int64_t wait_again(struct task *t, struct restart_block *r)
 int64_t futex_wait(struct task *t, const struct futex_wait_args *a, bool restartable)
 {
 	struct futex_waiter w = {.task = t, .bitset = a->bitset};
+	bool queued;
 	int ret;
 
 	if (!a->bitset)
 		return -EINVAL;
+	announce(t, a->is_private, 1);
 	ret = queue_if_equal(t, a, &w);
-	if (ret < 0)
+	if (ret < 0) {
+		announce(t, a->is_private, -1);
 		return ret;
+	}
 	while (ret == 0 && __atomic_load_n(&w.queued, __ATOMIC_ACQUIRE))
 		ret = task_block(t, a->deadline);
-	if (!futex_unqueue(&w))
+	queued = futex_unqueue(&w);
+	announce(t, a->is_private, -1);
+	if (!queued)
 		return 0;
 	if (ret != -ERESTARTSYS || !a->deadline || !restartable)
 		return ret;
@@ -212,7 +233,11 @@ int futex_wake(struct task *t, uaddr_t addr, bool is_private, uint32_t count, ui
 	if (!bitset)
 		return -EINVAL;
 	ret = futex_key_get(t, addr, is_private, &key);
-	return ret < 0 ? ret : wake_key(t, &key, count, bitset);
+	if (ret == 0)
+		ret = wake_key(t, &key, count, bitset);
+	if (ret >= 0)
+		ret += wake_others(t, addr, is_private, (int64_t)count - ret);
+	return ret;
 }
 
 void futex_wake_exit(struct task *t, uaddr_t addr)
@@ -261,7 +286,11 @@ int futex_requeue(struct task *t, uaddr_t addr, bool is_private, uaddr_t addr2, 
 	}
 	mutex_unlock_pair(&b->lock, &b2->lock);
 	futex_wakes_flush(&wakes);
-	return ret < 0 ? ret : (int)done;
+	if (ret < 0)
+		return ret;
+	/* those can't be moved from here; who is woken for no reason looks again */
+	done += (uint32_t)wake_others(t, addr, is_private, (int64_t)wake + move - done);
+	return (int)done;
 }
 
 static int apply_op(uint32_t op, uint32_t arg, uint32_t old, uint32_t *new)
@@ -355,6 +384,10 @@ int futex_wake_op(struct task *t, uaddr_t addr, uaddr_t addr2, bool is_private, 
 	}
 	mutex_unlock_pair(&b->lock, &b2->lock);
 	futex_wakes_flush(&wakes);
+	if (ret >= 0 && (uint32_t)ret < wake)
+		ret += wake_others(t, addr, is_private, wake);
+	if (ret >= 0 && met > 0)
+		ret += wake_others(t, addr2, is_private, wake2);
 	return ret;
 }
 
@@ -388,6 +421,8 @@ int64_t futex_waitv(struct task *t, const struct futex_wait_args *v, uint32_t co
 	w = kmalloc(count * sizeof(*w));
 	if (!w)
 		return -ENOMEM;
+	announce(t, true, 1);
+	announce(t, false, 1);
 	for (; ret == 0 && queued < count; queued++) {
 		w[queued] = (struct futex_waiter){.task = t, .bitset = LINUX_FUTEX_BITSET_MATCH_ANY};
 		ret = queue_if_equal(t, &v[queued], &w[queued]);
@@ -397,6 +432,8 @@ int64_t futex_waitv(struct task *t, const struct futex_wait_args *v, uint32_t co
 	while (ret == 0 && all_queued(w, count))
 		ret = task_block(t, deadline);
 	woken = unqueue_all(w, queued);
+	announce(t, true, -1);
+	announce(t, false, -1);
 	kfree(w);
 	return woken >= 0 ? woken : ret;
 }

@@ -195,6 +195,8 @@ void task_info(struct pid_ns *viewer, struct task *t, bool whole_process, struct
 		i->stime = task_cpu_system(t);
 	}
 	signals_locked(t, i);
+	if (i->state == 'R' && t->ctx && task_platform(t)->asleep && task_platform(t)->asleep(t->ctx))
+		i->state = 'S';
 	i->seccomp_mode = t->p->seccomp_mode;
 	i->seccomp_filters = seccomp_filter_count(t->p->filter);
 	mutex_unlock(&p->lock);

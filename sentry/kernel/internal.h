@@ -280,6 +280,7 @@ void task_set_work(struct task *t, uint32_t work); /* and makes it look: process
 void task_poke(struct task *t);			   /* same, no new work */
 /* The parts a dying task lets go; they become NULL for others. */
 void task_drop_parts(struct task *t);
+bool task_is_fast(struct task *t);
 void task_publish(struct task *t);
 
 /* lent.c */

@@ -16,8 +16,8 @@ static int mark_dead(struct task *t, uaddr_t addr, bool pi, bool pending)
 			return ret;
 		/* died between unlocking and waking: somebody may sleep on a free lock */
 		if (pending && !pi && v == 0) {
-			ret = futex_wake(t, addr, false, 1, LINUX_FUTEX_BITSET_MATCH_ANY);
-			return ret < 0 ? ret : 0;
+			futex_wake_exit(t, addr);
+			return 0;
 		}
 		if ((v & LINUX_FUTEX_TID_MASK) != tid)
 			return 0;

@@ -123,6 +123,8 @@ static void loop(struct task *t)
 		__atomic_store_n(&t->p->in_guest, 0, __ATOMIC_RELAXED);
 		if (UNLIKELY(t->event.umask_changed))
 			__atomic_store_n(&t->fs->umask, t->event.umask & 0777, __ATOMIC_RELAXED);
+		if (UNLIKELY(t->event.robust_changed))
+			task_set_robust_list(t, t->event.robust);
 		if (UNLIKELY(ret < 0)) {
 			host_lost(t, "run", ret);
 			continue;

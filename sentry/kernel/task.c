@@ -261,12 +261,18 @@ void task_set_work(struct task *t, uint32_t work)
 		task_poke(t);
 }
 
+/* Nobody looks at its calls one by one. */
+bool task_is_fast(struct task *t)
+{
+	return !task_needs_syscall_work(t) && !t->kernel->strace;
+}
+
 /* What the platform may answer in our place; called by the task itself. */
 void task_publish(struct task *t)
 {
 	const struct platform_ops *ops = task_platform(t);
 	struct pid_ns *ns = task_pid_ns(t);
-	struct context_facts f = {.no_fast = task_needs_syscall_work(t) || t->kernel->strace};
+	struct context_facts f = {.no_fast = !task_is_fast(t)};
 
 	if (!ops->publish)
 		return;

@@ -9,8 +9,12 @@
 #define NR_umask	  95
 #define NR_gettimeofday	  96
 #define NR_time		  201
+#define NR_futex	  202
 #define NR_clock_gettime  228
+#define NR_set_robust_list NR_SET_ROBUST_LIST
 #define NR_getcpu	  309
+
+#define ROBUST_HEAD_SIZE 24
 
 #define SYS_sched_yield 24
 
@@ -124,6 +128,17 @@ int stub_answer(struct stub_slot *s, int64_t nr, const uint64_t a[6], int64_t *r
 		*result = s->umask;
 		s->umask = a0 & 0777;
 		s->umask_changed = 1;
+		break;
+	case NR_futex:
+		if (!(s->fast & FAST_FUTEX) || !stub_futex(s, a, result))
+			return 0;
+		break;
+	case NR_set_robust_list:
+		if (!(s->fast & FAST_FUTEX) || a1 != ROBUST_HEAD_SIZE)
+			return 0;
+		s->robust = a0;
+		s->robust_changed = 1;
+		*result = 0;
 		break;
 	case NR_sched_yield:
 		if (!(s->fast & FAST_SELF))

@@ -12,6 +12,7 @@
 #define SYS_getppid 110
 #define SYS_prctl 157
 #define SYS_arch_prctl 158
+#define SYS_futex 202
 #define SYS_exit_group 231
 
 	.section .text.header, "ax"
@@ -285,6 +286,35 @@ stub_cmpxchg_insn:
 	.globl	stub_cmpxchg_fixup
 stub_cmpxchg_fixup:
 	mov	$-14, %eax
+	ret
+
+	/* long stub_futex_wait(struct stub_slot *, const uint64_t args[6]): futex(2), which a kick ends in any
+	 * case: one that comes before the kernel has the thread sends it to stub_wait_abort. */
+	.globl	stub_futex_wait
+stub_futex_wait:
+	push	%rbx
+	mov	%rdi, %rbx
+	mov	%rsi, %r11
+	mov	0(%r11), %rdi
+	mov	8(%r11), %rsi
+	mov	16(%r11), %rdx
+	mov	24(%r11), %r10
+	mov	32(%r11), %r8
+	mov	40(%r11), %r9
+	mov	$SYS_futex, %eax
+	.globl	stub_wait_begin
+stub_wait_begin:
+	cmpl	$0, SLOT_KICK(%rbx)
+	jne	stub_wait_abort
+	syscall
+	.globl	stub_wait_end
+stub_wait_end:
+	pop	%rbx
+	ret
+	.globl	stub_wait_abort
+stub_wait_abort:
+	mov	$-4, %rax		/* EINTR */
+	pop	%rbx
 	ret
 
 	/* long stub_call(nr, const uint64_t args[6]) */

@@ -10,7 +10,8 @@
 #define STUB_TEXT_SIZE	0x10000
 #define STUB_CONF_ADDR	0x7ec000010000 /* one read-only page: struct stub_config */
 #define STUB_WORDS_ADDR 0x7ec000020000 /* read-only, shared by all: platform/base/changes.h */
-#define STUB_WORDS_SIZE 0x4000
+#define STUB_WORDS_SIZE 0x5000
+#define STUB_FUTEX_WORD 0x4000 /* in it: uint32_t, waiters on shared futexes in the sentry */
 #define STUB_SLOTS_ADDR 0x7ec010000000
 #define STUB_REGION_END 0x7ec100000000
 /* Files that a thread reads from, LENT_FILES of them for each slot; the guest may change what lies here. */
@@ -166,6 +167,11 @@ struct stub_slot {
 	uint64_t sigmask;
 	uint64_t mask_own; /* the guest may change it: nothing is pending */
 	uint32_t quick[QUICK_CALLS];
+	uint64_t robust;	 /* the head of its list of robust futexes, while robust_changed */
+	uint32_t robust_changed;
+	uint32_t waits; /* in futex_wait for the guest */
+	/* of the process, in the slot with index 0: waiters on private futexes, in the sentry and by stubs */
+	uint32_t futex_sentry, futex_stubs;
 	/* what is to be done before the next thing that the sentry says */
 	uint32_t batch_count;
 	uint32_t batch_failed; /* the index of the one that failed, + 1 */
@@ -182,6 +188,7 @@ struct stub_slot {
 #define FAST_TIME	   1u /* clock_gettime and its like through the host's vDSO */
 #define FAST_SELF	   2u /* sched_yield, getcpu */
 #define FAST_UMASK	   4u
+#define FAST_FUTEX	   8u /* waits and wake-ups by the host; list of robust futexes */
 
 /* One operation of a batch, at SLOT_BATCH: CMD_CALL, CMD_MAP_FD (arguments of CMD_MAP_FD) or CMD_COPY_OUT (to
  * arg[0], arg[1] bytes, which lie at offset arg[2] in the batch). Good when the result is want. */

@@ -384,6 +384,19 @@ void stub_serve(struct stub_slot *s)
 		s->regs.rax = s->arg[0];
 }
 
+/* Before a thread's end: with no robust futex in its list the sentry needn't look at that. */
+static void look_at_robust(struct stub_slot *s, int64_t nr)
+{
+	uint64_t head[3];
+
+	if (nr != NR_EXIT || !(s->fast & FAST_FUTEX) || !s->robust ||
+	    stub_copy(head, (const void *)s->robust, sizeof(head)) != sizeof(head) || head[0] != s->robust ||
+	    head[2])
+		return;
+	s->robust = 0;
+	s->robust_changed = 1;
+}
+
 /* ---- arrivals */
 
 void stub_on_syscall(struct stub_slot *s)
@@ -395,13 +408,14 @@ void stub_on_syscall(struct stub_slot *s)
 	s->arg[2] = s->regs.rdx;
 	s->arg[3] = s->regs.r10;
 	s->arg[4] = s->regs.r8;
+	s->arg[5] = s->regs.r9;
 	if (s->fast && stub_answer(s, (int64_t)s->regs.rax, s->arg, &result)) {
 		s->regs.rax = (uint64_t)result;
 		return;
 	}
 	s->frame = 0;
 	s->nr = (int32_t)s->regs.rax;
-	s->arg[5] = s->regs.r9;
+	look_at_robust(s, s->nr);
 	stub_prefetch(s);
 	post(s, MSG_SYSCALL);
 	stub_serve(s);
@@ -425,15 +439,17 @@ static void trap(struct stub_slot *s, struct stub_frame *f, int64_t nr)
 	s->arg[2] = f->rdx;
 	s->arg[3] = f->r10;
 	s->arg[4] = f->r8;
-	/* Other sites go to the sentry, to be patched. */
-	if (s->fast && s->hopeless[HOPELESS_INDEX(f->rip)] == (uint32_t)f->rip &&
+	s->arg[5] = f->r9;
+	/* Other sites go to the sentry, to be patched; but for what each thread does once. */
+	if (s->fast &&
+	    (nr == NR_SET_ROBUST_LIST || s->hopeless[HOPELESS_INDEX(f->rip)] == (uint32_t)f->rip) &&
 	    stub_answer(s, nr, s->arg, &result)) {
 		f->rax = (uint64_t)result;
 		return;
 	}
 	s->frame = (uint64_t)f;
 	s->nr = (int32_t)nr;
-	s->arg[5] = f->r9;
+	look_at_robust(s, nr);
 	stub_prefetch(s);
 	post(s, MSG_TRAP);
 	stub_serve(s);
@@ -463,6 +479,8 @@ static void in_stub(struct stub_slot *s, int sig, struct stub_frame *f)
 		if (ip >= (uint64_t)stub_leave && ip < (uint64_t)stub_leave_far_end) {
 			f->rip = (uint64_t)stub_leave;
 			f->rdi = (uint64_t)s;
+		} else if (ip >= (uint64_t)stub_wait_begin && ip < (uint64_t)stub_wait_end) {
+			f->rip = (uint64_t)stub_wait_abort;
 		}
 		return;
 	}

@@ -8,6 +8,8 @@
 #define EBADF  9
 #define EFAULT 14
 #define EINVAL 22
+#define EAGAIN 11
+#define ETIMEDOUT 110
 #define EMFILE 24
 #define ENOSYS 38
 
@@ -24,8 +26,17 @@
 #define PROT_W 2
 #define PROT_X 4
 
+#define NR_EXIT		   60
+#define NR_SET_ROBUST_LIST 273
+
 #define FUTEX_WAIT 0
 #define FUTEX_WAKE 1
+#define FUTEX_REQUEUE	  3
+#define FUTEX_CMP_REQUEUE 4
+#define FUTEX_WAIT_BITSET 9
+#define FUTEX_WAKE_BITSET 10
+#define FUTEX_PRIVATE	  128
+#define FUTEX_REALTIME	  256
 
 long stub_sys(long nr, long a, long b, long c, long d);
 void stub_clear(void);
@@ -52,14 +63,18 @@ int stub_again(struct stub_slot *s, int64_t nr, const uint64_t a[6], int64_t *re
 int64_t stub_give(uint64_t to, const void *p, uint64_t n); /* into guest memory: 0 or -EFAULT */
 int stub_answer(struct stub_slot *s, int64_t nr, const uint64_t a[6], int64_t *result);
 
+/* futex.c */
+int stub_futex(struct stub_slot *s, const uint64_t a[6], int64_t *result);
+
 /* entry.S */
 extern const char stub_syscall_entry[], stub_quick_flags[], stub_quick_number[], stub_quick_end[], stub_leave[],
 	stub_leave_jump[], stub_leave_far_end[], stub_copy_insn[], stub_copy_fixup[], stub_touch_insn[],
-	stub_cmpxchg_insn[], stub_cmpxchg_fixup[];
+	stub_cmpxchg_insn[], stub_cmpxchg_fixup[], stub_wait_begin[], stub_wait_end[], stub_wait_abort[];
 int stub_holds(uint32_t word, uint64_t value); /* again.c: of changes.h */
 uint64_t stub_copy(void *dst, const void *src, uint64_t n);
 int stub_touch(void *p);
 int stub_cmpxchg(uint32_t *p, uint32_t *expected, uint32_t desired);
+long stub_futex_wait(struct stub_slot *s, const uint64_t args[6]);
 long stub_call(long nr, const uint64_t args[6]);
 long stub_fork(struct stub_slot *s);
 long stub_thread(long flags, struct stub_slot *child, uint32_t *tid, uint64_t fs_base);
