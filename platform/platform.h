@@ -78,7 +78,7 @@ struct run_event {
 	uint64_t trapno, err; /* RUN_FAULT: for the signal frame; zero when unknown */
 	bool umask_changed;   /* any: the guest set its umask since the last event (context_facts.umask_own) */
 	uint32_t umask;
-	bool robust_changed;  /* any: the guest set the head of its list of robust futexes */
+	bool robust_changed; /* any: the guest set the head of its list of robust futexes */
 	uaddr_t robust;
 	bool sigmask_changed; /* any: the same of its signal mask (context.sigmask_own) */
 	uint64_t sigmask;
@@ -249,8 +249,8 @@ struct platform_ops {
 
 	/* Optional, together: the platform lets guests wait on and wake futexes on the host, unless told not to
 	 * (no_fast). asleep: does c's thread do so now? From any thread. waiters: the kernel has delta more
-	 * waiters of its own on private futexes of c's space, or on shared ones; called before they compare. wake: those on the
-	 * host; when the kernel wakes on its own account, or for a task with no_fast; how
+	 * waiters of its own on private futexes of c's space, or on shared ones; called before they compare.
+	 * wake: those on the host; when the kernel wakes on its own account, or for a task with no_fast; how
 	 * many it woke. */
 	bool (*asleep)(struct context *c);
 	void (*futex_waiters)(struct context *c, bool is_private, int delta);

@@ -4,15 +4,15 @@
 
 #define CONF ((const struct stub_config *)STUB_CONF_ADDR)
 
-#define NR_rt_sigprocmask 14
-#define NR_sched_yield	  24
-#define NR_umask	  95
-#define NR_gettimeofday	  96
-#define NR_time		  201
-#define NR_futex	  202
-#define NR_clock_gettime  228
+#define NR_rt_sigprocmask  14
+#define NR_sched_yield	   24
+#define NR_umask	   95
+#define NR_gettimeofday	   96
+#define NR_time		   201
+#define NR_futex	   202
+#define NR_clock_gettime   228
 #define NR_set_robust_list NR_SET_ROBUST_LIST
-#define NR_getcpu	  309
+#define NR_getcpu	   309
 
 #define ROBUST_HEAD_SIZE 24
 

@@ -167,7 +167,7 @@ struct stub_slot {
 	uint64_t sigmask;
 	uint64_t mask_own; /* the guest may change it: nothing is pending */
 	uint32_t quick[QUICK_CALLS];
-	uint64_t robust;	 /* the head of its list of robust futexes, while robust_changed */
+	uint64_t robust; /* the head of its list of robust futexes, while robust_changed */
 	uint32_t robust_changed;
 	uint32_t waits; /* in futex_wait for the guest */
 	/* of the process, in the slot with index 0: waiters on private futexes, in the sentry and by stubs */

@@ -441,8 +441,7 @@ static void trap(struct stub_slot *s, struct stub_frame *f, int64_t nr)
 	s->arg[4] = f->r8;
 	s->arg[5] = f->r9;
 	/* Other sites go to the sentry, to be patched; but for what each thread does once. */
-	if (s->fast &&
-	    (nr == NR_SET_ROBUST_LIST || s->hopeless[HOPELESS_INDEX(f->rip)] == (uint32_t)f->rip) &&
+	if (s->fast && (nr == NR_SET_ROBUST_LIST || s->hopeless[HOPELESS_INDEX(f->rip)] == (uint32_t)f->rip) &&
 	    stub_answer(s, nr, s->arg, &result)) {
 		f->rax = (uint64_t)result;
 		return;

@@ -3,15 +3,15 @@
 
 #include "platform/systrap/stub/shared.h"
 
-#define EPERM  1
-#define EINTR  4
-#define EBADF  9
-#define EFAULT 14
-#define EINVAL 22
-#define EAGAIN 11
+#define EPERM	  1
+#define EINTR	  4
+#define EBADF	  9
+#define EFAULT	  14
+#define EINVAL	  22
+#define EAGAIN	  11
 #define ETIMEDOUT 110
-#define EMFILE 24
-#define ENOSYS 38
+#define EMFILE	  24
+#define ENOSYS	  38
 
 #define SIGTRAP 5
 #define SIGBUS	7
@@ -29,8 +29,8 @@
 #define NR_EXIT		   60
 #define NR_SET_ROBUST_LIST 273
 
-#define FUTEX_WAIT 0
-#define FUTEX_WAKE 1
+#define FUTEX_WAIT	  0
+#define FUTEX_WAKE	  1
 #define FUTEX_REQUEUE	  3
 #define FUTEX_CMP_REQUEUE 4
 #define FUTEX_WAIT_BITSET 9
