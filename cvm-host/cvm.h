@@ -10,6 +10,7 @@
 #define EXIT_OWN     125
 
 int cvm_verify(int argc, char **argv);
+int cvm_measure(int argc, char **argv);
 int cvm_policy(int argc, char **argv);
 int cvm_manifest(int argc, char **argv);
 int cvm_volume(int argc, char **argv);

@@ -10,6 +10,7 @@ static const struct {
 	const char *summary;
 } verbs[] = {
 	{"verify", cvm_verify, "check attestation evidence and show its claims"},
+	{"measure", cvm_measure, "compute what a guest must measure to"},
 	{"policy", cvm_policy, "check a release policy, or try it on claims"},
 	{"manifest", cvm_manifest, "sign and check what may run"},
 	{"volume", cvm_volume, "make, fill and check sealed volumes"},

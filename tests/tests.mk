@@ -66,6 +66,21 @@ check-cvm: $(BIN)/sbx-cvm
 fuzz-cvm:
 	$(Q)tests/fuzz/cvm $(SECONDS)
 
+# The verifier's fuzz targets under ASan and UBSan, FUZZ_SECONDS each; needs clang. Corpora are kept in build/fuzz.
+FUZZ_SECONDS ?= 20
+FUZZ_ATTEST := attest_fuzz attest_parsers_fuzz
+FUZZ_ATTEST_SRC := $(filter cvm-host/attest/% cvm-host/measure/% cvm-host/hex.c,$(LIB_SRC))
+build/fuzz/attest%: tests/fuzz/attest%.c $(FUZZ_ATTEST_SRC)
+	@mkdir -p $@.corpus
+	$(call say,FUZZ,$@)
+	$(Q)clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -std=gnu11 -D_GNU_SOURCE -I. \
+		-I/usr/include/libxml2 -o $@ $< $(FUZZ_ATTEST_SRC) $(CVM_LIBS)
+.PHONY: fuzz-attest
+fuzz-attest: $(FUZZ_ATTEST:%=build/fuzz/%)
+	$(Q)tests/fuzz/attest_corpus build/fuzz
+	$(Q)for t in $(FUZZ_ATTEST); do build/fuzz/$$t -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -rss_limit_mb=1500 \
+		-print_final_stats=0 build/fuzz/$$t.corpus || exit 1; done
+
 .PHONY: lint
 lint:
 	$(Q)tests/lint/run

@@ -103,8 +103,10 @@ static void read_header(struct reader *r)
 		return;
 	spec = (struct reader){data + 24, data + size, false, {0}, {0}, 0};
 	count = take32(&spec);
-	if (count == 0 || count > ALGS_MAX)
+	if (count == 0 || count > ALGS_MAX) {
 		r->bad = true;
+		return;
+	}
 	for (uint32_t i = 0; !r->bad && i < count; i++) {
 		r->alg[i] = take16(&spec);
 		r->size[i] = take16(&spec);
