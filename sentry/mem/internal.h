@@ -44,6 +44,7 @@ struct memfile {
 	uint64_t size;	    /* [lock] */
 	struct pagemap map; /* [lock] while fd is -1 */
 	int fd;		    /* [lock] -1: pages in the arena; never changes back */
+	int readonly_fd;    /* [lock] -1: not asked for yet; the same file, opened for reading */
 	uint64_t charged;   /* [lock] pages counted in mem_state, for a file with fd */
 };
 

@@ -31,8 +31,9 @@ int64_t memfile_seek(struct memfile *m, uint64_t off, bool data);
 /* allocated bytes, for st_blocks */
 uint64_t memfile_allocated(struct memfile *m);
 /* A host descriptor whose offset 0 is the file's; borrowed, valid as long as m. From then on the file is
- * shared with every mapping of it. */
-MUST_CHECK int memfile_host_fd(struct memfile *m, int *fd);
+ * shared with every mapping of it. writable: shared mappings of it may write; else it is open for reading only,
+ * as a guest process may be taken over and map what it is sent in another way. */
+MUST_CHECK int memfile_host_fd(struct memfile *m, bool writable, int *fd);
 
 /* For direct copies: a pointer to the bytes from off to the end of its page, or NULL for a hole or when the
  * file lives in a memfd that isn't mapped here. Valid until the memfile changes; caller holds the inode's

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "platform/abi/errno.h"
@@ -78,14 +79,39 @@ Test(mem, conversion_keeps_contents)
 	mem_init(0);
 	cr_assert_eq(memfile_create(&m), 0);
 	cr_assert_eq(memfile_write(m, "hello", 5, 3 * PAGE_SIZE), 5);
-	cr_assert_eq(memfile_host_fd(m, &fd), 0);
-	cr_assert_eq(memfile_host_fd(m, &again), 0);
+	cr_assert_eq(memfile_host_fd(m, true, &fd), 0);
+	cr_assert_eq(memfile_host_fd(m, true, &again), 0);
 	cr_assert_eq(fd, again);
 	cr_assert_eq(lseek(fd, 0, SEEK_END), 3 * (off_t)PAGE_SIZE + 5);
 	cr_assert_eq(pread(fd, buf, 8, 3 * PAGE_SIZE), 5);
 	cr_assert_eq(memcmp(buf, "hello", 5), 0);
 	cr_assert_eq(memfile_allocated(m), PAGE_SIZE);
 	cr_assert_eq(mem_used(), PAGE_SIZE);
+	memfile_destroy(m);
+	check_leaks();
+}
+
+Test(mem, what_is_mapped_for_reading_cannot_be_mapped_for_writing)
+{
+	struct memfile *m;
+	int fd, again;
+	char *p;
+
+	cr_assert_eq(arena_init(), 0);
+	mem_init(0);
+	cr_assert_eq(memfile_create(&m), 0);
+	cr_assert_eq(memfile_write(m, "hello", 5, 0), 5);
+	cr_assert_eq(memfile_host_fd(m, false, &fd), 0);
+	cr_assert_eq(mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED);
+	p = mmap(NULL, PAGE_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	cr_assert_neq(p, MAP_FAILED);
+	cr_assert_eq(memfile_host_fd(m, false, &again), 0);
+	cr_assert_eq(fd, again);
+	cr_assert_eq(memfile_host_fd(m, true, &again), 0);
+	cr_assert_neq(fd, again);
+	cr_assert_eq(memfile_write(m, "J", 1, 0), 1);
+	cr_assert_eq(memcmp(p, "Jello", 5), 0, "both are one file");
+	munmap(p, PAGE_SIZE);
 	memfile_destroy(m);
 	check_leaks();
 }
@@ -128,7 +154,7 @@ static void random_run(unsigned seed, bool convert)
 			size = memfile_size(m);
 		}
 		if (convert && i == 150)
-			cr_assert_eq(memfile_host_fd(m, &fd), 0);
+			cr_assert_eq(memfile_host_fd(m, true, &fd), 0);
 		cr_assert_eq(memfile_size(m), size);
 		cr_assert_eq(memfile_read(m, buf, SPAN, 0), (ssize_t)size);
 		cr_assert_eq(memcmp(buf, model, size), 0);

@@ -5,6 +5,7 @@
 #include "platform/abi/errno.h"
 #include "platform/base/checked.h"
 #include "platform/host/hostcall.h"
+#include "platform/host/proc.h"
 #include "sentry/mem/internal.h"
 
 int memfile_create(struct memfile **out)
@@ -14,7 +15,7 @@ int memfile_create(struct memfile **out)
 	if (!m)
 		return -ENOMEM;
 	mutex_init(&m->lock, RANK_MEM);
-	m->fd = -1;
+	m->fd = m->readonly_fd = -1;
 	*out = m;
 	return 0;
 }
@@ -43,6 +44,8 @@ void memfile_destroy(struct memfile *m)
 {
 	if (!m)
 		return;
+	if (m->readonly_fd >= 0)
+		hc_close(m->readonly_fd);
 	if (m->fd >= 0) {
 		hc_close(m->fd);
 		mem_uncharge(m->charged);
@@ -290,14 +293,22 @@ uint64_t memfile_allocated(struct memfile *m)
 	return n;
 }
 
-int memfile_host_fd(struct memfile *m, int *fd)
+/* Where the host lets us open nothing again the writable one has to do. */
+static int readonly_fd_locked(struct memfile *m)
+{
+	if (m->readonly_fd < 0)
+		m->readonly_fd = MAX(proc_reopen_readonly(m->fd), -1);
+	return m->readonly_fd >= 0 ? m->readonly_fd : m->fd;
+}
+
+int memfile_host_fd(struct memfile *m, bool writable, int *fd)
 {
 	int ret = 0;
 
 	mutex_lock(&m->lock);
 	if (m->fd < 0)
 		ret = hostfile_convert(m);
-	*fd = m->fd;
+	*fd = ret == 0 && !writable ? readonly_fd_locked(m) : m->fd;
 	mutex_unlock(&m->lock);
 	return ret;
 }

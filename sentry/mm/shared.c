@@ -21,9 +21,8 @@ static int anon_shared_host_fd(struct mappable *m, uint64_t off, uint64_t size, 
 			       uint64_t *fd_off)
 {
 	(void)size;
-	(void)for_write;
 	*fd_off = off;
-	return memfile_host_fd(anon_shared(m)->file, fd);
+	return memfile_host_fd(anon_shared(m)->file, for_write, fd);
 }
 
 static void anon_shared_get(struct mappable *m)

@@ -318,7 +318,7 @@ static int map_host_fd(struct mappable *mp, uint64_t off, uint64_t size, bool fo
 	if (ret == 0)
 		ret = tmpfs_data_locked(i, &m);
 	if (ret == 0)
-		ret = memfile_host_fd(m, fd);
+		ret = memfile_host_fd(m, for_write, fd);
 	mutex_unlock(&i->lock);
 	*fd_off = off;
 	return ret;
