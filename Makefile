@@ -34,10 +34,11 @@ CFLAGS_tsan := -O1 -fsanitize=thread -DSBX_DEBUG
 # Every .c and .S file of a room but its tests and its programs' main files.
 MAINS := sentry/boot/main.c sentry/cmd/main.c gofer/main.c cvm-host/main.c
 FREESTANDING := $(wildcard platform/systrap/stub/*.c platform/systrap/stub/*.S)
+RULES_GEN := platform/host/rules_gen.c
 ROOM_DIRS := $(shell find platform netstack gofer sentry cvm-host tests/harness -type d 2>/dev/null)
 ALL_SRC := $(foreach d,$(ROOM_DIRS),$(wildcard $(d)/*.c $(d)/*.S))
 TEST_SRC := $(filter %_test.c,$(ALL_SRC))
-LIB_SRC := $(filter-out $(TEST_SRC) $(MAINS) $(FREESTANDING) tests/%,$(ALL_SRC))
+LIB_SRC := $(filter-out $(TEST_SRC) $(MAINS) $(FREESTANDING) $(RULES_GEN) tests/%,$(ALL_SRC))
 obj = $(patsubst %,$(B)/%.o,$(basename $(1)))
 
 HOST_ROOMS := sentry/cmd/% sentry/oci/%
@@ -59,9 +60,9 @@ $(B)/cvm-host/%.o: CFLAGS_ALL += -I/usr/include/libxml2
 .PHONY: all
 all: $(PROGRAMS)
 
-$(B)/prog/sbx: $(call obj,$(SBX_SRC))
-$(B)/prog/sbx-sentry: $(call obj,$(SENTRY_SRC))
-$(B)/prog/sbx-gofer: $(call obj,$(GOFER_SRC))
+$(B)/prog/sbx: $(call obj,$(SBX_SRC)) $(B)/gen/filters.o
+$(B)/prog/sbx-sentry: $(call obj,$(SENTRY_SRC)) $(B)/gen/filters.o
+$(B)/prog/sbx-gofer: $(call obj,$(GOFER_SRC)) $(B)/gen/filters.o
 $(B)/prog/sbx-cvm: $(call obj,$(CVM_SRC))
 $(B)/prog/%:
 	@mkdir -p $(@D)
@@ -88,6 +89,16 @@ $(B)/%.o: %.c
 $(B)/%.o: %.S
 	@mkdir -p $(@D)
 	$(call say,AS,$<)
+	$(Q)$(CC) $(CFLAGS_ALL) $(CFLAGS_$(MODE)) -c -o $@ $<
+
+# ---- the seccomp lists: made from the HOSTCALL lines of hostcall.c by a program that runs now --------------
+$(B)/gen/rules_gen: $(RULES_GEN)
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -fno-toplevel-reorder -I. -MMD -MP $(WARN) -o $@ $< -lseccomp
+$(B)/gen/filters.c: $(B)/gen/rules_gen
+	$(Q)$< >$@.new && mv $@.new $@
+$(B)/gen/filters.o: $(B)/gen/filters.c
 	$(Q)$(CC) $(CFLAGS_ALL) $(CFLAGS_$(MODE)) -c -o $@ $<
 
 # ---- the stub of platform systrap: freestanding, at a fixed address, embedded as a flat image -------------
@@ -122,7 +133,7 @@ $(UNIT): $(call obj,$(TEST_SRC) $(wildcard tests/harness/*.c)) $(B)/libsbx.a
 	$(Q)$(CC) $(CFLAGS_$(MODE)) $(filter-out -static-pie -Wl$(comma)--gc-sections,$(LDFLAGS_$(MODE))) -pie -o $@ $(filter %.o,$^) \
 		-Wl,--start-group $(B)/libsbx.a -Wl,--end-group $(CVM_LIBS) -lcriterion $(LIBS_sbx) -lpthread
 
-$(B)/libsbx.a: $(call obj,$(LIB_SRC))
+$(B)/libsbx.a: $(call obj,$(LIB_SRC)) $(B)/gen/filters.o
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 .PHONY: check-unit

@@ -74,7 +74,7 @@ static int exchange_locked(struct gofer_client *c, struct gofer_channel *ch, ssi
 {
 	int fds[1] = {-1};
 	unsigned fd_count = 1;
-	ssize_t got = fdpass_send(ch->fd, ch->buf, (size_t)n, NULL, 0);
+	ssize_t got = fdpass_send(ch->fd, ch->buf, (size_t)n, NULL, 0, 0);
 
 	if (got < 0) {
 		give_up(c, got == -EAGAIN ? "it takes no requests" : "it has ended");
@@ -175,7 +175,7 @@ static void flush_forgets(struct gofer_client *c, struct gofer_channel *ch)
 	mutex_unlock(&c->forget_lock);
 	if (n < 0)
 		return;
-	if (fdpass_send(ch->fd, ch->buf, (size_t)n, NULL, 0) < 0)
+	if (fdpass_send(ch->fd, ch->buf, (size_t)n, NULL, 0, 0) < 0)
 		give_up(c, "it has ended");
 }
 

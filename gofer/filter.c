@@ -8,12 +8,13 @@
 #include <sys/stat.h>
 
 #include "platform/abi/errno.h"
+#include "platform/host/filters.h"
 #include "platform/host/hostcall.h"
 
 /* What root's gofer keeps: power over files of every owner, below its roots. */
 #define FILE_CAPS ((1u << CAP_CHOWN) | (1u << CAP_DAC_OVERRIDE) | (1u << CAP_FOWNER) | (1u << CAP_FSETID))
 
-int gofer_confine(void)
+int gofer_confine(bool sockets)
 {
 	struct rlimit rl;
 	int ret;
@@ -32,5 +33,7 @@ int gofer_confine(void)
 		ret = hc_set_capabilities(hc_getuid() == 0 ? FILE_CAPS : 0);
 	if (ret == 0)
 		ret = hc_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	if (ret == 0)
+		ret = hostcall_confine(sockets ? &hostcall_filter_gofer_uds : &hostcall_filter_gofer);
 	return ret;
 }

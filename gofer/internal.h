@@ -143,4 +143,5 @@ void server_run(struct server *s, int sock);
 int server_add_channel(struct server *s);
 
 /* ---- filter.c: what the process gives up before the first request */
-MUST_CHECK int gofer_confine(void);
+/* sockets: it may connect to some of the host */
+MUST_CHECK int gofer_confine(bool sockets);

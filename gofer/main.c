@@ -91,15 +91,18 @@ int main(int argc, char **argv)
 {
 	struct arguments a = {0};
 	struct server s;
+	bool sockets = false;
 
 	log_setup(2, LOG_WARN, "sbx-gofer");
 	parse(&a, argc, argv);
-	if (gofer_confine() < 0) {
-		log_error("cannot confine itself");
-		return 1;
-	}
 	if (server_init(&s, a.roots, a.root_count, a.self, a.all_ids) < 0) {
 		log_error("out of memory");
+		return 1;
+	}
+	for (size_t i = 0; i < a.root_count; i++)
+		sockets |= a.roots[i].flags & GOFER_ROOT_UDS;
+	if (gofer_confine(sockets) < 0) {
+		log_error("cannot confine itself");
 		return 1;
 	}
 	server_run(&s, a.socket);

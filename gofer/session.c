@@ -505,7 +505,7 @@ int session_serve(struct session *ss, size_t size)
 	p.has_fd = c.fd >= 0;
 	n = gofer_reply_encode(&p, ss->out, sizeof(ss->out));
 	if (n > 0)
-		n = fdpass_send(ss->sock, ss->out, (size_t)n, &c.fd, p.has_fd);
+		n = fdpass_send(ss->sock, ss->out, (size_t)n, &c.fd, p.has_fd, 0);
 	if (c.fd >= 0)
 		hc_close(c.fd);
 	return n < 0 || q.op == GOFER_STOP ? -1 : 0;

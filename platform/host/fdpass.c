@@ -13,7 +13,7 @@ union fdpass_control {
 	char bytes[CMSG_SPACE(FDPASS_MAX * sizeof(int))];
 };
 
-ssize_t fdpass_send(int sock, const void *buf, size_t n, const int *fds, unsigned count)
+ssize_t fdpass_send(int sock, const void *buf, size_t n, const int *fds, unsigned count, int flags)
 {
 	union fdpass_control control;
 	struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = n};
@@ -34,7 +34,7 @@ ssize_t fdpass_send(int sock, const void *buf, size_t n, const int *fds, unsigne
 		memcpy(CMSG_DATA(c), fds, count * sizeof(int));
 	}
 	do {
-		ret = hc_sendmsg(sock, &m, 0);
+		ret = hc_sendmsg(sock, &m, flags);
 	} while (ret == -EINTR);
 	return ret;
 }

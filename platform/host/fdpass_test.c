@@ -39,7 +39,7 @@ Test(fdpass, bytes_and_descriptors_arrive_together)
 		cr_assert_geq(fds[i], 0);
 		hc_pwrite(fds[i], &(char){(char)('a' + i)}, 1, 0);
 	}
-	cr_assert_eq(fdpass_send(pair[0], "hello", 5, fds, FDPASS_MAX), 5);
+	cr_assert_eq(fdpass_send(pair[0], "hello", 5, fds, FDPASS_MAX, 0), 5);
 	cr_assert_eq(fdpass_recv(pair[1], buf, sizeof(buf), got, &count, 0), 5);
 	cr_assert_eq(count, FDPASS_MAX);
 	for (int i = 0; i < FDPASS_MAX; i++) {
@@ -57,14 +57,14 @@ Test(fdpass, what_does_not_fit_is_closed)
 
 	before = next_fd();
 	/* fewer descriptors wanted than came */
-	cr_assert_eq(fdpass_send(pair[0], "x", 1, fds, 2), 1);
+	cr_assert_eq(fdpass_send(pair[0], "x", 1, fds, 2, 0), 1);
 	count = 1;
 	cr_assert_eq(fdpass_recv(pair[1], buf, sizeof(buf), got, &count, 0), 1);
 	cr_assert_eq(count, 1);
 	hc_close(got[0]);
 	cr_assert_eq(next_fd(), before);
 	/* more bytes than room: nothing is kept */
-	cr_assert_eq(fdpass_send(pair[0], "12345678", 8, fds, 2), 8);
+	cr_assert_eq(fdpass_send(pair[0], "12345678", 8, fds, 2, 0), 8);
 	count = 2;
 	cr_assert_eq(fdpass_recv(pair[1], buf, sizeof(buf), got, &count, 0), -EPROTO);
 	cr_assert_eq(count, 0);
@@ -77,12 +77,12 @@ Test(fdpass, limits_and_end)
 	unsigned count = 0;
 	char buf[4];
 
-	cr_assert_eq(fdpass_send(pair[0], "x", 1, fds, FDPASS_MAX + 1), -EINVAL);
-	cr_assert_eq(fdpass_send(pair[0], "x", 0, NULL, 0), -EINVAL);
+	cr_assert_eq(fdpass_send(pair[0], "x", 1, fds, FDPASS_MAX + 1, 0), -EINVAL);
+	cr_assert_eq(fdpass_send(pair[0], "x", 0, NULL, 0, 0), -EINVAL);
 	cr_assert_eq(fdpass_recv(pair[1], buf, sizeof(buf), NULL, &count, MSG_DONTWAIT), -EAGAIN);
 	hc_close(pair[0]);
 	cr_assert_eq(fdpass_recv(pair[1], buf, sizeof(buf), NULL, &count, 0), 0);
-	cr_assert_eq(fdpass_send(pair[1], "x", 1, NULL, 0), -EPIPE);
+	cr_assert_eq(fdpass_send(pair[1], "x", 1, NULL, 0, 0), -EPIPE);
 }
 
 Test(fdpass, sealed_memfd_stays_as_it_is)

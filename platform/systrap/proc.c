@@ -46,8 +46,6 @@ int proc_alloc(struct sys_platform *p, struct sys_proc **out, int *child_sock)
 	if (ret < 0)
 		goto unmap;
 	proc->sock = pair[0];
-	/* A guest that leaves messages lying about must not make us wait. */
-	(void)hc_fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	*child_sock = pair[1];
 	*out = proc;
 	return 0;

@@ -26,6 +26,7 @@ struct boot {
 	uint32_t exited;	 /* [a] futex word: the first program has ended */
 	int exit_status;	 /* [I] once exited */
 	int exit_event;		 /* [I] eventfd that wakes the control loop */
+	uint64_t host_memory;	 /* [I] bytes that the host has */
 	uint64_t start_ns;	 /* [I] for start-up phases */
 	uint64_t phase_ns[8];	 /* [I] after boot */
 };

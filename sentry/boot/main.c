@@ -87,7 +87,7 @@ static void setup_platform(struct boot *b)
 	if (ret < 0)
 		boot_fail(b, EXIT_SBX, "platform %s cannot start: %s", ops->name, strerror(-ret));
 	arena_set_root(ROOT_PLATFORM, b->platform);
-	ret = process_confine();
+	ret = process_confine(ops->name);
 	if (ret < 0)
 		boot_fail(b, EXIT_SBX, "the sandbox's kernel cannot confine itself: %s", strerror(-ret));
 }
@@ -157,7 +157,7 @@ static void setup_kernel(struct boot *b)
 	if (config_get(&b->config, "domainname", NULL))
 		snprintf(b->kernel->uts_ns->domainname, sizeof(b->kernel->uts_ns->domainname), "%s",
 			 config_get(&b->config, "domainname", ""));
-	b->kernel->host_memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * PAGE_SIZE;
+	b->kernel->host_memory = b->host_memory;
 	arena_set_root(ROOT_KERNEL, b->kernel);
 	setup_tracing(b);
 	boot_sockets(b);
@@ -213,7 +213,8 @@ int main(int argc, char **argv)
 	b->control_fd = (int)config_get_u64(&config, "control-fd", 3);
 	b->exit_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	/* files in memory: as a tmpfs by default, no more than half of what the host has */
-	mem_init(config_get_u64(&config, "memory", (uint64_t)sysconf(_SC_PHYS_PAGES) / 2 * PAGE_SIZE));
+	b->host_memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * PAGE_SIZE;
+	mem_init(config_get_u64(&config, "memory", ROUND_DOWN(b->host_memory / 2, PAGE_SIZE)));
 	setup_platform(b);
 	b->phase_ns[0] = clock_monotonic_ns();
 	if (vfs_create(&b->vfs) < 0)

@@ -3,10 +3,12 @@
 
 #include "platform/host/proc.h" /* before <signal.h>, whose macros are names of members there */
 
+#include "platform/host/filters.h"
 #include "platform/host/hostcall.h"
 
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 int process_setup(void)
@@ -22,8 +24,12 @@ int process_setup(void)
 	return hc_set_capabilities(0);
 }
 
-int process_confine(void)
+int process_confine(const char *platform)
 {
-	/* no other process of this user may look in */
-	return hc_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	bool ptrace = strcmp(platform, "ptrace") == 0;
+	int ret = hc_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* no other process of this user may look in */
+
+	return ret < 0 ? ret
+		       : hostcall_confine(ptrace ? &hostcall_filter_sentry_ptrace
+						 : &hostcall_filter_sentry_systrap);
 }

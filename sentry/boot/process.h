@@ -7,4 +7,4 @@
 /* First of all. -errno */
 MUST_CHECK int process_setup(void);
 /* Once the platform exists, before guest code runs. -errno */
-MUST_CHECK int process_confine(void);
+MUST_CHECK int process_confine(const char *platform);

@@ -3,13 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/host/filters.h"
 #include "sentry/cmd/cmd.h"
 #include "sentry/cmd/inspect.h"
 
 static const char help[] =
-	"usage: sbx debug [--stats] PID\n\n"
+	"usage: sbx debug [--stats] PID\n"
+	"       sbx debug --filters\n\n"
 	"Shows each task of the sandbox that process PID (a running `sbx run`) started, and what it\n"
-	"is doing; with --stats its counters as JSON (if it was started with --stats).\n";
+	"is doing; with --stats its counters as JSON (if it was started with --stats).\n"
+	"--filters prints the system calls that the sandbox's own programs may make on the host.\n";
 
 int cmd_debug(int argc, char **argv)
 {
@@ -20,6 +23,10 @@ int cmd_debug(int argc, char **argv)
 
 	if (i < argc && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)) {
 		fputs(help, stdout);
+		return 0;
+	}
+	if (argc == 2 && strcmp(argv[i], "--filters") == 0) {
+		fputs(hostcall_filters_text, stdout);
 		return 0;
 	}
 	if (i < argc && strcmp(argv[i], "--stats") == 0) {
