@@ -111,7 +111,7 @@ int hc_fstat(int fd, struct stat *st)
 	return (int)raw_syscall3(SYS_fstat, fd, (long)st, 0);
 }
 
-HOSTCALL(newfstatat, NOBODY)
+HOSTCALL(newfstatat, SENTRY, IS(3, AT_EMPTY_PATH))
 int hc_newfstatat(int dir, const char *path, struct stat *st, int flags)
 {
 	return (int)raw_syscall6(SYS_newfstatat, dir, (long)path, (long)st, flags, 0, 0);
@@ -262,7 +262,7 @@ int hc_pipe(int fds[2], int flags)
 	return (int)raw_syscall3(SYS_pipe2, (long)fds, flags | O_CLOEXEC, 0);
 }
 
-HOSTCALL(eventfd2, NOBODY)
+HOSTCALL(eventfd2, SENTRY)
 int hc_eventfd(unsigned initial, int flags)
 {
 	return (int)raw_syscall3(SYS_eventfd2, initial, flags | O_CLOEXEC, 0);
