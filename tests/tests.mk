@@ -35,7 +35,7 @@ check-hostile: all $(HOSTILE_BIN)
 FUZZ_SECONDS ?= 10
 FUZZ_ROOMS := platform/base platform/host sentry/cred sentry/mem sentry/mm sentry/vfs sentry/fs/tmpfs sentry/loader
 FUZZ_FLAGS := -std=gnu11 -D_GNU_SOURCE -g -I. -O1 -w -MMD -MP -fno-sanitize-recover=undefined
-FUZZ_LIB := $(patsubst %.c,build/fuzz/%.o,$(filter-out %_test.c,$(foreach d,$(FUZZ_ROOMS),$(wildcard $(d)/*.c))) \
+FUZZ_LIB := $(patsubst %.c,build/fuzz/%.o,$(filter-out %_test.c %/rules_gen.c %/filters.c,$(foreach d,$(FUZZ_ROOMS),$(wildcard $(d)/*.c))) \
 	gofer/wire.c sentry/kernel/bpf.c)
 FUZZ_BIN := $(patsubst tests/fuzz/%_fuzz.c,build/fuzz/bin/%,$(filter $(patsubst %,tests/fuzz/%_fuzz.c,wire elf bpf path),$(wildcard tests/fuzz/*_fuzz.c)))
 build/fuzz/%.o: %.c
