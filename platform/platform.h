@@ -158,6 +158,9 @@ struct platform_ops {
 	/* Once, before other threads exist. On success *out is set. */
 	int (*create)(struct platform **out);
 	void (*destroy)(struct platform *p);
+	/* Optional: waiting awake would take time from whom is waited for (a quota of processor time). Before
+	 * the first context. */
+	void (*no_spare_cpu)(struct platform *p);
 
 	/* The first context: a fresh empty address space with one context in it. */
 	int (*context_create)(struct platform *p, struct context **out);

@@ -116,6 +116,15 @@ static void systrap_destroy(struct platform *base)
 	kfree(p);
 }
 
+/* The zygote has its slot already. */
+static void systrap_no_spare_cpu(struct platform *base)
+{
+	struct sys_platform *p = sys_platform(base);
+
+	p->spinners_max = p->spin_limit = 0;
+	p->zygote->slot->spin = 0;
+}
+
 static void emit_all(const struct systrap_stats *s, void (*emit)(void *arg, const char *name, uint64_t value),
 		     void *arg)
 {
@@ -162,6 +171,7 @@ const struct platform_ops systrap_platform_ops = {
 	.probe = systrap_probe,
 	.create = systrap_create,
 	.destroy = systrap_destroy,
+	.no_spare_cpu = systrap_no_spare_cpu,
 	.context_create = systrap_context_create,
 	.context_fork = systrap_context_fork,
 	.context_thread = systrap_context_thread,

@@ -87,6 +87,8 @@ static void setup_platform(struct boot *b)
 	if (ret < 0)
 		boot_fail(b, EXIT_SBX, "platform %s cannot start: %s", ops->name, strerror(-ret));
 	arena_set_root(ROOT_PLATFORM, b->platform);
+	if (config_get(&b->config, "no-spare-cpu", NULL) && ops->no_spare_cpu)
+		ops->no_spare_cpu(b->platform);
 	ret = process_confine(ops->name);
 	if (ret < 0)
 		boot_fail(b, EXIT_SBX, "the sandbox's kernel cannot confine itself: %s", strerror(-ret));

@@ -268,6 +268,7 @@ static int describe(const struct run_options *o, struct launch *l)
 		return -1;
 	}
 	add_env(o, w);
+	l->max_tasks = o->pids;
 	add_limits(o, w);
 	config_add(w, "cwd", "%s", o->workdir ? o->workdir : o->rootfs ? "/" : cwd);
 	for (char **a = o->argv; *a; a++)

@@ -22,6 +22,7 @@
 #include "platform/base/bug.h"
 #include "platform/host/procfd.h"
 #include "sentry/oci/idmap.h"
+#include "sentry/oci/quota.h"
 #include "sentry/oci/walls.h"
 
 #define NAMESPACES (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
@@ -29,6 +30,10 @@
 
 /* The byte that lets a child go on: this and IDMAP_* bits. */
 #define GO '0'
+
+/* Host threads of a sandbox: guest tasks when no limit is given, and what the two programs need besides. */
+#define TASKS_MAX     32768
+#define THREADS_SPARE 64
 
 /* A program to start: fds[i] becomes descriptor i (-1: /dev/null). */
 struct child {
@@ -42,7 +47,8 @@ struct child {
 	int self_slot;	/* where the gofer finds the folder of its own descriptors */
 	int first_root; /* the gofer's roots are the last of fds */
 	bool read_only[FD_MAX];
-	bool nobody; /* of root's power it needs nothing */
+	uint64_t threads; /* at most, with those of its children */
+	bool nobody;	  /* of root's power it needs nothing */
 	uint64_t namespaces;
 	enum idmap ids;
 	int sync; /* our end: one byte to it lets it go on; what comes back is why it could not execute */
@@ -158,7 +164,7 @@ static int confine(struct child *c, unsigned can, struct failure *f)
 		c->fds[c->self_slot] = w.fds_fd;
 	if (place_fds(c, &w) < 0)
 		return fail(f, errno, "place its descriptors");
-	ret = walls_drop_identity(c->nobody && (can & IDMAP_CAN_BE_NOBODY));
+	ret = walls_drop_identity(c->nobody && (can & IDMAP_CAN_BE_NOBODY), c->namespaces ? c->threads : 0);
 	return ret < 0 ? fail(f, -ret, "give its rights away") : 0;
 }
 
@@ -314,6 +320,8 @@ static int start_sentry(struct launch *l, struct child *c, int control, int sock
 			    .fd_count = 3,
 			    .namespaces = NAMESPACES,
 			    .sentry = true,
+			    /* each task has a thread here and one of its own */
+			    .threads = 2 * (l->max_tasks ?: TASKS_MAX) + THREADS_SPARE,
 			    .ids = geteuid() == 0 ? IDMAP_NOBODY : IDMAP_OWN,
 			    .nobody = geteuid() == 0,
 			    .pidfd = &l->sentry_pidfd,
@@ -322,6 +330,8 @@ static int start_sentry(struct launch *l, struct child *c, int control, int sock
 		if (is_folder(c->fds[i]))
 			c->fds[i] = -1;
 	/* it can't look itself */
+	if (quota_is_tight())
+		config_add(&l->config, "no-spare-cpu", "1");
 	config_add(&l->config, "host-cpus", "%ld", sysconf(_SC_NPROCESSORS_ONLN));
 	config_add(&l->config, "control-fd", "%d", add_fd(c, control));
 	config_add(&l->config, "gofer-fd", "%d", add_fd(c, sock));
@@ -334,7 +344,8 @@ static int start_sentry(struct launch *l, struct child *c, int control, int sock
 	if (l->tty_fd >= 0)
 		config_add(&l->config, "ttyfd", "%d", add_fd(c, l->tty_fd));
 	for (size_t i = 0; i < l->fd_count; i++)
-		config_add(&l->config, "fd", "%d:%d", l->fds[i].guest, add_fd(c, l->fds[i].host));
+		config_add(&l->config, "fd", "%d:%d", l->fds[i].guest,
+			   add_fd(c, is_folder(l->fds[i].host) ? -1 : l->fds[i].host));
 	if (l->net_fd > 0) {
 		config_add(&l->config, "net-fd", "%d", add_fd(c, l->net_fd));
 		if (l->pcap_fd > 0)

@@ -15,6 +15,7 @@ struct launch {
 	struct gofer_root *roots; /* malloc */
 	size_t root_count;
 	struct config_writer config;
+	uint64_t max_tasks;			 /* 0: no limit given */
 	int log_fd, strace_fd, stats_fd, tty_fd; /* -1: none */
 	int net_fd, pcap_fd;			 /* 0: none; the network link, a copy of its packets */
 	int stdio[3];

@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <linux/mount.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -175,11 +176,14 @@ int walls_build(struct walls *w, int low)
 	return ret == 0 && SBX_STATIC ? empty_root(w) : ret;
 }
 
-int walls_drop_identity(bool nobody)
+int walls_drop_identity(bool nobody, uint64_t threads)
 {
-	struct rlimit none = {0, 0};
+	struct rlimit none = {0, 0}, some = {threads, threads}, now;
 
 	if (setrlimit(RLIMIT_CORE, &none) < 0)
+		return -errno;
+	if (threads && getrlimit(RLIMIT_NPROC, &now) == 0 && now.rlim_max > threads &&
+	    setrlimit(RLIMIT_NPROC, &some) < 0)
 		return -errno;
 	if (!nobody)
 		return 0;

@@ -3,6 +3,8 @@
  * fresh namespaces, so that the program itself never holds the rights that this takes. */
 #pragma once
 
+#include <stdint.h>
+
 #include "platform/base/attr.h"
 
 struct walls {
@@ -18,5 +20,6 @@ struct walls {
 /* What needs the old root and the rights. The descriptors that it makes are `low` or above. 0 or -errno. */
 MUST_CHECK int walls_build(struct walls *w, int low);
 /* No core files; and as user and group 65534 when the caller is root whose power isn't needed. The
- * capabilities go with exec, but for those of user 0. */
-MUST_CHECK int walls_drop_identity(bool nobody);
+ * capabilities go with exec, but for those of user 0. threads: no more of them, in all its processes (0: as
+ * many as the caller); the kernel counts them in each user namespace, and doesn't for the host's root. */
+MUST_CHECK int walls_drop_identity(bool nobody, uint64_t threads);

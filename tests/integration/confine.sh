@@ -80,3 +80,9 @@ fi
 out=$("$sbx" run --platform "$platform" -- sh -c 'test -d /dev/stdin || cat; echo "no folder"' </etc 2>&1)
 expect_out 'no folder'
 no_leftovers confine
+# host threads are bounded by --pids: each task has two, and some are spare
+"$sbx" run --platform "$platform" --pids 10 -- sleep 100 >/dev/null 2>&1 </dev/null &
+sleep 0.7
+grep -q '^Max processes  *84  *84 ' "/proc/$(pgrep -P $! -f sbx-sentry)/limits" && ok || bad 'host threads are not bounded'
+kill $!
+wait
