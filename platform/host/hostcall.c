@@ -75,7 +75,7 @@ ssize_t hc_readv(int fd, const struct iovec *iov, int count)
 	return raw_syscall3(SYS_readv, fd, (long)iov, count);
 }
 
-HOSTCALL(writev, NOBODY)
+HOSTCALL(writev, SENTRY)
 ssize_t hc_writev(int fd, const struct iovec *iov, int count)
 {
 	return raw_syscall3(SYS_writev, fd, (long)iov, count);
