@@ -57,6 +57,8 @@ static void up_deliver(void *arg, const struct ip_packet *p)
 {
 	struct nethost *h = arg;
 
+	if (p->protocol == PROTO_ICMP6) /* neighbour discovery's are no datagrams of a test */
+		return;
 	h->got = *p;
 	memcpy(h->got_data, p->data, p->len);
 	h->got.data = h->got_data;
