@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -32,6 +33,7 @@ struct monitor {
 	struct launch l;
 	int report; /* to `create`: a text why it failed, or the byte 1 */
 	int listener, signals, console;
+	int log; /* the sandbox's own messages: a file beside the state */
 	char err[1024];
 };
 
@@ -73,16 +75,18 @@ static int open_console(struct monitor *m)
 	m->console = -1;
 	if (!p->terminal)
 		return 0;
-	if (m->o->tty >= 0) {
-		m->console = m->o->tty;
+	if (m->o->tty >= 0) { /* the caller's terminal is what it was given */
+		m->console = fcntl(m->l.stdio[0], F_DUPFD_CLOEXEC, 200);
 		return 0;
 	}
 	m->console = console_open(m->o->console_socket, p->rows, p->cols, m->err, sizeof(m->err));
 	if (m->console < 0)
 		return -1;
 	console_adopt(m->console);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 3; i++) {
+		close(m->l.stdio[i]);
 		m->l.stdio[i] = m->console;
+	}
 	return 0;
 }
 
@@ -90,7 +94,7 @@ static int describe(struct monitor *m)
 {
 	struct launch *l = &m->l;
 
-	l->log_fd = oci_log_fd();
+	l->log_fd = m->log;
 	l->strace_fd = l->stats_fd = l->tty_fd = -1;
 	if (m->o->debug)
 		config_add(&l->config, "loglevel", "3");
@@ -223,18 +227,39 @@ static int loop(struct monitor *m)
 	}
 }
 
-/* What the launcher was given is the sentry's now; so is the end of its pipes. */
-static void close_stdio(struct monitor *m)
+/* What was given is the sentry's now; so is the end of its pipes. */
+static void close_given(struct monitor *m)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	for (int i = 0; i < 3 && null >= 0; i++)
-		dup2(null, i);
+	for (int i = 0; i < 3; i++)
+		if (m->l.stdio[i] != m->console)
+			close(m->l.stdio[i]);
 	for (uint32_t i = 0; i < m->o->preserve_fds; i++)
 		close(3 + (int)i);
-	if (null > 2)
-		close(null);
+}
+
+/* What `create` was given as 0-2 is the container's alone: whoever else held it would keep the reader of a pipe
+ * waiting for its end. Messages of the sentry and the gofer go to a file in the container's folder. */
+static int set_stdio_aside(struct monitor *m)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/sandbox.log", m->state->dir);
+	m->log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (null < 0 || m->log < 0) {
+		snprintf(m->err, sizeof(m->err), "cannot open %.900s: %s", path, strerror(errno));
+		return -1;
+	}
+	for (int i = 0; i < 3; i++) {
+		m->l.stdio[i] = fcntl(i, F_DUPFD_CLOEXEC, 200);
+		if (m->l.stdio[i] < 0 || dup2(i == 2 ? m->log : null, i) < 0) {
+			snprintf(m->err, sizeof(m->err), "standard descriptor %d: %s", i, strerror(errno));
+			return -1;
+		}
+	}
+	close(null);
 	oci_log_quiet();
+	return 0;
 }
 
 static NORETURN void monitor_main(struct monitor *m)
@@ -245,7 +270,8 @@ static NORETURN void monitor_main(struct monitor *m)
 	close(m->state->lock); /* the lock is the command's, and we outlive it */
 	prctl(PR_SET_NAME, "sbx-monitor");
 	setup_signals(m);
-	if (cgroup_enter(&m->state->cgroup, m->err, sizeof(m->err)) < 0 || enter_network(m) < 0)
+	if (set_stdio_aside(m) < 0 || cgroup_enter(&m->state->cgroup, m->err, sizeof(m->err)) < 0 ||
+	    enter_network(m) < 0)
 		give_up(m);
 	set_oom_score(&m->spec->process);
 	if (open_console(m) < 0 || describe(m) < 0)
@@ -258,7 +284,7 @@ static NORETURN void monitor_main(struct monitor *m)
 	if (launch_start(&m->l, m->err, sizeof(m->err)) < 0)
 		give_up(m);
 	launch_free(&m->l);
-	close_stdio(m);
+	close_given(m);
 	wait_until_ready(m);
 	tell_size(m);
 	status = loop(m);
