@@ -17,6 +17,12 @@ build/hostile/%: tests/guest/hostile/%.c tests/guest/guest.h
 	$(call say,GUEST,$<)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Wno-stringop-overflow -Wno-stringop-overread -Wno-unused-result -I. -static -o $@ $< -lpthread
 
+# A real dockerd with sbx as a runtime, beside runc: needs root and the packages of `tests/deps docker`.
+.PHONY: check-docker
+check-docker: all
+	$(Q)tests/deps docker
+	$(Q)tests/docker/run
+
 .PHONY: guests
 guests: $(GUEST_BIN) $(HOSTILE_BIN)
 
