@@ -55,7 +55,7 @@ static struct json_object *seccomp(void)
 
 static struct json_object *linux_features(void)
 {
-	static const char *const namespaces[] = {"cgroup", "ipc", "mount", "network", "pid", "user", "uts"};
+	static const char *const namespaces[] = {"cgroup", "ipc", "mount", "network", "pid", "uts"};
 	struct json_object *o = json_object_new_object(), *cgroup = json_object_new_object();
 
 	json_object_object_add(o, "namespaces", STRINGS(namespaces));
@@ -75,8 +75,8 @@ static struct json_object *linux_features(void)
 
 int cmd_features(int argc, char **argv)
 {
-	static const char *const hooks[] = {"prestart",	      "createRuntime", "createContainer",
-					    "startContainer", "poststart",     "poststop"};
+	static const char *const hooks[] = {"prestart", "createRuntime", "createContainer", "poststart",
+					    "poststop"};
 	static const char *const options[] = {
 		"async",   "atime",   "bind",	     "defaults",   "dev",    "diratime",   "dirsync",
 		"exec",	   "noatime", "nodev",	     "nodiratime", "noexec", "norelatime", "nostrictatime",

@@ -251,8 +251,7 @@ static int refuse_joined(const struct oci_spec *s, char *err, size_t err_size)
 	for (size_t i = 0; i < s->namespace_count; i++) {
 		const struct oci_namespace *n = &s->namespaces[i];
 
-		if (!n->path || strcmp(n->type, "network") == 0 || strcmp(n->type, "user") == 0 ||
-		    strcmp(n->type, "cgroup") == 0)
+		if (!n->path || strcmp(n->type, "network") == 0 || strcmp(n->type, "cgroup") == 0)
 			continue;
 		snprintf(err, err_size,
 			 "linux.namespaces: joining the %s namespace %s is not possible: the sandbox has a "
@@ -262,6 +261,19 @@ static int refuse_joined(const struct oci_spec *s, char *err, size_t err_size)
 		return -1;
 	}
 	return 0;
+}
+
+/* Only the map that a sandbox has anyway when an ordinary user starts it: one id, the user's own. */
+static int refuse_maps(const struct oci_spec *s, char *err, size_t err_size)
+{
+	bool own = geteuid() != 0 && s->uid_map_count == 1 && s->gid_map_count == 1 &&
+		   s->uid_maps[0].count == 1 && s->uid_maps[0].outside == geteuid() &&
+		   s->gid_maps[0].count == 1 && s->gid_maps[0].outside == getegid();
+
+	if (own || (!s->uid_map_count && !s->gid_map_count))
+		return 0;
+	snprintf(err, err_size, "linux.uidMappings: maps of user ids are not supported");
+	return -1;
 }
 
 static uint64_t list_count(const char *list)
@@ -318,8 +330,12 @@ int describe_container(struct launch *l, const struct oci_spec *s, const char *b
 	const char *overlay = spec_annotation(s, "dev.sbx.overlay"), *v;
 	int fd;
 
-	if (refuse_joined(s, err, err_size) < 0)
+	if (refuse_joined(s, err, err_size) < 0 || refuse_maps(s, err, err_size) < 0)
 		return -1;
+	if (s->hook_count[HOOK_START_CONTAINER]) {
+		snprintf(err, err_size, "hooks.startContainer: is not supported (the other kinds are)");
+		return -1;
+	}
 	fd = open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0) {
 		snprintf(err, err_size, "root.path: cannot open %s: %s", rootfs, strerror(errno));
