@@ -97,6 +97,13 @@ static int fork_process(struct sys_context *parent, struct sys_context *c)
 		goto put_aspace;
 	LOCK(&parent->proc->lock);
 	proc->patches = patch_book_get(parent->proc->patches);
+	for (int i = 0; i < TRAP_COUNTS; i++) {
+		proc->traps[i].site = __atomic_load_n(&parent->proc->traps[i].site, __ATOMIC_RELAXED);
+		proc->traps[i].count = __atomic_load_n(&parent->proc->traps[i].count, __ATOMIC_RELAXED);
+	}
+	for (int i = 0; i < HOPELESS; i++)
+		proc->hopeless[i] = c->slot->hopeless[i] =
+			__atomic_load_n(&parent->proc->hopeless[i], __ATOMIC_RELAXED);
 	mutex_unlock(&parent->proc->lock);
 	c->tid = (int)pid;
 	c->slot->tid = 1; /* never free while the process lives */

@@ -47,6 +47,14 @@ struct sys_platform {
 	struct systrap_stats stats;	      /* [lock] of contexts that ended */
 };
 
+/* How often calls came from a site by signal. */
+struct trap_count {
+	uaddr_t site;
+	uint32_t count;
+};
+
+#define TRAP_COUNTS 128
+
 struct sys_proc {
 	struct refs refs; /* aspace, contexts, the table while the host process lives */
 	struct sys_platform *platform;
@@ -68,6 +76,9 @@ struct sys_proc {
 	uint32_t slot_hint;	       /* [lock] */
 	uint64_t cpu_seen;	       /* [lock] ns of the host process that were shared out */
 	struct patch_book *patches;    /* [lock] NULL: none yet */
+	/* [a] direct-mapped by site: of all threads, since one that lives shortly comes by each site once */
+	struct trap_count traps[TRAP_COUNTS];
+	uint32_t hopeless[HOPELESS]; /* [a] what a new slot gets */
 };
 
 struct sys_aspace {
@@ -102,14 +113,6 @@ struct batch {
 	} map[64];
 };
 
-/* How often calls came from a site by signal. */
-struct trap_count {
-	uaddr_t site;
-	uint32_t count;
-};
-
-#define TRAP_COUNTS 64
-
 struct sys_context {
 	struct context base;
 	struct sys_proc *proc;	     /* [T] */
@@ -143,7 +146,6 @@ struct sys_context {
 	uint32_t answers_used;		      /* [T] of the guest's count, seen */
 	uint64_t answer_stamp;		      /* [T] */
 	uint32_t lent;			      /* [T] bits: files lent with their position */
-	struct trap_count traps[TRAP_COUNTS]; /* [T] direct-mapped by site */
 	uint64_t cpu_ns;		      /* [proc lock] its share so far */
 };
 

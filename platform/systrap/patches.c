@@ -198,20 +198,56 @@ static int try_patch(struct sys_context *c, uaddr_t call)
 	return -ENOMEM;
 }
 
+/* One of two places. */
+static struct trap_count *find_count(struct sys_proc *proc, uaddr_t call)
+{
+	uint64_t h = hash_u64(call);
+	struct trap_count *a = &proc->traps[h % TRAP_COUNTS], *b = &proc->traps[(h >> 32) % TRAP_COUNTS];
+
+	if (__atomic_load_n(&a->site, __ATOMIC_RELAXED) == call)
+		return a;
+	if (__atomic_load_n(&b->site, __ATOMIC_RELAXED) == call)
+		return b;
+	return __atomic_load_n(&a->count, __ATOMIC_RELAXED) <= __atomic_load_n(&b->count, __ATOMIC_RELAXED) ? a : b;
+}
+
+/* Threads may mix up each other's counts: then a site is patched a little later. */
+static uint32_t count_trap(struct trap_count *t, uaddr_t call)
+{
+	if (__atomic_load_n(&t->site, __ATOMIC_RELAXED) != call) {
+		__atomic_store_n(&t->site, call, __ATOMIC_RELAXED);
+		__atomic_store_n(&t->count, 0, __ATOMIC_RELAXED);
+	}
+	if (__atomic_load_n(&t->count, __ATOMIC_RELAXED) == TRAPS_REFUSED)
+		return TRAPS_REFUSED;
+	return __atomic_add_fetch(&t->count, 1, __ATOMIC_RELAXED);
+}
+
+/* The stub of this thread may answer calls from there without asking. */
+static void mark_hopeless(struct sys_context *c, uaddr_t call)
+{
+	uint32_t ip = (uint32_t)(call + REGS_SYSCALL_INSN_SIZE);
+
+	c->slot->hopeless[HOPELESS_INDEX(ip)] = ip;
+	__atomic_store_n(&c->proc->hopeless[HOPELESS_INDEX(ip)], ip, __ATOMIC_RELAXED);
+}
+
 /* A call came by signal. Sites that come again are patched; those that can't be are remembered. Calls still
  * come so from patched ones: when made again, or when a branch passes the jump by. */
 void patch_arrival(struct sys_context *c)
 {
 	uaddr_t call = context_frame(c)->rip - REGS_SYSCALL_INSN_SIZE;
-	struct trap_count *t = &c->traps[hash_u64(call) % TRAP_COUNTS];
+	struct trap_count *t = find_count(c->proc, call);
 	struct site *s;
+	uint32_t count;
 	bool live;
 
 	if (!has_book(c->proc) || c->gs_base)
 		return;
-	if (t->site != call)
-		*t = (struct trap_count){.site = call};
-	if (t->count == TRAPS_REFUSED || ++t->count < PATCH_AFTER_TRAPS)
+	count = count_trap(t, call);
+	if (count == TRAPS_REFUSED)
+		mark_hopeless(c, call);
+	if (count == TRAPS_REFUSED || count < PATCH_AFTER_TRAPS)
 		return;
 	LOCK(&c->proc->lock);
 	s = book_find(c->proc->patches, call);
@@ -221,12 +257,11 @@ void patch_arrival(struct sys_context *c)
 		return;
 	if (try_patch(c, call) == 0) {
 		STAT_INC(c, sites_patched);
-		t->count = 0;
+		__atomic_store_n(&t->count, 0, __ATOMIC_RELAXED);
 	} else {
 		STAT_INC(c, sites_refused);
-		t->count = TRAPS_REFUSED;
-		c->slot->hopeless[HOPELESS_INDEX(call + REGS_SYSCALL_INSN_SIZE)] =
-			(uint32_t)(call + REGS_SYSCALL_INSN_SIZE);
+		__atomic_store_n(&t->count, TRAPS_REFUSED, __ATOMIC_RELAXED);
+		mark_hopeless(c, call);
 	}
 }
 

@@ -208,6 +208,9 @@ void slot_init(struct sys_context *c)
 	s->busy = 0;
 	s->restore_fp = 0;
 	s->robust = s->robust_changed = s->waits = 0;
+	s->spins_won = s->sleeps = s->tier0 = 0;
+	for (int i = 0; i < HOPELESS; i++)
+		s->hopeless[i] = __atomic_load_n(&c->proc->hopeless[i], __ATOMIC_RELAXED);
 	s->spin = c->proc->platform->spin_limit;
 	answers_forget(c);
 	__atomic_store_n(&s->turn, TURN_SENTRY, __ATOMIC_RELEASE);
