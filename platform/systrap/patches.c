@@ -208,7 +208,8 @@ static struct trap_count *find_count(struct sys_proc *proc, uaddr_t call)
 		return a;
 	if (__atomic_load_n(&b->site, __ATOMIC_RELAXED) == call)
 		return b;
-	return __atomic_load_n(&a->count, __ATOMIC_RELAXED) <= __atomic_load_n(&b->count, __ATOMIC_RELAXED) ? a : b;
+	return __atomic_load_n(&a->count, __ATOMIC_RELAXED) <= __atomic_load_n(&b->count, __ATOMIC_RELAXED) ? a
+													    : b;
 }
 
 /* Threads may mix up each other's counts: then a site is patched a little later. */
