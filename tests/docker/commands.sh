@@ -14,7 +14,7 @@ t env; run --rm -e A=b --hostname hh box:1 sh -c 'echo $A; hostname'
 t caps; run --rm box:1 grep Cap /proc/self/status
 t caps-user; run --rm -u 1000 --cap-drop ALL --cap-add NET_BIND_SERVICE box:1 grep Cap /proc/self/status
 t seccomp; run --rm box:1 grep -E 'Seccomp:|NoNewPrivs' /proc/self/status
-t ro; run --rm --read-only box:1 sh -c 'touch /x; echo rc=$?; touch /dev/shm/y; echo rc=$?' 2>&1
+t ro; run --rm --read-only box:1 sh -c 'touch /x 2>&1; echo rc=$?; touch /dev/shm/y; echo rc=$?'
 t vol; mkdir -p $D/vol; echo from-host > $D/vol/f; run --rm -v $D/vol:/v box:1 sh -c 'cat /v/f; echo back > /v/g'; cat $D/vol/g; rm -f $D/vol/g
 t volro; run --rm -v $D/vol:/v:ro box:1 sh -c 'echo x > /v/h' 2>&1; echo rc=$?
 t tmpfs; run --rm --tmpfs /t:size=1m box:1 sh -c 'df /t | tail -1 | grep -c tmpfs; dd if=/dev/zero of=/t/a bs=1k count=2000 2>&1 | head -1'
