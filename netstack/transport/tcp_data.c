@@ -341,7 +341,8 @@ static ssize_t recv_urgent(struct tcp_sock *t, struct net_io *io, struct net_rx 
 
 static ssize_t recv_locked(struct tcp_sock *t, struct net_io *io, struct net_rx *rx)
 {
-	uint8_t state = sk_state(&t->sk);
+	/* Looked at before the bytes: what the peer sent before its end comes before that. */
+	uint8_t state = sk_state(&t->sk), shut = sk_shut(&t->sk);
 	struct tcp_pipe *p = t->in;
 	bool fin = false;
 	ssize_t ret;
@@ -354,7 +355,7 @@ static ssize_t recv_locked(struct tcp_sock *t, struct net_io *io, struct net_rx 
 	if (state == NET_SYN_SENT)
 		return -EAGAIN;
 	if (LIKELY(p != NULL)) {
-		fin = __atomic_load_n(&p->fin, __ATOMIC_ACQUIRE); /* before the bytes are looked at */
+		fin = __atomic_load_n(&p->fin, __ATOMIC_ACQUIRE);
 		if (UNLIKELY(io->resid == 0) && used_of(p))
 			return 0;
 		ret = take(t, p, io, rx);
@@ -369,7 +370,7 @@ static ssize_t recv_locked(struct tcp_sock *t, struct net_io *io, struct net_rx 
 	err = net_take_error(&t->sk);
 	if (err)
 		return -err;
-	if (sk_shut(&t->sk) & SHUT_RD_)
+	if (shut & SHUT_RD_)
 		return 0;
 	return state == NET_CLOSE ? -ENOTCONN : -EAGAIN;
 }
