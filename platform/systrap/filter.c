@@ -238,6 +238,16 @@ static void fd_rules(struct builder *b)
 
 unsigned filter_build(struct sock_filter *prog)
 {
+	static const uint8_t futex_ops[] = {FUTEX_WAIT,
+					    FUTEX_WAKE,
+					    FUTEX_WAIT_BITSET,
+					    FUTEX_WAKE_BITSET,
+					    FUTEX_WAIT_PRIVATE,
+					    FUTEX_WAKE_PRIVATE,
+					    FUTEX_WAIT_BITSET_PRIVATE,
+					    FUTEX_WAKE_BITSET_PRIVATE,
+					    FUTEX_REQUEUE_PRIVATE,
+					    FUTEX_CMP_REQUEUE_PRIVATE};
 	struct builder b = {.prog = prog};
 
 	load(&b, offsetof(struct seccomp_data, arch));
@@ -248,15 +258,12 @@ unsigned filter_build(struct sock_filter *prog)
 	must_not(&b, BPF_JGE, STUB_TEXT_SIZE);
 
 	begin(&b, SYS_futex);
-	/* WAIT, WAKE, their BITSET forms and REQUEUE, on any word that it can read */
+	/* Waits and wake-ups of any word that it can read; requeueing only of private ones: threads of the
+	 * sentry sleep on words of the slots, as shared ones, and must not be moved away. */
 	load(&b, ARG_LO(1));
-	emit(&b, BPF_ALU | BPF_AND | BPF_K, ~(uint32_t)(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME), 0, 0);
-	emit(&b, BPF_JMP | BPF_JEQ | BPF_K, FUTEX_WAIT, 6, 0);
-	emit(&b, BPF_JMP | BPF_JEQ | BPF_K, FUTEX_WAKE, 5, 0);
-	emit(&b, BPF_JMP | BPF_JEQ | BPF_K, FUTEX_REQUEUE, 4, 0);
-	emit(&b, BPF_JMP | BPF_JEQ | BPF_K, FUTEX_CMP_REQUEUE, 3, 0);
-	emit(&b, BPF_JMP | BPF_JEQ | BPF_K, FUTEX_WAIT_BITSET, 2, 0);
-	emit(&b, BPF_JMP | BPF_JEQ | BPF_K, FUTEX_WAKE_BITSET, 1, 0);
+	emit(&b, BPF_ALU | BPF_AND | BPF_K, ~(uint32_t)FUTEX_CLOCK_REALTIME, 0, 0);
+	for (uint8_t i = 0; i < ARRAY_SIZE(futex_ops); i++)
+		emit(&b, BPF_JMP | BPF_JEQ | BPF_K, futex_ops[i], (uint8_t)(ARRAY_SIZE(futex_ops) - i), 0);
 	ret(&b, TRAP);
 	end(&b);
 	begin(&b, SYS_rt_sigreturn);

@@ -76,8 +76,8 @@ int stub_futex(struct stub_slot *s, const uint64_t a[6], int64_t *result)
 		return !(op & FUTEX_REALTIME) && (uint32_t)a[5] == ~0u && wake(a, result);
 	case FUTEX_REQUEUE:
 	case FUTEX_CMP_REQUEUE:
-		return !(op & FUTEX_REALTIME) && (int)a[2] >= 0 && (int)a[3] >= 0 && is_guest_word(a[4]) &&
-		       requeue(a, result);
+		return op == (command | FUTEX_PRIVATE) && (int)a[2] >= 0 && (int)a[3] >= 0 &&
+		       is_guest_word(a[4]) && requeue(a, result);
 	default:
 		return 0;
 	}
