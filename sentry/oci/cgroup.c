@@ -204,6 +204,7 @@ static void plan_one(void *arg, const struct hierarchy *h)
 	const struct plan *p = arg;
 	const char *name = h->controllers[0] ? h->controllers : "unified";
 	char own[PATH_MAX] = "", rel[PATH_MAX], path[2 * PATH_MAX];
+	int n;
 
 	for (size_t i = 0; i < p->set->count; i++)
 		if (strcmp(p->set->entries[i].controller, name) == 0)
@@ -216,7 +217,9 @@ static void plan_one(void *arg, const struct hierarchy *h)
 	}
 	if (!rel[0]) /* the root itself is nobody's */
 		snprintf(rel, sizeof(rel), "/%s", p->id);
-	snprintf(path, sizeof(path), "%s%s%s", h->point, strcmp(own, "/") == 0 ? "" : own, rel);
+	n = snprintf(path, sizeof(path), "%s%s%s", h->point, strcmp(own, "/") == 0 ? "" : own, rel);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return; /* longer than a path can be */
 	cgroup_add(p->set, name, path);
 }
 
