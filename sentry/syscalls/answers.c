@@ -20,6 +20,7 @@ void question_begin(struct question *q, struct task *t, int dirfd)
 	q->name = NULL;
 	q->by_fd = false;
 	q->dir = ANSWER_DIR_CWD;
+	q->basis = (struct vfs_basis){.unstable = true}; /* until the walk says what it rests on */
 	if (q->t && dirfd >= 0) {
 		q->fd_word = change_fd_word(t->fds, (uint32_t)dirfd);
 		q->fd_value = change_read(&t->kernel->vfs->words[q->fd_word]);
