@@ -72,9 +72,10 @@ void systrap_answer(struct context *ctx, const struct context_answer *a)
 		remember_dir(c, a);
 	if (len >= ANSWER_PATH || ROUND_UP(a->out_size, 8U) + path_room > ANSWER_ROOM)
 		return;
-	if (len)
+	if (len) {
 		path[(len - 1) / 8] = 0;
-	memcpy(path, a->path, len);
+		memcpy(path, a->path, len);
+	}
 	hash = answer_hash(a->dir, path, len);
 	e = choose(c, a, hash, path);
 	e->epoch = c->slot->epoch;
