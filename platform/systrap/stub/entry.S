@@ -221,6 +221,8 @@ stub_fork:
 	jne	2f
 	mov	SLOT_STACK(%rbx), %rsp
 	mov	%rbx, %rdi
+	call	stub_child_init
+	mov	%rbx, %rdi
 	jmp	thread_main
 2:	mov	$127, %edi
 	mov	$SYS_exit_group, %eax

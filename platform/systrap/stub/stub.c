@@ -178,13 +178,20 @@ static long map_fd(const uint64_t *arg)
 
 static long do_fork(struct stub_slot *s)
 {
+	const uint64_t kicks = 1UL << (STUB_SIG_KICK - 1), none = 0;
 	int second = -1;
 	long first = receive_fd(&second);
 	long pid;
 
 	if (first != 1 || second != 2)
 		return first < 0 ? first : -EMFILE;
+	/* A kick must wait until the child has slots of its own: before that its handler would run in ours. One
+	 * that came by signal has kicks blocked as it is, and unblocks them by returning. */
+	if (!s->frame)
+		stub_sys(SYS_sigprocmask, 2, (long)&kicks, 0, 8);
 	pid = stub_fork(s);
+	if (!s->frame)
+		stub_sys(SYS_sigprocmask, 2, (long)&none, 0, 8);
 	stub_sys(SYS_close, 1, 0, 0, 0);
 	stub_sys(SYS_close, 2, 0, 0, 0);
 	return pid;
@@ -543,6 +550,15 @@ void stub_on_signal(int sig, struct stub_siginfo *info, struct stub_frame *f)
 		s->kick = 0;
 	post(s, sig == STUB_SIG_KICK ? MSG_KICKED : MSG_FAULT);
 	stub_serve(s);
+}
+
+/* A forked child, in its own slots from here on. */
+void stub_child_init(struct stub_slot *s)
+{
+	const uint64_t none = 0;
+
+	if (!s->frame)
+		stub_sys(SYS_sigprocmask, 2, (long)&none, 0, 8);
 }
 
 void stub_thread_init(struct stub_slot *s)

@@ -45,6 +45,7 @@ void stub_on_syscall(struct stub_slot *s);
 void stub_on_kick(struct stub_slot *s);
 void stub_on_signal(int sig, struct stub_siginfo *info, struct stub_frame *f);
 void stub_thread_init(struct stub_slot *s);
+void stub_child_init(struct stub_slot *s);
 
 /* prefetch.c */
 void stub_prefetch(struct stub_slot *s);
