@@ -163,3 +163,15 @@ void systrap_settle(struct context *ctx)
 	copies_flush(sys_context(ctx));
 	batch_flush(sys_context(ctx));
 }
+
+bool batch_is_late(struct sys_proc *proc)
+{
+	bool late = false;
+
+	LOCK(&proc->lock);
+	for (uint32_t i = 0; i < proc->cap && !late && proc->context_count == 1; i++)
+		late = proc->contexts[i] &&
+		       __atomic_load_n(&proc->contexts[i]->slot->batch_count, __ATOMIC_ACQUIRE);
+	mutex_unlock(&proc->lock);
+	return late;
+}

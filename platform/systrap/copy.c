@@ -83,28 +83,45 @@ static ssize_t copy_by_stub(struct sys_context *c, bool write, uaddr_t addr, voi
 	return (ssize_t)done;
 }
 
-/* By one of the two ways, at once. Also names the guest's memory only: the bounds are checked here again.
- */
-ssize_t copy_now(struct sys_context *c, bool write, uaddr_t addr, void *buf, size_t size)
+/* A stub that looks at its word at this moment is faster than the host. */
+bool copy_prefers_stub(struct sys_context *c)
+{
+	const struct sys_platform *p = sys_platform(c->base.platform);
+
+	return __atomic_load_n(&p->no_process_vm, __ATOMIC_RELAXED) ||
+	       (p->spin_limit && !(__atomic_load_n(&c->slot->turn, __ATOMIC_RELAXED) & TURN_SLEEPS));
+}
+
+ssize_t copy_by_host(struct sys_context *c, bool write, uaddr_t addr, void *buf, size_t size)
 {
 	struct sys_platform *p = sys_platform(c->base.platform);
 	ssize_t n;
 
 	size = copy_bound(addr, size);
+	if (!size)
+		return 0;
+	if (__atomic_load_n(&p->no_process_vm, __ATOMIC_RELAXED))
+		return -EPERM;
+	STAT_INC(c, copies);
+	n = copy_proc(c->proc, write, addr, buf, size);
+	if (n < 0)
+		__atomic_store_n(&p->no_process_vm, true, __ATOMIC_RELAXED);
+	return n;
+}
+
+/* By one of the two ways, at once. Also names the guest's memory only: the bounds are checked here again.
+ */
+ssize_t copy_now(struct sys_context *c, bool write, uaddr_t addr, void *buf, size_t size)
+{
+	ssize_t n;
+
+	size = copy_bound(addr, size);
 	if (c->gone || !size)
 		return 0;
-	/* A stub that looks at its word at this moment is faster than the host. */
-	if (size <= STUB_COPY_MAX && p->spin_limit &&
-	    !(__atomic_load_n(&c->slot->turn, __ATOMIC_RELAXED) & TURN_SLEEPS))
+	if (size <= STUB_COPY_MAX && copy_prefers_stub(c))
 		return copy_by_stub(c, write, addr, buf, size);
-	if (!__atomic_load_n(&p->no_process_vm, __ATOMIC_RELAXED)) {
-		STAT_INC(c, copies);
-		n = copy_proc(c->proc, write, addr, buf, size);
-		if (n >= 0)
-			return n;
-		__atomic_store_n(&p->no_process_vm, true, __ATOMIC_RELAXED);
-	}
-	return copy_by_stub(c, write, addr, buf, size);
+	n = copy_by_host(c, write, addr, buf, size);
+	return n >= 0 ? n : copy_by_stub(c, write, addr, buf, size);
 }
 
 /* Exec reads many strings that lie side by side; nobody else may count on what is kept here. */
@@ -146,20 +163,16 @@ static ssize_t copy_own(struct sys_context *c, bool write, uaddr_t addr, void *b
 		if (n >= 0)
 			return n;
 	}
-	copies_flush(c);
-	batch_flush(c);
+	systrap_settle(&c->base);
 	return copy_now(c, write, addr, buf, size);
 }
 
 /* Another one's memory, of which the last changes may be on their way. */
 static ssize_t copy_other(struct sys_proc *proc, bool write, uaddr_t addr, void *buf, size_t size)
 {
-	const struct stub_slot *s = (const struct stub_slot *)proc->slots;
 	ssize_t n = copy_proc(proc, write, addr, buf, size);
 
-	for (int i = 0; n >= 0 && (size_t)n < size && i < LATE_TRIES; i++) {
-		if (!__atomic_load_n(&s->batch_count, __ATOMIC_ACQUIRE))
-			i = LATE_TRIES; /* they have come: once more */
+	for (int i = 0; n >= 0 && (size_t)n < size && batch_is_late(proc) && i < LATE_TRIES; i++) {
 		hc_sched_yield();
 		n = copy_proc(proc, write, addr, buf, size);
 	}
@@ -239,7 +252,7 @@ ssize_t systrap_zero_out(struct aspace *as, struct context *ctx, uaddr_t dst, si
 		return zero_pages(as, ctx, dst, size);
 	if (ctx) {
 		sys_context(ctx)->page_size = 0;
-		copies_flush(sys_context(ctx));
+		systrap_settle(ctx);
 	}
 	if (proc_use(proc))
 		n = zero_vm(proc->pid, dst, size);

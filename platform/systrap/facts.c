@@ -115,7 +115,6 @@ int systrap_futex_wake(struct context *ctx, uaddr_t addr, bool is_private, uint3
 {
 	struct sys_context *c = sys_context(ctx);
 	struct stub_slot *s = (struct stub_slot *)c->proc->slots;
-
 	int64_t n;
 
 	if (is_private && !__atomic_load_n(&s->futex_stubs, __ATOMIC_SEQ_CST))

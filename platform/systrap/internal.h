@@ -274,10 +274,15 @@ bool batch_copy_out(struct sys_context *c, uaddr_t dst, const void *src, size_t 
 /* Does them now. */
 void batch_flush(struct sys_context *c);
 void systrap_settle(struct context *c);
+/* May changes of the one context in proc's space still be on their way? From any thread. */
+bool batch_is_late(struct sys_proc *proc);
 /* With the answer to a message that took the batch along: false when an operation failed. */
 bool batch_settle(struct sys_context *c);
 
 /* copy.c */
+bool copy_prefers_stub(struct sys_context *c);
+/* -EPERM: the host forbids it. */
+ssize_t copy_by_host(struct sys_context *c, bool write, uaddr_t addr, void *buf, size_t size);
 ssize_t copy_now(struct sys_context *c, bool write, uaddr_t addr, void *buf, size_t size);
 ssize_t systrap_copy_in(struct aspace *as, struct context *c, void *dst, uaddr_t src, size_t size);
 ssize_t systrap_copy_out(struct aspace *as, struct context *c, uaddr_t dst, const void *src, size_t size);

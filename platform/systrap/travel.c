@@ -9,7 +9,6 @@
 
 #include <string.h>
 
-#include "platform/base/arena.h"
 #include "platform/systrap/stub/calls.h"
 
 #define OUT_ROOM (SLOT_DATA_SIZE - DATA_OUT)
@@ -106,33 +105,30 @@ bool copies_out(struct sys_context *c, uaddr_t dst, const void *src, size_t size
 	return true;
 }
 
+/* From where they lie, by the host; else the stub delivers them as it does with an answer. (Its plain copies
+ * pass through the place where larger outputs wait.) */
 void copies_flush(struct sys_context *c)
 {
 	struct call_copies *k = &c->copies;
-	uint32_t count = k->count, off[OUT_RECORDS], size[OUT_RECORDS], total = 0, at = 0;
-	char *aside = NULL;
+	uint32_t count = k->count;
+	bool by_stub;
 
 	if (!count)
 		return;
-	c->slot->out_count = 0;
 	k->count = 0;
 	k->out_size = 0; /* from here on at once */
+	by_stub = copy_prefers_stub(c);
 	/* The list lies in the slot: a guest that changed it writes elsewhere in its own memory. */
-	for (uint32_t i = 0; i < count; i++) {
-		off[i] = c->slot->out[i].off;
-		size[i] = c->slot->out[i].size;
-		if (off[i] > SLOT_SIZE || size[i] > SLOT_SIZE - off[i])
-			return;
-		total += size[i];
+	for (uint32_t i = 0; i < count && !by_stub; i++) {
+		uaddr_t at = __atomic_load_n(&c->slot->out[i].at, __ATOMIC_RELAXED);
+		uint32_t off = __atomic_load_n(&c->slot->out[i].off, __ATOMIC_RELAXED);
+		uint32_t size = __atomic_load_n(&c->slot->out[i].size, __ATOMIC_RELAXED);
+
+		if (off > SLOT_SIZE || size > SLOT_SIZE - off)
+			break;
+		by_stub = copy_by_host(c, true, at, (char *)c->slot + off, size) < 0;
 	}
-	/* A copy by the stub passes through the place where larger outputs wait: they are set aside first. */
-	if (count > 1)
-		aside = kmalloc(total);
-	for (uint32_t i = 0; aside && i < count; at += size[i++])
-		memcpy(aside + at, (char *)c->slot + off[i], size[i]);
-	at = 0;
-	for (uint32_t i = 0; i < count; at += size[i++])
-		(void)copy_now(c, true, c->slot->out[i].at, aside ? aside + at : (char *)c->slot + off[i],
-			       size[i]);
-	kfree(aside);
+	if (by_stub)
+		(void)stub_command(c, CMD_DELIVER, 0, 0, 0, 0, 0, 0, 0);
+	c->slot->out_count = 0;
 }

@@ -176,6 +176,40 @@ Test(systrap_travel, outputs_to_bad_memory_say_so)
 	OPS->context_destroy(c);
 }
 
+/* Small and large outputs that wait, and something else that must come after them: by the stub, by the host. */
+Test(systrap_travel, outputs_that_wait_are_flushed_whole)
+{
+	static const size_t piece[] = {1400, 2100, 4000}, total = 7500;
+	static char want[7500], got[7500];
+	struct map_request more = {.addr = DATA + PAGE_SIZE,
+				   .size = PAGE_SIZE,
+				   .fd = -1,
+				   .prot = LINUX_PROT_READ | LINUX_PROT_WRITE};
+	struct context *c = caller(SYS_read, 3, DATA, total);
+	struct run_event ev;
+	uint64_t before, at;
+
+	cr_assert_eq(OPS->map(c, &more), 0);
+	sys_platform(plat)->spin_limit = 0; /* the stub sleeps */
+	for (int by_stub = 0; by_stub < 2; by_stub++) {
+		next_call(c, SYS_read, &ev);
+		for (size_t i = 0; i < total; i++)
+			want[i] = (char)(i * 7 + (size_t)by_stub);
+		sys_platform(plat)->no_process_vm = by_stub;
+		before = travelled(c);
+		at = 0;
+		for (size_t i = 0; i < ARRAY_SIZE(piece); at += piece[i++])
+			cr_assert_eq(OPS->copy_out(c->as, c, DATA + at, want + at, piece[i]),
+				     (ssize_t)piece[i]);
+		cr_assert_eq(travelled(c), before + ARRAY_SIZE(piece));
+		OPS->settle(c);
+		cr_assert_eq(OPS->copy_in(c->as, NULL, got, DATA, total), (ssize_t)total);
+		cr_assert_eq(memcmp(got, want, total), 0);
+		OPS->set_result(c, (int64_t)total);
+	}
+	OPS->context_destroy(c);
+}
+
 Test(systrap_travel, unmapping_after_a_copy_keeps_the_order)
 {
 	struct context *c = caller(SYS_read, 0, DATA, 100);

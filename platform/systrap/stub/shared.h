@@ -80,6 +80,7 @@
 #define CMD_PATCH    29 /* as struct stub_patch says */
 #define CMD_CLEAR    28 /* unmap everything but the stub's and the vDSO's */
 #define CMD_NOTHING  30 /* for the sake of the batch */
+#define CMD_DELIVER  31 /* the outputs that were left, now */
 
 /* Offsets for assembler; checked by static asserts in the sentry. */
 #define SLOT_SELF   0x40

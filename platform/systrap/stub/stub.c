@@ -354,6 +354,9 @@ static void command(struct stub_slot *s, uint32_t kind)
 	case CMD_CLEAR:
 		stub_clear();
 		break;
+	case CMD_DELIVER:
+		s->arg[0] = (uint64_t)(long)stub_deliver(s);
+		break;
 	case CMD_NOTHING:
 		s->arg[0] = 0;
 		break;
