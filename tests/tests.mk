@@ -7,7 +7,7 @@ GUEST_BIN := $(patsubst tests/guest/%.c,build/guest/%,$(GUEST_SRC))
 HOSTILE_SRC := $(wildcard tests/guest/hostile/*.c)
 HOSTILE_BIN := $(patsubst tests/guest/hostile/%.c,build/hostile/%,$(HOSTILE_SRC))
 
-build/guest/%: tests/guest/%.c tests/guest/guest.h
+build/guest/%: tests/guest/%.c tests/guest/guest.h tests/guest/inet.h
 	@mkdir -p $(@D)
 	$(call say,GUEST,$<)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Wno-stringop-overflow -Wno-stringop-overread -Wno-unused-result -I. -static -o $@ $< -lpthread

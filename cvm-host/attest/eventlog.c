@@ -3,15 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cvm-host/attest/cursor.h"
 #include "cvm-host/attest/eventlog.h"
-#include "platform/base/bytes.h"
 
 #define EV_NO_ACTION 3u
 #define ALGS_MAX     8
 
 struct reader {
-	const uint8_t *p, *end;
-	bool bad;
+	struct cursor c;
 	uint16_t alg[ALGS_MAX], size[ALGS_MAX];
 	size_t alg_count; /* 0: the old format, SHA-1 only */
 };
@@ -61,58 +60,32 @@ const char *tpm_alg_name(uint16_t alg)
 	return "unknown";
 }
 
-static const uint8_t *take(struct reader *r, size_t n)
-{
-	const uint8_t *p = r->p;
-
-	if (r->bad || (size_t)(r->end - r->p) < n) {
-		r->bad = true;
-		return NULL;
-	}
-	r->p += n;
-	return p;
-}
-
-static uint32_t take32(struct reader *r)
-{
-	const uint8_t *p = take(r, 4);
-
-	return p ? get_le32(p) : 0;
-}
-
-static uint16_t take16(struct reader *r)
-{
-	const uint8_t *p = take(r, 2);
-
-	return p ? get_le16(p) : 0;
-}
-
 /* The "Spec ID Event03" header's list of algorithms; another first event means the old format. */
 static void read_header(struct reader *r)
 {
-	struct reader spec;
+	struct cursor spec;
 	const uint8_t *data;
 	uint32_t type, size, count;
 
-	take32(r);
-	type = take32(r);
-	take(r, 20);
-	size = take32(r);
-	data = take(r, size);
-	if (r->bad || type != EV_NO_ACTION || size < 28 || memcmp(data, "Spec ID Event03", 16) != 0)
+	take_le32(&r->c);
+	type = take_le32(&r->c);
+	take(&r->c, 20);
+	size = take_le32(&r->c);
+	data = take(&r->c, size);
+	if (r->c.bad || type != EV_NO_ACTION || size < 28 || memcmp(data, "Spec ID Event03", 16) != 0)
 		return;
-	spec = (struct reader){data + 24, data + size, false, {0}, {0}, 0};
-	count = take32(&spec);
+	spec = (struct cursor){data + 24, data + size, false};
+	count = take_le32(&spec);
 	if (count == 0 || count > ALGS_MAX) {
-		r->bad = true;
+		r->c.bad = true;
 		return;
 	}
-	for (uint32_t i = 0; !r->bad && i < count; i++) {
-		r->alg[i] = take16(&spec);
-		r->size[i] = take16(&spec);
+	for (uint32_t i = 0; !r->c.bad && i < count; i++) {
+		r->alg[i] = take_le16(&spec);
+		r->size[i] = take_le16(&spec);
 		if (spec.bad || r->size[i] > 64 ||
 		    (tpm_alg_size(r->alg[i]) && tpm_alg_size(r->alg[i]) != r->size[i]))
-			r->bad = true;
+			r->c.bad = true;
 	}
 	r->alg_count = count;
 }
@@ -133,21 +106,21 @@ static const uint8_t *read_digests(struct reader *r, uint16_t alg)
 	uint32_t count;
 
 	if (!r->alg_count)
-		return take(r, 20);
-	count = take32(r);
+		return take(&r->c, 20);
+	count = take_le32(&r->c);
 	if (count > ALGS_MAX)
-		r->bad = true;
-	for (uint32_t i = 0; !r->bad && i < count; i++) {
-		uint16_t id = take16(r);
+		r->c.bad = true;
+	for (uint32_t i = 0; !r->c.bad && i < count; i++) {
+		uint16_t id = take_le16(&r->c);
 		size_t n;
 
 		for (n = 0; n < r->alg_count && r->alg[n] != id; n++)
 			;
 		if (n == r->alg_count) {
-			r->bad = true;
+			r->c.bad = true;
 			break;
 		}
-		const uint8_t *d = take(r, r->size[n]);
+		const uint8_t *d = take(&r->c, r->size[n]);
 
 		if (id == alg)
 			found = d;
@@ -168,12 +141,12 @@ static int extend(struct registers *out, uint32_t reg, const uint8_t *digest, ui
 
 static int one_event(struct reader *r, uint16_t alg, struct registers *out)
 {
-	uint32_t reg = take32(r), type = take32(r), size;
+	uint32_t reg = take_le32(&r->c), type = take_le32(&r->c), size;
 	const uint8_t *digest = read_digests(r, alg), *data;
 
-	size = take32(r);
-	data = take(r, size);
-	if (r->bad || (type != EV_NO_ACTION && reg >= REGISTERS))
+	size = take_le32(&r->c);
+	data = take(&r->c, size);
+	if (r->c.bad || (type != EV_NO_ACTION && reg >= REGISTERS))
 		return -EINVAL;
 	out->events++;
 	if (type == EV_NO_ACTION) { /* not extended; one of them tells where PCR 0 started */
@@ -186,7 +159,7 @@ static int one_event(struct reader *r, uint16_t alg, struct registers *out)
 
 int eventlog_replay(const void *log, size_t size, uint16_t alg, struct registers *out)
 {
-	struct reader r = {.p = log, .end = (const uint8_t *)log + size};
+	struct reader r = {.c = {log, (const uint8_t *)log + size, false}};
 	bool has = false;
 	int ret = 0;
 
@@ -195,14 +168,14 @@ int eventlog_replay(const void *log, size_t size, uint16_t alg, struct registers
 		return -EINVAL;
 	read_header(&r);
 	if (!r.alg_count) {
-		r.p = log; /* the first event is one like the others */
+		r.c.p = log; /* the first event is one like the others */
 		has = alg == TPM_SHA1;
 	}
 	for (size_t i = 0; i < r.alg_count; i++)
 		has |= r.alg[i] == alg;
-	if (r.bad || !has)
-		return r.bad ? -EINVAL : -ENOENT;
-	while (ret == 0 && r.p < r.end && !only_filler(r.p, (size_t)(r.end - r.p)))
+	if (r.c.bad || !has)
+		return r.c.bad ? -EINVAL : -ENOENT;
+	while (ret == 0 && r.c.p < r.c.end && !only_filler(r.c.p, (size_t)(r.c.end - r.c.p)))
 		ret = one_event(&r, alg, out);
 	return ret;
 }

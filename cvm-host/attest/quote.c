@@ -1,44 +1,13 @@
 /* quote.c: taking Intel quotes apart. No cryptography. */
 #include <string.h>
 
+#include "cvm-host/attest/cursor.h"
 #include "cvm-host/attest/intel.h"
-#include "platform/base/bytes.h"
 
 #define HEADER_SIZE 48u
 
 static const uint8_t intel_qe_vendor[16] = {0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 0x4c, 0xa9,
 					    0x94, 0x0a, 0x0d, 0xb3, 0x95, 0x7f, 0x06, 0x07};
-
-struct cursor {
-	const uint8_t *p, *end;
-	bool bad;
-};
-
-static const uint8_t *take(struct cursor *c, size_t n)
-{
-	const uint8_t *p = c->p;
-
-	if (c->bad || (size_t)(c->end - c->p) < n) {
-		c->bad = true;
-		return NULL;
-	}
-	c->p += n;
-	return p;
-}
-
-static uint16_t take16(struct cursor *c)
-{
-	const uint8_t *p = take(c, 2);
-
-	return p ? get_le16(p) : 0;
-}
-
-static uint32_t take32(struct cursor *c)
-{
-	const uint8_t *p = take(c, 4);
-
-	return p ? get_le32(p) : 0;
-}
 
 /* The body after the header, by version; false with a check. */
 static bool take_body(struct verify *v, struct cursor *c, uint32_t tee, struct quote *q)
@@ -46,8 +15,8 @@ static bool take_body(struct verify *v, struct cursor *c, uint32_t tee, struct q
 	size_t size;
 
 	if (q->version == 5) {
-		uint16_t type = take16(c);
-		uint32_t said = take32(c);
+		uint16_t type = take_le16(c);
+		uint32_t said = take_le32(c);
 
 		q->td = type == 2 || type == 3;
 		q->td15 = type == 3;
@@ -71,11 +40,11 @@ static void take_qe(struct cursor *c, struct quote *q)
 {
 	q->qe_report = take(c, QE_REPORT_SIZE);
 	q->qe_signature = take(c, 64);
-	q->auth_size = take16(c);
+	q->auth_size = take_le16(c);
 	q->auth = take(c, q->auth_size);
-	if (take16(c) != 5)
+	if (take_le16(c) != 5)
 		c->bad = true;
-	q->pem_size = take32(c);
+	q->pem_size = take_le32(c);
 	q->pem = (const char *)take(c, q->pem_size);
 	if (c->p != c->end)
 		c->bad = true;
@@ -98,7 +67,7 @@ bool quote_parse(struct verify *v, const struct attest_bytes *b, struct quote *o
 	if (!take_body(v, &c, get_le32(header + 4), out))
 		return false;
 	out->signed_size = (size_t)(c.p - header);
-	size = take32(&c);
+	size = take_le32(&c);
 	p = take(&c, size);
 	if (c.bad)
 		return check_fail(v, "intel.format", "cut short");
@@ -108,7 +77,7 @@ bool quote_parse(struct verify *v, const struct attest_bytes *b, struct quote *o
 	out->signature = take(&sig, 64);
 	out->key = take(&sig, 64);
 	if (out->version >= 4) { /* the QE's part is one certification datum of type 6 */
-		if (take16(&sig) != 6 || take32(&sig) != (size_t)(sig.end - sig.p))
+		if (take_le16(&sig) != 6 || take_le32(&sig) != (size_t)(sig.end - sig.p))
 			sig.bad = true;
 	}
 	take_qe(&sig, out);

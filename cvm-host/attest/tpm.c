@@ -7,6 +7,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
+#include "cvm-host/attest/cursor.h"
 #include "cvm-host/attest/ecdsa.h"
 #include "cvm-host/attest/tpm.h"
 #include "platform/base/bytes.h"
@@ -14,23 +15,6 @@
 #define TPM_GENERATED 0xff544347u
 #define ST_QUOTE      0x8018u
 enum { ALG_RSASSA = 0x14, ALG_RSAPSS = 0x16, ALG_ECDSA = 0x18 };
-
-struct cursor {
-	const uint8_t *p, *end;
-	bool bad;
-};
-
-static const uint8_t *take(struct cursor *c, size_t n)
-{
-	const uint8_t *p = c->p;
-
-	if (c->bad || (size_t)(c->end - c->p) < n) {
-		c->bad = true;
-		return NULL;
-	}
-	c->p += n;
-	return p;
-}
 
 static uint64_t take_be(struct cursor *c, size_t n)
 {

@@ -502,21 +502,33 @@ static struct net_sock *find_best(struct net_stack *st, const struct list *head,
 	return best;
 }
 
-struct net_sock *port_find_listener(struct net_stack *st, const struct net_name *local,
-				    const struct net_name *remote, uint32_t ifindex)
+static struct net_sock *find_bound(struct net_stack *st, int kind, bool listening, const struct net_name *local,
+				   const struct net_name *remote, uint32_t ifindex)
 {
-	struct net_bucket *bucket = port_bucket(st, NET_TCP, local->port);
+	struct net_bucket *bucket = port_bucket(st, kind, local->port);
 	struct net_sock *best = NULL;
 	struct net_port *p;
 
 	mutex_lock(&bucket->lock);
 	p = find_locked(bucket, local->port);
 	if (p)
-		best = find_best(st, &p->listeners, local, remote, ifindex);
+		best = find_best(st, listening ? &p->listeners : &p->binds, local, remote, ifindex);
 	if (best && !refs_get_unless_zero(&best->refs))
 		best = NULL;
 	mutex_unlock(&bucket->lock);
 	return best;
+}
+
+struct net_sock *port_find_listener(struct net_stack *st, const struct net_name *local,
+				    const struct net_name *remote, uint32_t ifindex)
+{
+	return find_bound(st, NET_TCP, true, local, remote, ifindex);
+}
+
+struct net_sock *port_find_dgram(struct net_stack *st, int kind, const struct net_name *local,
+				 const struct net_name *remote, uint32_t ifindex)
+{
+	return find_bound(st, kind, false, local, remote, ifindex);
 }
 
 struct net_sock *port_find_connected(struct net_stack *st, const struct net_name *local,
@@ -540,23 +552,6 @@ struct net_sock *port_find_connected(struct net_stack *st, const struct net_name
 	}
 	mutex_unlock(&bucket->lock);
 	return found;
-}
-
-struct net_sock *port_find_dgram(struct net_stack *st, int kind, const struct net_name *local,
-				 const struct net_name *remote, uint32_t ifindex)
-{
-	struct net_bucket *bucket = port_bucket(st, kind, local->port);
-	struct net_sock *best = NULL;
-	struct net_port *p;
-
-	mutex_lock(&bucket->lock);
-	p = find_locked(bucket, local->port);
-	if (p)
-		best = find_best(st, &p->binds, local, remote, ifindex);
-	if (best && !refs_get_unless_zero(&best->refs))
-		best = NULL;
-	mutex_unlock(&bucket->lock);
-	return best;
 }
 
 uint32_t port_find_all(struct net_stack *st, int kind, uint16_t port, struct net_sock **out, uint32_t max)

@@ -1,5 +1,5 @@
 /* inet6.c: IPv6 sockets on the loopback, dual stack, and what programs ask about interfaces. */
-#include "tests/guest/guest.h"
+#include "tests/guest/inet.h"
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
@@ -17,39 +17,12 @@ static struct sockaddr_in6 name6(const char *text, uint16_t port)
 	return a;
 }
 
-static struct sockaddr *sa(void *a)
-{
-	return a;
-}
-
-static uint16_t port_of(int s)
-{
-	struct sockaddr_in6 a;
-	socklen_t n = sizeof(a);
-
-	MUST(getsockname(s, sa(&a), &n) == 0);
-	return ntohs(a.sin6_port);
-}
-
 static void show_name(const char *what, const struct sockaddr_in6 *a, socklen_t n)
 {
 	char text[64];
 
 	printf("%s %s len %u scope %u\n", what, inet_ntop(AF_INET6, &a->sin6_addr, text, sizeof(text)), n,
 	       a->sin6_scope_id);
-}
-
-static int get(int s, int level, int name)
-{
-	int v = 0;
-	socklen_t n = sizeof(v);
-
-	return getsockopt(s, level, name, &v, &n) < 0 ? -errno : v;
-}
-
-static int set(int s, int level, int name, int v)
-{
-	return setsockopt(s, level, name, &v, sizeof(v));
 }
 
 static void streams(void)

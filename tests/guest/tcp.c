@@ -1,5 +1,5 @@
 /* tcp.c: TCP sockets on the loopback: life of a connection, errors, readiness, options. */
-#include "tests/guest/guest.h"
+#include "tests/guest/inet.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -11,35 +11,6 @@
 #include <sys/socket.h>
 #include <linux/sockios.h>
 #include <pthread.h>
-
-static struct sockaddr_in lo(uint16_t port)
-{
-	return (struct sockaddr_in){
-		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-}
-
-static struct sockaddr *sa(struct sockaddr_in *a)
-{
-	return (struct sockaddr *)a;
-}
-
-static uint16_t port_of(int s)
-{
-	struct sockaddr_in a;
-	socklen_t n = sizeof(a);
-
-	MUST(getsockname(s, sa(&a), &n) == 0);
-	return ntohs(a.sin_port);
-}
-
-static int events(int fd)
-{
-	struct pollfd p = {.fd = fd,
-			   .events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM |
-				     POLLRDBAND};
-
-	return poll(&p, 1, 0) < 0 ? -1 : p.revents;
-}
 
 static int listener(int backlog)
 {
@@ -68,19 +39,6 @@ static int state(int s)
 	socklen_t n = sizeof(i);
 
 	return getsockopt(s, IPPROTO_TCP, TCP_INFO, &i, &n) < 0 ? -1 : i.tcpi_state;
-}
-
-static int get(int s, int level, int name)
-{
-	int v = 0;
-	socklen_t n = sizeof(v);
-
-	return getsockopt(s, level, name, &v, &n) < 0 ? -errno : v;
-}
-
-static int set(int s, int level, int name, int v)
-{
-	return setsockopt(s, level, name, &v, sizeof(v));
 }
 
 static void creation(void)

@@ -1,6 +1,6 @@
 /* udp.c: UDP, UDP-Lite and ICMP sockets on the loopback: addresses, errors, control messages, groups, batches.
  */
-#include "tests/guest/guest.h"
+#include "tests/guest/inet.h"
 
 #include <arpa/inet.h>
 #include <linux/errqueue.h>
@@ -11,48 +11,6 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-
-static struct sockaddr_in lo(uint16_t port)
-{
-	return (struct sockaddr_in){
-		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-}
-
-static struct sockaddr *sa(struct sockaddr_in *a)
-{
-	return (struct sockaddr *)a;
-}
-
-static uint16_t port_of(int s)
-{
-	struct sockaddr_in a;
-	socklen_t n = sizeof(a);
-
-	MUST(getsockname(s, sa(&a), &n) == 0);
-	return ntohs(a.sin_port);
-}
-
-static int events(int fd)
-{
-	struct pollfd p = {.fd = fd,
-			   .events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM |
-				     POLLWRBAND};
-
-	return poll(&p, 1, 0) < 0 ? -1 : p.revents;
-}
-
-static int get(int s, int level, int name)
-{
-	int v = 0;
-	socklen_t n = sizeof(v);
-
-	return getsockopt(s, level, name, &v, &n) < 0 ? -errno : v;
-}
-
-static int set(int s, int level, int name, int v)
-{
-	return setsockopt(s, level, name, &v, sizeof(v));
-}
 
 static int bound(int type, int proto)
 {
