@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "netstack/netstack.h"
+#include "platform/base/arena.h"
 #include "platform/base/clock.h"
 #include "platform/base/log.h"
 #include "platform/base/thread.h"
@@ -127,7 +128,7 @@ void boot_net(struct boot *b, struct net_stack *st)
 		return;
 	if (!hw || !hex_bytes(hw, c.hw, 6))
 		boot_fail(b, 125, "bad net-hw");
-	p = malloc(sizeof(*p));
+	p = kmalloc(sizeof(*p));
 	ret = p ? net_link_add(st, &c, &p->ifindex) : -ENOMEM;
 	if (ret < 0)
 		boot_fail(b, 125, "cannot make the network interface %s: %s", name, strerror(-ret));
