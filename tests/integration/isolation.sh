@@ -75,8 +75,11 @@ elif command -v strace >/dev/null && strace --seccomp-bpf -f -e trace='!sched_yi
 	[ -n "$guests" ] && ok || bad 'no guest process in the trace'
 	for pid in $guests; do
 		extra=$(awk -v p="$pid" '$1 == p {print $2 == "<..." ? $3 : $2}' "$tmp/trace" | grep -oE '^[a-z_0-9]+' | sort -u |
-			grep -vxE 'futex|mmap|munmap|mprotect|mremap|madvise|mincore|msync|rt_sigreturn|recvmsg|close|close_range|dup2|prctl|arch_prctl|getppid|clone|clone3|exit|exit_group|resumed|process_vm_readv|set_tid_address')
+			grep -vxE 'futex|mmap|munmap|mprotect|mremap|madvise|mincore|msync|rt_sigreturn|recvmsg|close|close_range|dup2|prctl|arch_prctl|getppid|rt_sigprocmask|clone|clone3|exit|exit_group|resumed|process_vm_readv|set_tid_address')
 		[ -z "$extra" ] && ok || bad "a guest process made host calls:" $extra
+		# its signal mask: none, or the sentry's kick held back while the stub forks
+		extra=$(awk -v p="$pid" '$1 == p' "$tmp/trace" | grep 'rt_sigprocmask(' | grep -vF -e 'SIG_SETMASK, [],' -e 'SIG_SETMASK, [USR1],' | head -3)
+		[ -z "$extra" ] && ok || bad "a guest process set a signal mask of its own: $extra"
 	done
 else
 	skip=$((skip + 1))
