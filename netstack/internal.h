@@ -20,6 +20,7 @@
 #define IFF_UP_	      0x1u
 #define IFF_LOOPBACK_ 0x8u
 #define IFF_RUNNING_  0x40u
+#define IFF_PROMISC_  0x100u
 #define IFF_LOWER_UP_ 0x10000u
 #define PORT_BUCKETS  1024u
 #define PORT_FIRST    32768u /* net.ipv4.ip_local_port_range */
@@ -111,6 +112,10 @@ struct net_stack {
 	const struct net_wire_ops *wire; /* [I] once a link is attached; NULL: none */
 	void *wire_priv;		 /* [wire] */
 	uint64_t lo_packets, lo_bytes;	 /* [a] */
+	struct mutex tap_lock;		 /* rank NET_TAPS */
+	struct list taps;		 /* [tap_lock] */
+	uint32_t tap_count;		 /* [a] written under tap_lock */
+	const struct net_tap *tap_from;	 /* [tap_lock] who sends the frame that taps are shown */
 };
 #define COUNT(st, field)   ((void)__atomic_add_fetch(&(st)->counters.field, 1, __ATOMIC_RELAXED))
 #define UNCOUNT(st, field) ((void)__atomic_sub_fetch(&(st)->counters.field, 1, __ATOMIC_RELAXED))
@@ -141,6 +146,7 @@ struct net_sock {
 	struct net_bind bind;	       /* [bucket] */
 	struct list all_node;	       /* [socks_lock] */
 	struct net_opts opts;	       /* [a] */
+	uint32_t (*filter)(void *owner, const struct net_frame *f); /* [lock] */
 };
 
 /* One direction of a connection: the receiver's ring, which the sender fills. */
@@ -463,6 +469,18 @@ struct icmp_error {
 	uint32_t len;
 };
 void ip_error(struct net_stack *st, const struct icmp_error *e);
+
+/* core/tap.c: packet sockets that listen in */
+static inline bool stack_tapped(const struct net_stack *st)
+{
+	return __atomic_load_n(&st->tap_count, __ATOMIC_ACQUIRE) != 0;
+}
+/* A frame on a link, from its link header on. */
+void tap_frame(struct net_stack *st, uint32_t ifindex, const uint8_t *frame, uint32_t n, bool outgoing,
+	       bool csum_unfinished);
+/* A packet that stays on this machine: payload behind the IP header, which is made for those who look. */
+struct ip_packet;
+void tap_local(struct net_stack *st, const struct ip_packet *p);
 
 /* ip/local.c: a packet that has arrived for this machine: payload behind the IP header. */
 struct ip_packet {

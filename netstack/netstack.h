@@ -140,6 +140,7 @@ void net_stack_put(struct net_stack *st);
 
 struct net_if_info {
 	uint32_t index, flags, mtu; /* IFF_* as Linux numbers them */
+	uint32_t promiscuity;
 	uint16_t type;		    /* ARPHRD_* */
 	char name[NET_IF_MAX];
 	uint8_t hw[6], hw_len;
@@ -169,6 +170,8 @@ bool net_addr_is_local(struct net_stack *st, const struct net_addr *a);
 /* -ENODEV, -EEXIST, -EADDRNOTAVAIL, -ENOMEM */
 MUST_CHECK int net_if_set_flags(struct net_stack *st, uint32_t index, uint32_t flags, uint32_t mask);
 MUST_CHECK int net_if_set_mtu(struct net_stack *st, uint32_t index, uint32_t mtu);
+/* One user more (1) or less (-1) who wants the frames of others too. */
+void net_if_promiscuous(struct net_stack *st, uint32_t index, int delta);
 MUST_CHECK int net_addr_add(struct net_stack *st, const struct net_addr_info *a);
 MUST_CHECK int net_addr_del(struct net_stack *st, const struct net_addr_info *a);
 MUST_CHECK int net_route_add(struct net_stack *st, const struct net_route_info *r);
@@ -210,6 +213,35 @@ bool net_link_waits(struct net_stack *st, uint32_t ifindex);
 /* Packets that came, or an error of the descriptor. */
 int net_link_ready(struct net_stack *st, uint32_t ifindex, bool in, bool out);
 
+/* ---- frames, as packet(7) sockets see and send them ---- */
+
+struct net_frame {
+	uint32_t ifindex, mark;
+	uint16_t protocol, hw_type; /* ETH_P_* of what stands behind the link header; ARPHRD_* */
+	uint8_t type;		    /* PACKET_HOST, ... */
+	uint8_t src[6], src_len;    /* the link-layer sender; 0: the link has no addresses */
+	const uint8_t *data;	    /* from the link header on */
+	uint32_t len, net_off;	    /* net_off: of what stands behind the link header */
+	bool csum_unfinished;	    /* the transport checksum is left to the link */
+	bool outgoing;
+};
+struct net_tap {
+	struct list node;  /* [the stack's tap lock] */
+	uint32_t ifindex;  /* [a] 0: all */
+	uint16_t protocol; /* [a] ETH_P_*; ETH_P_ALL sees outgoing frames too; 0: nothing */
+	/* Locks of the stack may be held: it may copy, and wake. */
+	void (*fn)(struct net_tap *tap, const struct net_frame *f);
+};
+void net_tap_add(struct net_stack *st, struct net_tap *tap);
+/* When it returns, fn isn't running and won't be called. */
+void net_tap_del(struct net_stack *st, struct net_tap *tap);
+/* Sends a frame that begins with its link header (net_off bytes, 0: the link has none) on an interface; other
+ * packet sockets see it, from doesn't (NULL: all do). -ENXIO, -ENETDOWN, -EMSGSIZE, -EINVAL: too short */
+MUST_CHECK int net_frame_send(struct net_stack *st, uint32_t ifindex, const uint8_t *frame, uint32_t len,
+			      const struct net_tap *from);
+/* What stands before the network header: 14 on links with Ethernet frames and on lo, else 0. */
+uint32_t net_if_header(const struct net_if_info *i);
+
 /* ---- sockets ---- */
 
 /* family: 4 or 6. owner, uid: the embedder's, uid decides about SO_REUSEPORT. */
@@ -226,6 +258,10 @@ void net_sock_adopt(struct net_sock *sk, void *owner, uint32_t uid);
 void net_sock_buffers_changed(struct net_sock *sk);
 /* Options that act at once have (TCP_NODELAY, TCP_CORK, keepalive, ...). */
 void net_sock_options_changed(struct net_sock *sk);
+
+/* UDP, raw and ping sockets: fn is asked, with the socket locked, how many bytes of what arrived to keep (0: none);
+ * NULL: all. What it sees begins with the transport header (of raw IPv4 sockets: the IP header). */
+void net_sock_set_filter(struct net_sock *sk, uint32_t (*fn)(void *owner, const struct net_frame *f));
 
 #define NET_BIND_PRIVILEGED 1u /* ports below 1024 are allowed */
 MUST_CHECK int net_bind(struct net_sock *sk, const struct net_name *name, uint32_t flags);

@@ -58,6 +58,10 @@ struct wire_up {
 	 */
 	void (*autoconf)(void *arg, uint32_t ifindex, const struct net_addr *addr, uint8_t prefix_len,
 			 const struct net_addr *router);
+	/* Frames, for those who listen in: does anybody, and one. Locks may be held. Both may be NULL. */
+	bool (*tapped)(void *arg);
+	void (*tap)(void *arg, struct link *l, const uint8_t *frame, uint32_t n, bool outgoing,
+		    bool csum_unfinished);
 };
 
 enum neigh_state { NEIGH_INCOMPLETE, NEIGH_REACHABLE, NEIGH_STALE, NEIGH_PROBE };
@@ -177,6 +181,8 @@ struct link *wire_link(struct wire *w, uint32_t ifindex);
 void wire_input(struct link *l, const uint8_t *frame, size_t n, bool csum_ok);
 /* A complete frame. */
 void link_xmit(struct link *l, const struct pkt *p);
+/* The same, unseen by those who listen in. */
+void link_send(struct link *l, const struct pkt *p);
 /* There is room again. */
 void link_flush(struct link *l);
 static inline bool link_busy(const struct link *l)

@@ -78,6 +78,17 @@ static void up_autoconf(void *arg, uint32_t ifindex, const struct net_addr *addr
 		return;
 }
 
+static bool up_tapped(void *arg)
+{
+	return stack_tapped(arg);
+}
+
+static void up_tap(void *arg, struct link *l, const uint8_t *frame, uint32_t n, bool outgoing,
+		   bool csum_unfinished)
+{
+	tap_frame(arg, l->ifindex, frame, n, outgoing, csum_unfinished);
+}
+
 static const struct wire_up socket_up = {
 	.route = up_route,
 	.is_local = up_is_local,
@@ -85,6 +96,8 @@ static const struct wire_up socket_up = {
 	.deliver = up_deliver,
 	.icmp_error = up_icmp_error,
 	.autoconf = up_autoconf,
+	.tapped = up_tapped,
+	.tap = up_tap,
 	.listener = tcp_join_listener,
 	.listener_put = tcp_join_listener_put,
 	.listener_full = tcp_join_listener_full,

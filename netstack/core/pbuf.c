@@ -35,6 +35,16 @@ void pkt_fill_csum(struct pkt *p)
 	p->partial_csum = false;
 }
 
+void pkt_flatten(const struct pkt *p, uint8_t *out)
+{
+	memcpy(out, p->room + p->start, pkt_head_len(p));
+	out += pkt_head_len(p);
+	for (uint32_t i = 0; i < p->piece_count; i++) {
+		memcpy(out, p->pieces[i].iov_base, p->pieces[i].iov_len);
+		out += p->pieces[i].iov_len;
+	}
+}
+
 struct pbuf *pbuf_copy(const struct pkt *p)
 {
 	struct pbuf *b = kmalloc(sizeof(*b) + p->data_len);

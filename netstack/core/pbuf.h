@@ -56,6 +56,9 @@ void pkt_add(struct pkt *p, const void *data, uint32_t n);
  */
 void pkt_fill_csum(struct pkt *p);
 
+/* All pkt_len bytes in one piece. */
+void pkt_flatten(const struct pkt *p, uint8_t *out);
+
 struct pbuf {
 	struct list node;
 	struct pkt pkt; /* its one piece is data */

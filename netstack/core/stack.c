@@ -96,6 +96,8 @@ int net_stack_create(const struct net_config *c, struct net_stack **out)
 	rwlock_init(&st->lock, RANK_NET_TABLE);
 	mutex_init(&st->socks_lock, RANK_NET_TABLE);
 	mutex_init(&st->tw_lock, RANK_NET_POOL);
+	mutex_init(&st->tap_lock, RANK_NET_TAPS);
+	list_init(&st->taps);
 	list_init(&st->ifaces);
 	list_init(&st->addrs);
 	list_init(&st->routes);
@@ -267,6 +269,22 @@ int net_if_set_flags(struct net_stack *st, uint32_t index, uint32_t flags, uint3
 	}
 	rwlock_write_unlock(&st->lock);
 	return ret;
+}
+
+void net_if_promiscuous(struct net_stack *st, uint32_t index, int delta)
+{
+	struct net_iface *i;
+
+	rwlock_write(&st->lock);
+	i = stack_if_locked(st, index, NULL);
+	if (i) {
+		i->info.promiscuity += (uint32_t)delta;
+		if (i->info.promiscuity)
+			i->info.flags |= IFF_PROMISC_;
+		else
+			i->info.flags &= ~IFF_PROMISC_;
+	}
+	rwlock_write_unlock(&st->lock);
 }
 
 int net_if_set_mtu(struct net_stack *st, uint32_t index, uint32_t mtu)

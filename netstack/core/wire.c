@@ -133,7 +133,31 @@ static bool enqueue_locked(struct link *l, const struct pkt *p)
 	return first;
 }
 
+/* Those who listen in see it in one piece. */
+static void tap_out(struct link *l, const struct pkt *p)
+{
+	uint8_t *flat = kmalloc(pkt_len(p));
+
+	if (!flat)
+		return;
+	pkt_flatten(p, flat);
+	l->w->up->tap(l->w->up_arg, l, flat, pkt_len(p), true, p->partial_csum);
+	kfree(flat);
+}
+
+static bool tapped(const struct link *l)
+{
+	return l->w->up->tapped && l->w->up->tapped(l->w->up_arg);
+}
+
 void link_xmit(struct link *l, const struct pkt *p)
+{
+	if (UNLIKELY(tapped(l)))
+		tap_out(l, p);
+	link_send(l, p);
+}
+
+void link_send(struct link *l, const struct pkt *p)
 {
 	bool wait = false;
 	int ret;
@@ -196,6 +220,8 @@ void wire_input(struct link *l, const uint8_t *frame, size_t n, bool csum_ok)
 		pcap_write(l->pcap, frame, n);
 	__atomic_add_fetch(&l->rx_packets, 1, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&l->rx_bytes, n, __ATOMIC_RELAXED);
+	if (UNLIKELY(tapped(l)))
+		l->w->up->tap(l->w->up_arg, l, frame, (uint32_t)n, false, false);
 	if (l->features & LINK_ETHER) {
 		if (!eth_parse(frame, n, &eth))
 			goto drop;

@@ -40,6 +40,8 @@ int ip_output(struct net_stack *st, const struct dgram_dst *d, uint8_t protocol,
 	COUNT(st, ip_out);
 	if (d->route.local) {
 		COUNT_LO(st, 1, len + 34u);
+		if (UNLIKELY(stack_tapped(st)))
+			tap_local(st, &p);
 		ip_deliver(st, &p);
 		return 0;
 	}

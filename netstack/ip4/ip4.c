@@ -126,12 +126,7 @@ static int output_fragments(struct wire *w, struct link *l, struct pkt *whole, c
 	if (!flat)
 		return -ENOBUFS;
 	all = flat->data;
-	memcpy(all, pkt_head(whole), pkt_head_len(whole));
-	n = pkt_head_len(whole);
-	for (uint32_t i = 0; i < whole->piece_count; i++) {
-		memcpy(all + n, whole->pieces[i].iov_base, whole->pieces[i].iov_len);
-		n += (uint32_t)whole->pieces[i].iov_len;
-	}
+	pkt_flatten(whole, all);
 	for (; at < total; at += n) {
 		n = MIN(each, total - at);
 		pkt_init(&p);

@@ -88,6 +88,51 @@ uint32_t dgram_charge(uint32_t n)
 	return size + 256;
 }
 
+void net_sock_set_filter(struct net_sock *sk, uint32_t (*fn)(void *owner, const struct net_frame *f))
+{
+	mutex_lock(&sk->lock);
+	sk->filter = fn;
+	mutex_unlock(&sk->lock);
+}
+
+#define UDP_HEADER 8u
+
+/* UDP's header is made again for the filter to see. */
+static uint8_t *with_header(const struct net_msg *m)
+{
+	uint8_t *p = kmalloc(UDP_HEADER + m->len);
+	uint16_t fields[4] = {__builtin_bswap16(m->src.port), __builtin_bswap16(m->dst.port),
+			      __builtin_bswap16((uint16_t)(UDP_HEADER + m->len)), 0};
+
+	if (p) {
+		memcpy(p, fields, UDP_HEADER);
+		memcpy(p + UDP_HEADER, m->data, m->len);
+	}
+	return p;
+}
+
+/* False: the filter doesn't want it. */
+static bool filter_locked(struct net_sock *sk, struct net_msg *m)
+{
+	uint32_t head = net_kind_udp(sk->kind) ? UDP_HEADER : 0, keep;
+	struct net_frame f = {.ifindex = m->ifindex,
+			      .mark = sk->opts.mark,
+			      .protocol = net_addr_is4(&m->dst.addr) ? 0x0800 : 0x86dd,
+			      .len = head + m->len};
+	uint8_t *made = head ? with_header(m) : NULL;
+
+	if (head && !made)
+		return false;
+	f.data = made ? made : m->data;
+	keep = sk->filter(sk->owner, &f);
+	kfree(made);
+	if (!keep)
+		return false;
+	keep = MAX(keep, head) - head;
+	m->len = MIN(m->len, keep);
+	return true;
+}
+
 void dgram_deliver(struct net_sock *sk, struct net_msg *msg)
 {
 	struct dgram_sock *d = dgram_of(sk);
@@ -95,6 +140,11 @@ void dgram_deliver(struct net_sock *sk, struct net_msg *msg)
 	bool queued = false;
 
 	mutex_lock(&sk->lock);
+	if (UNLIKELY(sk->filter && !sk->closed) && !filter_locked(sk, msg)) {
+		mutex_unlock(&sk->lock);
+		kfree(msg);
+		return;
+	}
 	if (!sk->closed && d->bytes <= limit) {
 		list_add_tail(&d->msgs, &msg->node);
 		__atomic_store_n(&d->count, d->count + 1, __ATOMIC_RELEASE);

@@ -154,9 +154,9 @@ static struct ip_packet as_packet(const struct net_sock *sk, const struct dgram_
 				  .len = len};
 }
 
-static bool raw_sockets(struct net_stack *st)
+static bool witnesses(struct net_stack *st)
 {
-	return __atomic_load_n(&st->counters.inuse[NET_RAW][0], __ATOMIC_RELAXED) ||
+	return stack_tapped(st) || __atomic_load_n(&st->counters.inuse[NET_RAW][0], __ATOMIC_RELAXED) ||
 	       __atomic_load_n(&st->counters.inuse[NET_RAW][1], __ATOMIC_RELAXED);
 }
 
@@ -171,6 +171,8 @@ static bool send_with_witnesses(struct net_sock *sk, const struct dgram_dst *d, 
 	if (!packet)
 		return deliver(sk->st, sk->kind, m);
 	p = as_packet(sk, d, packet, len);
+	if (stack_tapped(sk->st))
+		tap_local(sk->st, &p);
 	(void)raw_input(sk->st, &p);
 	if (!deliver(sk->st, sk->kind, m)) {
 		icmp_port_unreachable(sk->st, &p);
@@ -178,6 +180,20 @@ static bool send_with_witnesses(struct net_sock *sk, const struct dgram_dst *d, 
 	}
 	kfree(packet);
 	return true;
+}
+
+/* Packet sockets see what goes to a group on the loopback. */
+static void tap_group(struct net_sock *sk, const struct dgram_dst *d, const struct net_msg *m)
+{
+	uint32_t len;
+	uint8_t *packet = make_packet(sk, d, m, &len);
+	struct ip_packet p;
+
+	if (!packet)
+		return;
+	p = as_packet(sk, d, packet, len);
+	tap_local(sk->st, &p);
+	kfree(packet);
 }
 
 static void send_here(struct net_sock *sk, const struct dgram_dst *d, struct net_msg *m)
@@ -188,13 +204,15 @@ static void send_here(struct net_sock *sk, const struct dgram_dst *d, struct net
 	COUNT(st, udp_out);
 	COUNT_LO(st, 1, m->len + 28u + 14u);
 	if (UNLIKELY(d->route.multicast || d->route.broadcast)) {
+		if (stack_tapped(st))
+			tap_group(sk, d, m);
 		if (d->route.broadcast || (net_addr_is4(&d->to.addr) ? sk->opts.mc_loop : sk->opts.mc_loop6))
 			(void)deliver_many(st, sk->kind, m);
 		else
 			kfree(m);
 		return;
 	}
-	taken = UNLIKELY(raw_sockets(st)) ? send_with_witnesses(sk, d, m) : deliver(st, sk->kind, m);
+	taken = UNLIKELY(witnesses(st)) ? send_with_witnesses(sk, d, m) : deliver(st, sk->kind, m);
 	if (UNLIKELY(!taken))
 		refused(sk, m);
 }

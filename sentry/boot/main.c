@@ -108,7 +108,7 @@ static void setup_tracing(struct boot *b)
 
 static void boot_sockets(struct boot *b)
 {
-	if (unix_init() < 0 || netlink_init() < 0 || inet_init() < 0)
+	if (unix_init() < 0 || netlink_init() < 0 || inet_init() < 0 || packet_init() < 0)
 		boot_fail(b, EXIT_SBX, "out of memory");
 }
 

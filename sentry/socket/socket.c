@@ -2,6 +2,8 @@
  * message header. */
 #include "sentry/socket/socket.h"
 
+#include "sentry/socket/filter.h"
+
 #include "platform/abi/errno.h"
 #include "platform/abi/fcntl.h"
 #include "platform/abi/ioctl.h"
@@ -99,6 +101,7 @@ void socket_init(struct socket *s, const struct socket_ops *ops, int family, int
 	s->rcvlowat = 1;
 	s->creator_pid = c ? c->pid : 0;
 	waitq_init(&s->wq);
+	mutex_init(&s->filter_lock, RANK_FILTER);
 	refs_init(&s->refs);
 }
 
@@ -144,6 +147,13 @@ static int64_t sockfile_ioctl(struct file *f, uint32_t cmd, uint64_t arg, const 
 	return ret == -ENOTTY && net && s->stack ? net->ioctl(s->stack, cmd, arg, um, cred) : ret;
 }
 
+static int sockfile_mappable(struct file *f, struct mappable **out)
+{
+	struct socket *s = f->priv;
+
+	return s->ops->mappable ? s->ops->mappable(s, out) : -ENODEV;
+}
+
 static uint64_t sockfile_timeout(struct file *f, bool write)
 {
 	struct socket *s = f->priv;
@@ -163,6 +173,7 @@ static void sockfile_release(struct file *f)
 	struct socket *s = f->priv;
 	struct net_stack *stack = s->stack;
 
+	socket_filter_drop(s);
 	s->ops->release(s);
 	if (stack)
 		registry()->net->put(stack);
@@ -174,6 +185,7 @@ static const struct file_ops socket_file_ops = {
 	.ready = sockfile_ready,
 	.ioctl = sockfile_ioctl,
 	.timeout = sockfile_timeout,
+	.mappable = sockfile_mappable,
 	.set_flags = sockfile_set_flags,
 	.release = sockfile_release,
 	.is_socket = true,

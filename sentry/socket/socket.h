@@ -6,6 +6,7 @@
 #include "sentry/vfs/file.h"
 
 struct socket;
+struct sock_filter_prog;
 struct strbuf;
 struct net_stack;
 
@@ -65,6 +66,8 @@ struct socket_ops {
 	uint32_t (*ready)(struct socket *s);
 	int64_t (*ioctl)(struct socket *s, uint32_t cmd, uint64_t arg, const struct usermem *um,
 			 const struct cred *cred);
+	/* mmap(2); NULL: -ENODEV */
+	int (*mappable)(struct socket *s, struct mappable **out);
 	void (*release)(struct socket *s); /* frees s */
 };
 
@@ -85,6 +88,9 @@ struct socket {
 	int32_t error;				  /* [a] SO_ERROR, positive */
 	int32_t linger, priority, mark, rcvlowat; /* [a] linger: seconds, with options' bit SO_LINGER */
 	int32_t creator_pid;			  /* [I] for credentials of a plain write(2) */
+	struct mutex filter_lock;		  /* rank FILTER */
+	struct sock_filter_prog *filter;	  /* [filter_lock] SO_ATTACH_FILTER; filter.h */
+	bool filter_fixed;			  /* [filter_lock] SO_LOCK_FILTER */
 };
 #define SOCKET_BUF_DEFAULT 212992
 #define SOCKET_BUF_MAX	   212992 /* net.core.[rw]mem_max */
@@ -110,6 +116,11 @@ MUST_CHECK int socket_getsockopt_generic(struct socket *s, const struct sock_cal
 					 void *val, uint32_t *len);
 /* An option's value into the caller's room, truncated as getsockopt(2) does. 0. */
 int socket_option_put(void *val, uint32_t *len, const void *v, uint32_t n);
+
+/* recv: a control message behind those that m->control holds; MSG_CTRUNC where it doesn't fit. */
+void socket_cmsg_put(struct sock_msg *m, int level, int type, const void *data, uint64_t len);
+/* SO_TIMESTAMP, SO_TIMESTAMPNS: of s asks; CLOCK_REALTIME. */
+void socket_cmsg_stamp(struct socket *s, uint64_t ns, struct sock_msg *m);
 
 struct socket_family {
 	uint16_t family;
@@ -142,6 +153,10 @@ struct socket_net_ops {
 void socket_set_net_ops(const struct socket_net_ops *ops);
 
 extern const struct socket_family unix_family, netlink_family;
+/* AF_PACKET; -ENOMEM */
+MUST_CHECK int packet_init(void);
+/* /proc/net/packet */
+void packet_show(struct net_stack *st, struct strbuf *out);
 /* Boot: registers them; -ENOMEM. */
 MUST_CHECK int unix_init(void);
 MUST_CHECK int netlink_init(void);

@@ -5,6 +5,7 @@
 #include "platform/abi/prctl.h"
 #include "platform/abi/socket.h"
 #include "platform/base/clock.h"
+#include "sentry/socket/filter.h"
 #include "sentry/socket/socket.h"
 
 #define SNDBUF_MIN    4608
@@ -131,6 +132,8 @@ int socket_setsockopt_generic(struct socket *s, const struct sock_caller *c, int
 	case LINUX_SO_LINGER:
 		return set_linger(s, val, len);
 	}
+	if (socket_filter_option(name))
+		return socket_filter_set(s, c, name, val, len);
 	if (len < sizeof(v))
 		return -EINVAL;
 	memcpy(&v, val, sizeof(v));
@@ -197,9 +200,11 @@ static int get_int(struct socket *s, int name, int32_t *v)
 	case LINUX_SO_TIMESTAMPING:
 	case LINUX_SO_WIFI_STATUS:
 	case LINUX_SO_NOFCS:
-	case LINUX_SO_LOCK_FILTER:
 	case LINUX_SO_INCOMING_NAPI_ID:
 		*v = 0;
+		break;
+	case LINUX_SO_LOCK_FILTER:
+		*v = s->filter_fixed;
 		break;
 	case LINUX_SO_BPF_EXTENSIONS:
 		*v = 64;

@@ -364,6 +364,10 @@ int64_t sys_getsockopt(struct task *t, const struct sysargs *a)
 		if (!val)
 			goto out;
 	}
+	if (arg_int(a, 1) == LINUX_SOL_PACKET && len) /* PACKET_HDRLEN asks about a version */
+		ret = copy_from_user(t, val, arg_addr(a, 3), MIN(len, 4u));
+	if (ret < 0)
+		goto free;
 	ret = c.s->ops->getsockopt
 		      ? c.s->ops->getsockopt(c.s, &c.caller, arg_int(a, 1), arg_int(a, 2), val, &len)
 		      : -ENOPROTOOPT;
@@ -375,6 +379,7 @@ int64_t sys_getsockopt(struct task *t, const struct sysargs *a)
 
 		ret = err < 0 ? err : ret;
 	}
+free:
 	if (val != fast)
 		kfree(val);
 out:

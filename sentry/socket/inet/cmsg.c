@@ -166,46 +166,23 @@ int inet_cmsg_in(struct inet_sock *i, const struct sock_caller *c, const struct 
 
 /* ---- receiving ---- */
 
-static void put(struct sock_msg *m, int level, int type, const void *data, uint64_t len)
-{
-	struct linux_cmsghdr h = {.cmsg_len = HDR + len, .cmsg_level = level, .cmsg_type = type};
-	uint64_t left = m->control_max - m->control_len;
-	uint8_t *at = (uint8_t *)m->control + m->control_len;
-
-	if (!m->control || left < HDR) {
-		m->flags |= LINUX_MSG_CTRUNC;
-		return;
-	}
-	if (left < h.cmsg_len) {
-		m->flags |= LINUX_MSG_CTRUNC;
-		h.cmsg_len = left;
-	}
-	memcpy(at, &h, HDR);
-	memcpy(at + HDR, data, h.cmsg_len - HDR);
-	m->control_len += MIN(ROUND_UP((uint64_t)h.cmsg_len, 8), left);
-}
-
 static void put_int(struct sock_msg *m, int level, int type, int32_t v)
 {
-	put(m, level, type, &v, sizeof(v));
+	socket_cmsg_put(m, level, type, &v, sizeof(v));
 }
 
 static void put_stamps(struct inet_sock *i, const struct net_rx *rx, struct sock_msg *m)
 {
 	struct linux_timespec ts = {(int64_t)(rx->stamp_ns / NSEC), (int64_t)(rx->stamp_ns % NSEC)}, three[3];
-	struct linux_timeval tv = {ts.tv_sec, ts.tv_nsec / 1000};
 
-	if (socket_option(&i->s, LINUX_SO_TIMESTAMPNS))
-		put(m, LINUX_SOL_SOCKET, LINUX_SO_TIMESTAMPNS, &ts, sizeof(ts));
-	else if (socket_option(&i->s, LINUX_SO_TIMESTAMP))
-		put(m, LINUX_SOL_SOCKET, LINUX_SO_TIMESTAMP, &tv, sizeof(tv));
+	socket_cmsg_stamp(&i->s, rx->stamp_ns, m);
 	if ((i->stamping & (STAMP_RX_SOFT | STAMP_SOFT)) == (STAMP_RX_SOFT | STAMP_SOFT)) {
 		memset(three, 0, sizeof(three));
 		three[0] = ts;
-		put(m, LINUX_SOL_SOCKET, LINUX_SO_TIMESTAMPING, three, sizeof(three));
+		socket_cmsg_put(m, LINUX_SOL_SOCKET, LINUX_SO_TIMESTAMPING, three, sizeof(three));
 	}
 	if (socket_option(&i->s, LINUX_SO_RXQ_OVFL) && rx->drops)
-		put(m, LINUX_SOL_SOCKET, LINUX_SO_RXQ_OVFL, &rx->drops, sizeof(rx->drops));
+		socket_cmsg_put(m, LINUX_SOL_SOCKET, LINUX_SO_RXQ_OVFL, &rx->drops, sizeof(rx->drops));
 }
 
 static void put4(struct inet_sock *i, const struct net_rx *rx, struct sock_msg *m)
@@ -218,14 +195,14 @@ static void put4(struct inet_sock *i, const struct net_rx *rx, struct sock_msg *
 	if (inet_wants(i, WANT_PKTINFO)) {
 		if (net_addr_multicast(&rx->dst.addr))
 			p.spec_dst = be32(0x7f000001);
-		put(m, LINUX_IPPROTO_IP, LINUX_IP_PKTINFO, &p, sizeof(p));
+		socket_cmsg_put(m, LINUX_IPPROTO_IP, LINUX_IP_PKTINFO, &p, sizeof(p));
 	}
 	if (inet_wants(i, WANT_TTL))
 		put_int(m, LINUX_IPPROTO_IP, LINUX_IP_TTL, rx->ttl);
 	if (inet_wants(i, WANT_TOS))
-		put(m, LINUX_IPPROTO_IP, LINUX_IP_TOS, &rx->tos, 1);
+		socket_cmsg_put(m, LINUX_IPPROTO_IP, LINUX_IP_TOS, &rx->tos, 1);
 	if (inet_wants(i, WANT_ORIGDST))
-		put(m, LINUX_IPPROTO_IP, LINUX_IP_ORIGDSTADDR, &a, sizeof(a));
+		socket_cmsg_put(m, LINUX_IPPROTO_IP, LINUX_IP_ORIGDSTADDR, &a, sizeof(a));
 }
 
 static void put6(struct inet_sock *i, const struct net_rx *rx, struct sock_msg *m)
@@ -236,9 +213,9 @@ static void put6(struct inet_sock *i, const struct net_rx *rx, struct sock_msg *
 	memcpy(p.addr, rx->dst.addr.b, 16);
 	memcpy(a.addr, rx->dst.addr.b, 16);
 	if (inet_wants(i, WANT_PKTINFO6))
-		put(m, LINUX_IPPROTO_IPV6, LINUX_IPV6_PKTINFO, &p, sizeof(p));
+		socket_cmsg_put(m, LINUX_IPPROTO_IPV6, LINUX_IPV6_PKTINFO, &p, sizeof(p));
 	if (inet_wants(i, WANT_2292PKTINFO))
-		put(m, LINUX_IPPROTO_IPV6, LINUX_IPV6_2292PKTINFO, &p, sizeof(p));
+		socket_cmsg_put(m, LINUX_IPPROTO_IPV6, LINUX_IPV6_2292PKTINFO, &p, sizeof(p));
 	if (net_addr_is4(&rx->dst.addr))
 		return;
 	if (inet_wants(i, WANT_HOPLIMIT))
@@ -248,7 +225,7 @@ static void put6(struct inet_sock *i, const struct net_rx *rx, struct sock_msg *
 	if (inet_wants(i, WANT_2292HOPLIMIT))
 		put_int(m, LINUX_IPPROTO_IPV6, LINUX_IPV6_2292HOPLIMIT, rx->ttl);
 	if (inet_wants(i, WANT_ORIGDST6))
-		put(m, LINUX_IPPROTO_IPV6, LINUX_IPV6_ORIGDSTADDR, &a, sizeof(a));
+		socket_cmsg_put(m, LINUX_IPPROTO_IPV6, LINUX_IPV6_ORIGDSTADDR, &a, sizeof(a));
 }
 
 /* struct sock_extended_err, and behind it who said so */
@@ -270,7 +247,7 @@ static void put_error(struct inet_sock *i, const struct net_rx *rx, struct sock_
 
 	inet_name_out(i->s.family, &rx->offender, &a);
 	memcpy(e.offender, a.bytes, a.len);
-	put(m, v6 ? LINUX_IPPROTO_IPV6 : LINUX_IPPROTO_IP, v6 ? LINUX_IPV6_RECVERR : LINUX_IP_RECVERR, &e,
+	socket_cmsg_put(m, v6 ? LINUX_IPPROTO_IPV6 : LINUX_IPPROTO_IP, v6 ? LINUX_IPV6_RECVERR : LINUX_IP_RECVERR, &e,
 	    16 + a.len);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "platform/abi/prctl.h"
+#include "sentry/socket/filter.h"
 #include "sentry/socket/inet/internal.h"
 
 #define IFNAMSIZ	   16u
@@ -145,6 +146,19 @@ static int bind_device_name(struct inet_sock *i, const struct sock_caller *c, co
 	return bind_device(i, c, info.index);
 }
 
+/* The stack asks, with the socket locked. */
+static uint32_t run_filter(void *owner, const struct net_frame *f)
+{
+	struct inet_sock *i = owner;
+	struct filter_packet p = {.data = f->data,
+				  .len = f->len,
+				  .protocol = f->protocol,
+				  .ifindex = f->ifindex,
+				  .mark = f->mark};
+
+	return socket_filter_run(&i->s, &p);
+}
+
 static int set_socket(struct inet_sock *i, const struct sock_caller *c, int name, const void *val, uint32_t len)
 {
 	struct net_opts *o = net_sock_opts(i->sk);
@@ -177,8 +191,10 @@ static int set_socket(struct inet_sock *i, const struct sock_caller *c, int name
 			return -EINVAL;
 		i->pacing = (uint32_t)v;
 		return 0;
-	case LINUX_SO_DETACH_FILTER:
-		return -ENOENT; /* none is attached */
+	case LINUX_SO_ATTACH_FILTER:
+		if (i->s.type == LINUX_SOCK_STREAM)
+			return -EOPNOTSUPP; /* there are no packets to look at */
+		break;
 	default:
 		break;
 	}
@@ -194,6 +210,8 @@ static int set_socket(struct inet_sock *i, const struct sock_caller *c, int name
 		o->rcvbuf_set = true;
 		net_sock_buffers_changed(i->sk);
 	}
+	if (name == LINUX_SO_ATTACH_FILTER || name == LINUX_SO_DETACH_FILTER)
+		net_sock_set_filter(i->sk, name == LINUX_SO_ATTACH_FILTER ? run_filter : NULL);
 	inet_sync_options(i);
 	return 0;
 }

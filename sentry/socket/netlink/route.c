@@ -110,7 +110,7 @@ static void add_link(struct nl_request *r, const struct net_if_info *i, uint16_t
 	nl_attr(r, LINUX_IFLA_LINKMODE, zeros, 1);
 	nl_attr_u32(r, LINUX_IFLA_MTU, i->mtu);
 	nl_attr_u32(r, LINUX_IFLA_GROUP, 0);
-	nl_attr_u32(r, LINUX_IFLA_PROMISCUITY, 0);
+	nl_attr_u32(r, LINUX_IFLA_PROMISCUITY, i->promiscuity);
 	nl_attr_u32(r, LINUX_IFLA_NUM_TX_QUEUES, 1);
 	nl_attr_u32(r, LINUX_IFLA_NUM_RX_QUEUES, 1);
 	nl_attr(r, LINUX_IFLA_CARRIER, &carrier, 1);

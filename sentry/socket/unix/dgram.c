@@ -6,6 +6,7 @@
 #include "platform/abi/errno.h"
 #include "platform/abi/fcntl.h"
 #include "platform/base/arena.h"
+#include "sentry/socket/filter.h"
 #include "sentry/socket/unix/internal.h"
 
 static uint32_t charge_of(uint32_t len)
@@ -169,6 +170,20 @@ static int make_msg(struct unix_sock *u, struct uio *src, struct unix_msg **out)
 	return 0;
 }
 
+/* The receiver's packet filter: false: it doesn't want msg; it may want less of it. */
+static bool filter(struct unix_sock *u, struct unix_sock *to, struct unix_msg *msg)
+{
+	struct filter_packet p = {.data = msg->data, .len = msg->len};
+	uint32_t keep = socket_filter_run(&to->s, &p), cut = msg->len - keep;
+
+	if (!keep)
+		return !msg->len && !__atomic_load_n(&to->s.filter, __ATOMIC_RELAXED);
+	msg->len = keep;
+	if (cut)
+		uncharge(u, cut);
+	return true;
+}
+
 static int send_to(struct unix_sock *u, struct unix_sock *to, const struct sock_caller *c, struct sock_msg *m)
 {
 	struct uio saved = *m->uio;
@@ -186,6 +201,10 @@ static int send_to(struct unix_sock *u, struct unix_sock *to, const struct sock_
 		ret = unix_scm_take(u, to, c, m, &msg->scm);
 		if (ret < 0)
 			goto fail;
+	}
+	if (UNLIKELY(!filter(u, to, msg))) {
+		unix_msg_free(msg); /* as if it had arrived */
+		return 0;
 	}
 	mutex_lock(&to->lock);
 	ret = may_send_locked(u, to);
