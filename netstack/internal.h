@@ -142,10 +142,10 @@ struct net_sock {
 	void *owner;		     /* [lock] */
 	struct mutex lock;	     /* rank NETSTACK */
 	struct waitq wq;
-	struct net_name local, remote; /* [lock] */
-	struct net_bind bind;	       /* [bucket] */
-	struct list all_node;	       /* [socks_lock] */
-	struct net_opts opts;	       /* [a] */
+	struct net_name local, remote;				    /* [lock] */
+	struct net_bind bind;					    /* [bucket] */
+	struct list all_node;					    /* [socks_lock] */
+	struct net_opts opts;					    /* [a] */
 	uint32_t (*filter)(void *owner, const struct net_frame *f); /* [lock] */
 };
 

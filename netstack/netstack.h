@@ -141,7 +141,7 @@ void net_stack_put(struct net_stack *st);
 struct net_if_info {
 	uint32_t index, flags, mtu; /* IFF_* as Linux numbers them */
 	uint32_t promiscuity;
-	uint16_t type;		    /* ARPHRD_* */
+	uint16_t type; /* ARPHRD_* */
 	char name[NET_IF_MAX];
 	uint8_t hw[6], hw_len;
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped;
@@ -259,8 +259,8 @@ void net_sock_buffers_changed(struct net_sock *sk);
 /* Options that act at once have (TCP_NODELAY, TCP_CORK, keepalive, ...). */
 void net_sock_options_changed(struct net_sock *sk);
 
-/* UDP, raw and ping sockets: fn is asked, with the socket locked, how many bytes of what arrived to keep (0: none);
- * NULL: all. What it sees begins with the transport header (of raw IPv4 sockets: the IP header). */
+/* UDP, raw and ping sockets: fn is asked, with the socket locked, how many bytes of what arrived to keep (0:
+ * none); NULL: all. What it sees begins with the transport header (of raw IPv4 sockets: the IP header). */
 void net_sock_set_filter(struct net_sock *sk, uint32_t (*fn)(void *owner, const struct net_frame *f));
 
 #define NET_BIND_PRIVILEGED 1u /* ports below 1024 are allowed */

@@ -247,8 +247,8 @@ static void put_error(struct inet_sock *i, const struct net_rx *rx, struct sock_
 
 	inet_name_out(i->s.family, &rx->offender, &a);
 	memcpy(e.offender, a.bytes, a.len);
-	socket_cmsg_put(m, v6 ? LINUX_IPPROTO_IPV6 : LINUX_IPPROTO_IP, v6 ? LINUX_IPV6_RECVERR : LINUX_IP_RECVERR, &e,
-	    16 + a.len);
+	socket_cmsg_put(m, v6 ? LINUX_IPPROTO_IPV6 : LINUX_IPPROTO_IP,
+			v6 ? LINUX_IPV6_RECVERR : LINUX_IP_RECVERR, &e, 16 + a.len);
 }
 
 void inet_cmsg_out(struct inet_sock *i, const struct net_rx *rx, struct sock_msg *m)
