@@ -242,5 +242,7 @@ int main(int argc, char **argv)
 		control_send(b, CONTROL_EXITED, b->exit_status, NULL, 0);
 	}
 	kernel_shutdown(b->kernel);
+	/* the file server's end, beside ours */
+	close((int)config_get_u64(&b->config, "gofer-fd", UINT32_MAX));
 	_exit(0);
 }

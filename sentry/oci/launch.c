@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -35,11 +34,14 @@
 #define TASKS_MAX     32768
 #define THREADS_SPARE 64
 
+/* Enough for what a child does until it executes. */
+#define CHILD_STACK (24 * 1024UL)
+
 /* A program to start: fds[i] becomes descriptor i (-1: /dev/null). */
 struct child {
 	int exe_fd;
 	const char *name;
-	char **argv;
+	char **argv;	 /* malloc, as what it points to */
 	int all_ids_arg; /* the last of argv, for a gofer that can name all ids; 0: none */
 	int fds[FD_MAX];
 	int fd_count;
@@ -52,7 +54,9 @@ struct child {
 	uint64_t namespaces;
 	enum idmap ids;
 	int sync; /* our end: one byte to it lets it go on; what comes back is why it could not execute */
+	int childs_sync;
 	int *pidfd;
+	char *stack; /* of CHILD_STACK bytes */
 };
 
 size_t launch_add_root(struct launch *l, int fd, bool read_only, bool public_only)
@@ -168,12 +172,17 @@ static int confine(struct child *c, unsigned can, struct failure *f)
 	return ret < 0 ? fail(f, -ret, "give its rights away") : 0;
 }
 
-/* Never returns. */
-static NORETURN void child_main(struct child *c, int sync)
+/* Runs on our memory, as after vfork(2) but beside us: a copy of it all, which every page that either side
+ * writes to would need, costs more than the program's own start. It changes what lies on its stack, and errno,
+ * which we may thus find wrong: but only ever by another error's number. Nothing that it was given goes away
+ * before spawned(). */
+static int child_main(void *shared)
 {
 	static const char *const no_env[] = {NULL};
 	const char *const *env = no_env;
 	const char *debug_env[] = {"ASAN_OPTIONS=detect_leaks=0:allow_user_segv_handler=1", NULL};
+	struct child own = *(const struct child *)shared, *c = &own;
+	int sync = own.childs_sync;
 	struct failure f = {0};
 	sigset_t none;
 	char go;
@@ -201,29 +210,22 @@ static NORETURN void child_main(struct child *c, int sync)
 /* The process, on its way to execute the program. */
 static int spawn(struct child *c, char *err, size_t err_size)
 {
-	struct clone_args args = {.flags = CLONE_PIDFD | c->namespaces, .exit_signal = SIGCHLD};
+	int flags = CLONE_PIDFD | SIGCHLD | (SBX_ASAN ? 0 : CLONE_VM), sync[2], pid;
 	char go = GO + (IDMAP_CAN_BE_NOBODY | IDMAP_NAMES_ALL);
-	int sync[2];
-	long pid;
 
-	args.pidfd = (uint64_t)(uintptr_t)c->pidfd;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sync) < 0) {
 		snprintf(err, err_size, "cannot make a socket pair: %s", strerror(errno));
 		return -1;
 	}
-	pid = syscall(SYS_clone3, &args, sizeof(args));
+	c->sync = sync[0];
+	c->childs_sync = sync[1];
+	pid = clone(child_main, c->stack + CHILD_STACK, flags | (int)c->namespaces, c, c->pidfd);
 	if (pid < 0 && c->namespaces && (errno == EPERM || errno == ENOSPC || errno == EINVAL)) {
 		/* a host that gives ordinary users no namespaces: the filters still hold */
 		c->namespaces = 0;
-		args.flags = CLONE_PIDFD;
-		pid = syscall(SYS_clone3, &args, sizeof(args));
-	}
-	if (pid == 0) {
-		close(sync[0]);
-		child_main(c, sync[1]);
+		pid = clone(child_main, c->stack + CHILD_STACK, flags, c, c->pidfd);
 	}
 	close(sync[1]);
-	c->sync = sync[0];
 	if (pid < 0) {
 		snprintf(err, err_size, "cannot start %s: %s", c->name, strerror(errno));
 		close(sync[0]);
@@ -231,9 +233,9 @@ static int spawn(struct child *c, char *err, size_t err_size)
 		return -1;
 	}
 	if (c->namespaces)
-		go = (char)(GO + idmap_write((pid_t)pid, c->ids));
+		go = (char)(GO + idmap_write(pid, c->ids));
 	(void)!send(c->sync, &go, 1, MSG_NOSIGNAL); /* if it is dead, spawned() finds out */
-	return (int)pid;
+	return pid;
 }
 
 /* Waits until the program runs. */
@@ -281,6 +283,8 @@ static int start_gofer(struct launch *l, struct child *c, int sock, char *err, s
 			    .namespaces = NAMESPACES,
 			    .ids = geteuid() == 0 ? IDMAP_ALL : IDMAP_OWN,
 			    .pidfd = &l->gofer_pidfd,
+			    .argv = argv,
+			    .stack = c->stack,
 			    .sync = -1};
 	c->exe_fd = open_program(c->name, err, err_size);
 	if (c->exe_fd < 0)
@@ -301,19 +305,17 @@ static int start_gofer(struct launch *l, struct child *c, int sock, char *err, s
 	}
 	c->all_ids_arg = n;
 	argv[n++] = strdup("--all-ids");
-	c->argv = argv;
 	l->gofer_pid = spawn(c, err, err_size);
 	close(c->exe_fd);
-	for (int i = 0; i < n; i++)
-		free(argv[i]);
-	free(argv);
 	return l->gofer_pid < 0 ? -1 : 0;
 }
 
 static int start_sentry(struct launch *l, struct child *c, int control, int sock, char *err, size_t err_size)
 {
-	char config_arg[32], *argv[] = {(char *)"sbx-sentry", config_arg, NULL};
+	char **argv = calloc(3, sizeof(*argv));
 	int config_fd;
+
+	BUG_ON(!argv);
 
 	*c = (struct child){.name = "sbx-sentry",
 			    .fds = {l->stdio[0], l->stdio[1], l->stdio[2]},
@@ -325,6 +327,8 @@ static int start_sentry(struct launch *l, struct child *c, int control, int sock
 			    .ids = geteuid() == 0 ? IDMAP_NOBODY : IDMAP_OWN,
 			    .nobody = geteuid() == 0,
 			    .pidfd = &l->sentry_pidfd,
+			    .argv = argv,
+			    .stack = c->stack,
 			    .sync = -1};
 	for (int i = 0; i < 3; i++)
 		if (is_folder(c->fds[i]))
@@ -356,21 +360,33 @@ static int start_sentry(struct launch *l, struct child *c, int control, int sock
 		snprintf(err, err_size, "cannot make the configuration: %s", strerror(-config_fd));
 		return -1;
 	}
-	snprintf(config_arg, sizeof(config_arg), "--config=%d", add_fd(c, config_fd));
+	argv[0] = strdup("sbx-sentry");
+	BUG_ON(asprintf(&argv[1], "--config=%d", add_fd(c, config_fd)) < 0);
 	c->exe_fd = open_program(c->name, err, err_size);
 	if (c->exe_fd < 0)
 		return -1;
-	c->argv = argv;
 	l->sentry_pid = spawn(c, err, err_size);
 	close(c->exe_fd);
 	close(config_fd);
 	return l->sentry_pid < 0 ? -1 : 0;
 }
 
+/* It executes, or is gone. */
+static void child_free(struct child *c)
+{
+	if (c->sync >= 0)
+		close(c->sync);
+	for (char **a = c->argv; a && *a; a++)
+		free(*a);
+	free(c->argv);
+}
+
 int launch_start(struct launch *l, char *err, size_t err_size)
 {
 	int control[2] = {-1, -1}, gofer[2] = {-1, -1}, ret = -1;
-	struct child g = {.sync = -1}, s = {.sync = -1};
+	char stacks[2][CHILD_STACK] ALIGNED(16); /* here, where pages were in use already */
+	struct child g = {.sync = -1, .stack = stacks[0]}, s = {.sync = -1, .stack = stacks[1]};
+	int dumpable = prctl(PR_GET_DUMPABLE);
 
 	l->sentry_pid = l->gofer_pid = l->sentry_pidfd = l->gofer_pidfd = -1;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) < 0 ||
@@ -395,10 +411,11 @@ out:
 		if (gofer[i] >= 0)
 			close(gofer[i]);
 	}
-	if (g.sync >= 0)
-		close(g.sync);
-	if (s.sync >= 0)
-		close(s.sync);
+	child_free(&g);
+	child_free(&s);
+	/* a child that changes its user while it has our memory takes that from us */
+	if (dumpable == 1)
+		prctl(PR_SET_DUMPABLE, 1);
 	for (size_t i = 0; i < l->root_count; i++)
 		close(l->roots[i].fd);
 	return ret;
@@ -406,13 +423,15 @@ out:
 
 void launch_stop(struct launch *l)
 {
-	int *pids[] = {&l->sentry_pid, &l->gofer_pid};
+	int *pids[] = {&l->gofer_pid, &l->sentry_pid};
 
+	/* the host takes both apart at the same time */
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++)
+		if (*pids[i] > 0)
+			kill(*pids[i], SIGKILL);
 	for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
-		if (*pids[i] <= 0)
-			continue;
-		kill(*pids[i], SIGKILL);
-		waitpid(*pids[i], NULL, 0);
+		if (*pids[i] > 0)
+			waitpid(*pids[i], NULL, 0);
 		*pids[i] = -1;
 	}
 }
