@@ -1,6 +1,7 @@
 /* clone.c: fork, vfork, clone, clone3: checks, copies or shares every part, gives the child its identity,
  * and starts its thread last. Nothing is visible to others before task_link. */
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/keys.h"
 
 #include <string.h>
 
@@ -139,6 +140,8 @@ static void copy_books(struct task *t, struct task *c, uint64_t flags)
 		to->rt_priority = 0;
 		to->nice = from->nice < 0 ? 0 : from->nice;
 	}
+	keys_fork(t, c, (flags & LINUX_CLONE_THREAD) != 0);
+	to->request_ring = from->request_ring;
 	memcpy(to->cpumask, from->cpumask, sizeof(to->cpumask));
 	to->timer_slack = to->timer_slack_default = from->timer_slack;
 	to->personality = from->personality;

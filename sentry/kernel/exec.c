@@ -9,6 +9,7 @@
 #include "platform/base/log.h"
 #include "sentry/kernel/exec.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/keys.h"
 
 #define ARG_STRLEN_MAX (128 * 1024UL) /* one string */
 #define ARG_TOTAL_MAX  (6UL << 20)    /* three quarters of the usual stack */
@@ -415,6 +416,7 @@ static void commit(struct task *t, struct exec_args *a)
 	t->p->altstack = (struct linux_sigaltstack){.ss_flags = LINUX_SS_DISABLE};
 	t->p->robust_list = 0;
 	t->p->clear_child_tid = 0;
+	keys_exec(t);
 	t->p->rseq = 0;
 	t->p->restart.fn = NULL;
 	t->p->personality &= ~(uint32_t)LINUX_READ_IMPLIES_EXEC;

@@ -140,6 +140,9 @@ struct task_private {
 	uint64_t voluntary, involuntary; /* [a] */
 	uint64_t fault_trapno, fault_err, fault_addr; /* [T] of the last exception */
 
+	struct key *session_ring, *process_ring, *thread_ring; /* [KEYS] references; NULL: none */
+	int32_t request_ring;				       /* [T] KEYCTL_SET_REQKEY_KEYRING */
+
 	uaddr_t rseq;		     /* [T] */
 	uint32_t rseq_len, rseq_sig; /* [T] */
 

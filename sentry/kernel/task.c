@@ -2,6 +2,7 @@
  * work. Parts (mm, fds, fs, cred) are read by the task itself without a lock and changed under its
  * process's lock, so that others can take references. */
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/keys.h"
 
 #include <string.h>
 
@@ -47,6 +48,7 @@ void task_put(struct task *t)
 		return;
 	k = t->kernel;
 	sigpending_flush(k, &t->p->pending);
+	keys_exit(t);
 	seccomp_filter_put(t->p->filter);
 	kfree(t->p->futex);
 	if (t->cred)

@@ -104,5 +104,7 @@ int proc_show_filesystems(struct pseudo_node *n, struct file *f, struct strbuf *
 int proc_show_devices(struct pseudo_node *n, struct file *f, struct strbuf *out);
 int proc_show_interrupts(struct pseudo_node *n, struct file *f, struct strbuf *out);
 int proc_show_vmstat(struct pseudo_node *n, struct file *f, struct strbuf *out);
+int proc_show_keys(struct pseudo_node *n, struct file *f, struct strbuf *out);
+int proc_show_key_users(struct pseudo_node *n, struct file *f, struct strbuf *out);
 /* x86_64/cpuinfo.c */
 int proc_show_cpuinfo(struct pseudo_node *n, struct file *f, struct strbuf *out);

@@ -285,6 +285,8 @@ static const struct pseudo_entry root_entries[] = {
 	{"execdomains", R_FILE, .show = proc_show_text, .target = "0-0\tLinux           \t[kernel]"},
 	{"filesystems", R_FILE, .show = proc_show_filesystems},
 	{"interrupts", R_FILE, .show = proc_show_interrupts},
+	{"key-users", R_FILE, .show = proc_show_key_users},
+	{"keys", R_FILE, .show = proc_show_keys},
 	{"loadavg", R_FILE, .show = proc_show_loadavg},
 	{"locks", R_FILE, .show = proc_show_nothing},
 	{"meminfo", R_FILE, .show = proc_show_meminfo},

@@ -3,6 +3,7 @@
 
 #include "platform/base/clock.h"
 #include "sentry/fs/proc/internal.h"
+#include "sentry/kernel/keys.h"
 
 #define TICK_NS 10000000UL
 
@@ -234,5 +235,18 @@ int proc_show_vmstat(struct pseudo_node *n, struct file *f, struct strbuf *out)
 	strbuf_printf(out, "nr_free_pages %lu\n", available / PAGE_SIZE);
 	for (size_t i = 0; i < ARRAY_SIZE(zeros); i++)
 		strbuf_printf(out, "%s 0\n", zeros[i]);
+	return 0;
+}
+
+int proc_show_keys(struct pseudo_node *n, struct file *f, struct strbuf *out)
+{
+	key_show_all(proc_kernel(n), f->cred, out);
+	return 0;
+}
+
+int proc_show_key_users(struct pseudo_node *n, struct file *f, struct strbuf *out)
+{
+	(void)f;
+	key_show_users(proc_kernel(n), out);
 	return 0;
 }
