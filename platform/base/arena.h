@@ -1,6 +1,8 @@
 /* arena.h: the one memory that holds every kernel object: a memfd mapped shared at ARENA_BASE, so that
  * any process of the sandbox that maps it can run sentry code, and a snapshot is one file. The header at
- * ARENA_BASE is found by address, not through a variable.
+ * ARENA_BASE is found by address, not through a variable. It lies outside the hole of the guest's address
+ * space, for no guest process keeps it, and so that the kernel's parts run (their unit tests do) inside a
+ * sandbox too.
  *
  * kmalloc serves any size from size-class caches (up to 32 KiB) or whole pages; memory comes zeroed.
  * Debug builds fill freed memory with 0x6b and, under ASan, poison it. All functions are thread-safe;
@@ -11,7 +13,7 @@
 #include "platform/base/list.h"
 #include "platform/base/lock.h"
 
-#define ARENA_BASE 0x7e8000000000UL
+#define ARENA_BASE 0x7d0000000000UL
 #define ARENA_SIZE (16UL << 30) /* address space; host memory only as touched */
 
 /* Creates the memfd and maps it. Once per process, before anything else of the kernel. 0 or -errno. */

@@ -2,6 +2,7 @@
  * that its call sites can be patched. Included once a test file. */
 #pragma once
 
+#include "tests/harness/nested.h"
 #include "platform/systrap/internal.h"
 
 #include <criterion/criterion.h>
@@ -41,6 +42,7 @@ static void guest_setup(void)
 {
 	const struct platform_ops *ops;
 
+	skip_inside_a_sandbox();
 	cr_assert_eq(arena_init(), 0);
 	proc_setup();
 	ops = platform_select("systrap");

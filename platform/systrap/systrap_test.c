@@ -1,4 +1,5 @@
 /* systrap_test.c: the platform under hand-made code. Each guest is a few instructions on one page. */
+#include "tests/harness/nested.h"
 #include "platform/systrap/internal.h"
 
 #include <criterion/criterion.h>
@@ -58,6 +59,7 @@ static void setup(void)
 {
 	const struct platform_ops *ops;
 
+	skip_inside_a_sandbox();
 	cr_assert_eq(arena_init(), 0);
 	proc_setup();
 	ops = platform_select("systrap");

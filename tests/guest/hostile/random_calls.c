@@ -153,6 +153,6 @@ int main(int argc, char **argv)
 		for (int k = 0; k < 3; k++)
 			waitpid(pids[k], NULL, 0);
 	}
-	puts("still here");
+	puts("\nstill here");
 	return 0;
 }
