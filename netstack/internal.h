@@ -115,6 +115,12 @@ struct net_stack {
 	struct mutex tap_lock;		 /* rank NET_TAPS */
 	struct list taps;		 /* [tap_lock] */
 	uint32_t tap_count;		 /* [a] written under tap_lock */
+	void (*watch)(struct net_stack *st, const struct net_event *e); /* [a] */
+	void (*kick)(void *arg);					 /* [a] for the wire, once there is one */
+	void *kick_arg;							 /* [I] once kick is set */
+	void (*release)(void *arg);					 /* [I] */
+	uint32_t last_index;						 /* [lock] of interfaces ever made */
+	struct mutex wire_lock;						 /* rank NET_POOL: making the wire */
 	const struct net_tap *tap_from;	 /* [tap_lock] who sends the frame that taps are shown */
 };
 #define COUNT(st, field)   ((void)__atomic_add_fetch(&(st)->counters.field, 1, __ATOMIC_RELAXED))
@@ -469,6 +475,14 @@ struct icmp_error {
 	uint32_t len;
 };
 void ip_error(struct net_stack *st, const struct icmp_error *e);
+
+/* core/iface.c */
+void stack_tell(struct net_stack *st, const struct net_event *e);
+void stack_tell_if(struct net_stack *st, uint32_t index);
+struct link *stack_link(struct net_stack *st, uint32_t index);
+void stack_fill_link(struct net_stack *st, struct net_if_info *i);
+void stack_if_went_up(struct net_stack *st, uint32_t index);
+void stack_if_went_down(struct net_stack *st, uint32_t index);
 
 /* core/tap.c: packet sockets that listen in */
 static inline bool stack_tapped(const struct net_stack *st)

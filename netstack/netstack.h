@@ -145,6 +145,9 @@ struct net_if_info {
 	char name[NET_IF_MAX];
 	uint8_t hw[6], hw_len;
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped;
+	char kind[16];	       /* of a virtual link: "dummy", "veth", "bridge" */
+	uint32_t master, peer; /* interface numbers, 0: none; peer: of a veth, in its own stack */
+	bool peer_here;	       /* the peer is in the same stack */
 };
 struct net_addr_info {
 	struct net_addr addr;
@@ -177,6 +180,54 @@ MUST_CHECK int net_addr_del(struct net_stack *st, const struct net_addr_info *a)
 MUST_CHECK int net_route_add(struct net_stack *st, const struct net_route_info *r);
 MUST_CHECK int net_route_del(struct net_stack *st, const struct net_route_info *r);
 
+/* What has changed, for who watches; called without locks. */
+enum net_event_kind { NET_EVENT_LINK, NET_EVENT_ADDR, NET_EVENT_ROUTE, NET_EVENT_NEIGH };
+struct net_neigh_info {
+	struct net_addr addr;
+	uint32_t if_index;
+	uint8_t hw[6], state; /* NUD_* */
+};
+struct net_event {
+	enum net_event_kind what;
+	bool gone;
+	union {
+		struct net_if_info link;
+		struct net_addr_info addr;
+		struct net_route_info route;
+		struct net_neigh_info neigh;
+	};
+};
+void net_set_watch(struct net_stack *st, void (*fn)(struct net_stack *st, const struct net_event *e));
+
+/* Virtual links, down at first. Names are checked. -EEXIST, -EOPNOTSUPP: kind, -EINVAL: name, -ENOMEM, -ENOSPC */
+struct net_virt_end {
+	char name[NET_IF_MAX];
+	uint8_t hw[6];
+	bool has_hw;
+	uint32_t mtu; /* 0: the usual one */
+};
+struct net_virt_config {
+	const char *kind; /* "dummy", "veth", "bridge" */
+	struct net_virt_end end, peer;
+	struct net_stack *peer_stack; /* NULL: the same */
+};
+MUST_CHECK int net_virt_add(struct net_stack *st, const struct net_virt_config *c, uint32_t *ifindex);
+/* Virtual links only; a veth takes its peer with it. -EOPNOTSUPP, -ENODEV */
+MUST_CHECK int net_if_del(struct net_stack *st, uint32_t index);
+MUST_CHECK int net_if_rename(struct net_stack *st, uint32_t index, const char *name);
+MUST_CHECK int net_if_set_hw(struct net_stack *st, uint32_t index, const uint8_t *hw);
+/* Makes an interface a bridge's port; 0: no longer one. */
+MUST_CHECK int net_if_set_master(struct net_stack *st, uint32_t index, uint32_t master);
+/* It becomes an interface of that name of another stack, down and without addresses. -EINVAL: it can't move */
+MUST_CHECK int net_if_move(struct net_stack *st, uint32_t index, struct net_stack *to, const char *name);
+/* The first free name of a pattern that ends with %d. */
+MUST_CHECK int net_if_free_name(struct net_stack *st, const char *pattern, char *out);
+
+/* Neighbours. -ENODEV, -ENOENT, -ENOMEM */
+bool net_neigh_at(struct net_stack *st, uint32_t n, struct net_neigh_info *out);
+MUST_CHECK int net_neigh_set(struct net_stack *st, const struct net_neigh_info *n, bool create);
+MUST_CHECK int net_neigh_del(struct net_stack *st, const struct net_neigh_info *n);
+
 struct net_counters {
 	uint64_t tcp_active, tcp_passive, tcp_fails, tcp_resets, tcp_established, tcp_in, tcp_out, tcp_rst_out;
 	uint64_t udp_in, udp_no_port, udp_out, udp_errors, udp_rcvbuf_errors;
@@ -208,6 +259,9 @@ uint64_t net_run_timers(struct net_stack *st);
 /* kick: the deadline has moved forward; from any thread, may hold locks: it wakes that thread and does no more.
  */
 void net_set_kick(struct net_stack *st, void (*kick)(void *arg), void *arg);
+void *net_kick_arg(struct net_stack *st);
+/* Called with kick's argument when the stack goes. */
+void net_set_release(struct net_stack *st, void (*release)(void *arg));
 int net_link_fd(struct net_stack *st, uint32_t ifindex);
 bool net_link_waits(struct net_stack *st, uint32_t ifindex);
 /* Packets that came, or an error of the descriptor. */

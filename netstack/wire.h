@@ -17,7 +17,7 @@
 #include "netstack/proto/eth.h"
 #include "platform/base/hash.h"
 
-#define WIRE_LINKS    16u
+#define WIRE_LINKS    128u
 #define CONN_BUCKETS  1024u
 #define NEIGH_BUCKETS 64u
 #define NEIGH_MAX     1024u /* entries */
@@ -64,7 +64,7 @@ struct wire_up {
 		    bool csum_unfinished);
 };
 
-enum neigh_state { NEIGH_INCOMPLETE, NEIGH_REACHABLE, NEIGH_STALE, NEIGH_PROBE };
+enum neigh_state { NEIGH_INCOMPLETE, NEIGH_REACHABLE, NEIGH_STALE, NEIGH_PROBE, NEIGH_PERMANENT };
 
 struct neigh {
 	struct list node; /* [wire->lock], as all here */
@@ -146,6 +146,7 @@ uint64_t wire_run_timers(struct wire *w);
 #define LINK_ETHER	 1u /* frames have Ethernet headers; else they are IP packets */
 #define LINK_CSUM	 2u /* the link fills checksums in */
 #define LINK_TSO	 4u /* and cuts TCP segments of up to LINK_GSO_MAX bytes */
+#define LINK_NOARP	 8u /* neighbours aren't asked for their addresses */
 #define LINK_GSO_MAX	 65000u
 #define LINK_QUEUE_BYTES (2u * 1024 * 1024)
 
@@ -163,6 +164,8 @@ struct link {
 	struct wire *w;		    /* [I] */
 	uint32_t ifindex, features; /* [I] */
 	uint32_t mtu;		    /* [a] */
+	bool up;		    /* [a] */
+	struct link *master;	    /* [a] the bridge whose port it is, or NULL */
 	uint8_t hw[ETH_ALEN];	    /* [I] */
 	int fd;			    /* [I] owned; -1: none */
 	void *priv;		    /* [I] the kind's own */
@@ -183,6 +186,8 @@ void wire_input(struct link *l, const uint8_t *frame, size_t n, bool csum_ok);
 void link_xmit(struct link *l, const struct pkt *p);
 /* The same, unseen by those who listen in. */
 void link_send(struct link *l, const struct pkt *p);
+/* A frame that came by a port of a bridge's (link/virt.c). */
+void bridge_input(struct link *bridge, struct link *from, const uint8_t *frame, uint32_t n);
 /* There is room again. */
 void link_flush(struct link *l);
 static inline bool link_busy(const struct link *l)
@@ -203,6 +208,7 @@ void arp_input(struct link *l, const uint8_t *p, size_t n);
 void arp_request(struct link *l, uint32_t target, const uint8_t *to);
 void link_eth_output(struct link *l, struct pkt *p, const uint8_t *dst, uint16_t type);
 void neigh_drop_all(struct wire *w);
+void neigh_drop_link(struct wire *w, uint32_t ifindex);
 
 /* ---- ip4/, ip6/ ---- */
 

@@ -2,11 +2,13 @@
  * links of the embedder become interfaces, arriving datagrams go up, datagrams of sockets go down. */
 #include "netstack/core/attach.h"
 
+#include "netstack/link/virt.h"
 #include "netstack/proto/icmp.h"
 #include "netstack/proto/udp.h"
 #include "platform/base/clock.h"
 
 #define IFF_BROADCAST_ 0x2u
+#define IFF_NOARP_     0x80u
 #define IFF_MULTICAST_ 0x1000u
 #define ARPHRD_ETHER_  1
 #define ARPHRD_NONE_   0xfffe
@@ -143,18 +145,32 @@ static const struct net_wire_ops wire_ops = {
 
 int stack_wire(struct net_stack *st, struct wire **out)
 {
-	struct wire *w = st->wire_priv;
-	int ret;
+	struct wire *w;
+	int ret = 0;
 
+	mutex_lock(&st->wire_lock);
+	w = st->wire_priv;
 	if (!w) {
 		ret = wire_create(&socket_up, st, NULL, NULL, &w);
-		if (ret < 0)
-			return ret;
-		st->wire_priv = w;
-		__atomic_store_n(&st->wire, &wire_ops, __ATOMIC_RELEASE);
+		if (ret == 0) {
+			w->timers.kick_arg = st->kick_arg;
+			w->timers.kick = st->kick;
+			__atomic_store_n(&st->wire_priv, w, __ATOMIC_RELEASE);
+			__atomic_store_n(&st->wire, &wire_ops, __ATOMIC_RELEASE);
+		}
 	}
+	mutex_unlock(&st->wire_lock);
 	*out = w;
-	return 0;
+	return ret;
+}
+
+void stack_kick(struct net_stack *st)
+{
+	struct wire *w = st->wire_priv;
+	void (*kick)(void *) = w ? __atomic_load_n(&w->timers.kick, __ATOMIC_ACQUIRE) : NULL;
+
+	if (kick)
+		kick(w->timers.kick_arg);
 }
 
 /* Output waits: the embedder's thread is to look for room. */
@@ -166,20 +182,19 @@ static void want_write(struct link *l)
 		ts->kick(ts->kick_arg);
 }
 
-int stack_attach(struct net_stack *st, struct link *l, const char *name)
+static int attach(struct net_stack *st, struct link *l, const char *name, uint32_t flags, bool fresh)
 {
-	struct net_iface *i = kmalloc(sizeof(*i)), *other;
+	struct net_iface *i = kmalloc(sizeof(*i));
 	struct wire *w;
 	int ret = i ? stack_wire(st, &w) : -ENOMEM;
 
 	if (ret < 0)
 		goto fail;
+	l->w = w;
 	ret = -EEXIST;
 	rwlock_write(&st->lock);
 	if (!stack_if_locked(st, 0, name)) {
-		i->info = (struct net_if_info){.flags = IFF_UP_ | IFF_RUNNING_ | IFF_LOWER_UP_ | IFF_MULTICAST_,
-					       .mtu = l->mtu,
-					       .type = ARPHRD_NONE_};
+		i->info = (struct net_if_info){.flags = flags, .mtu = l->mtu, .type = ARPHRD_NONE_};
 		if (l->features & LINK_ETHER) {
 			i->info.flags |= IFF_BROADCAST_;
 			i->info.type = ARPHRD_ETHER_;
@@ -187,9 +202,9 @@ int stack_attach(struct net_stack *st, struct link *l, const char *name)
 			memcpy(i->info.hw, l->hw, ETH_ALEN);
 		}
 		strncpy(i->info.name, name, NET_IF_MAX - 1);
-		list_for_each (other, &st->ifaces, node)
-			i->info.index = MAX(i->info.index, other->info.index + 1);
-		l->ifindex = i->info.index;
+		i->info.index = ++st->last_index;
+		l->up = (flags & IFF_UP_) != 0;
+		__atomic_store_n(&l->ifindex, i->info.index, __ATOMIC_RELEASE);
 		l->want_write = want_write;
 		list_add_tail(&st->ifaces, &i->node);
 		stack_update_locked(st);
@@ -197,12 +212,30 @@ int stack_attach(struct net_stack *st, struct link *l, const char *name)
 		ret = 0;
 	}
 	rwlock_write_unlock(&st->lock);
+	if (ret == 0 && fresh)
+		ret = wire_attach(w, l);
+	else if (ret < 0)
+		goto fail;
 	if (ret == 0)
-		return wire_attach(w, l);
+		stack_tell_if(st, l->ifindex);
+	return ret;
 fail:
 	kfree(i);
-	l->ops->close(l);
+	if (fresh)
+		l->ops->close(l);
+	else
+		link_dead(l);
 	return ret;
+}
+
+int stack_attach(struct net_stack *st, struct link *l, const char *name)
+{
+	return attach(st, l, name, IFF_UP_ | IFF_RUNNING_ | IFF_LOWER_UP_ | IFF_MULTICAST_, true);
+}
+
+int stack_attach_down(struct net_stack *st, struct link *l, const char *name, bool fresh)
+{
+	return attach(st, l, name, l->features & LINK_NOARP ? IFF_NOARP_ : IFF_MULTICAST_, fresh);
 }
 
 void stack_wire_destroy(struct net_stack *st)
@@ -217,19 +250,40 @@ void stack_wire_destroy(struct net_stack *st)
 
 uint64_t net_run_timers(struct net_stack *st)
 {
-	struct wire *w = st->wire_priv;
+	struct wire *w = __atomic_load_n(&st->wire_priv, __ATOMIC_ACQUIRE);
 
-	return w ? wire_run_timers(w) : UINT64_MAX;
+	if (!w)
+		return UINT64_MAX;
+	if (links_run(w)) {
+		(void)wire_run_timers(w);
+		return 0; /* at once again */
+	}
+	return wire_run_timers(w);
 }
 
 void net_set_kick(struct net_stack *st, void (*kick)(void *arg), void *arg)
 {
-	struct wire *w = st->wire_priv;
+	struct wire *w;
 
-	if (!w)
-		return;
-	w->timers.kick_arg = arg;
-	__atomic_store_n(&w->timers.kick, kick, __ATOMIC_RELEASE);
+	mutex_lock(&st->wire_lock);
+	st->kick_arg = arg;
+	st->kick = kick;
+	w = st->wire_priv;
+	if (w) {
+		w->timers.kick_arg = arg;
+		__atomic_store_n(&w->timers.kick, kick, __ATOMIC_RELEASE);
+	}
+	mutex_unlock(&st->wire_lock);
+}
+
+void net_set_release(struct net_stack *st, void (*release)(void *arg))
+{
+	st->release = release;
+}
+
+void *net_kick_arg(struct net_stack *st)
+{
+	return st->kick_arg;
 }
 
 int net_link_fd(struct net_stack *st, uint32_t ifindex)

@@ -9,6 +9,13 @@ MUST_CHECK int stack_wire(struct net_stack *st, struct wire **out);
 /* Takes l (also on failure: closed); sets its ifindex. -EEXIST, -ENOMEM, -ENOSPC. Before the stack is in use.
  */
 MUST_CHECK int stack_attach(struct net_stack *st, struct link *l, const char *name);
+/* As Linux's dev_valid_name: not empty, short, without slash, colon and blanks. */
+bool if_name_ok(const char *name);
+/* A virtual link, down; fresh: it isn't among the wire's yet. On failure a fresh one is closed, another dead.
+ */
+MUST_CHECK int stack_attach_down(struct net_stack *st, struct link *l, const char *name, bool fresh);
+/* The thread that runs the stack has something to do. */
+void stack_kick(struct net_stack *st);
 void stack_wire_destroy(struct net_stack *st);
 
 void *tcp_join_listener(void *arg, const struct net_name *local, const struct net_name *remote,

@@ -126,6 +126,7 @@ bool route_of_addr(const struct net_addr_info *a, struct net_route_info *out)
 
 int net_route_add(struct net_stack *st, const struct net_route_info *info)
 {
+	struct net_event e = {.what = NET_EVENT_ROUTE};
 	struct net_route_entry *r;
 	uint32_t n = 0;
 	int ret = 0;
@@ -145,23 +146,29 @@ int net_route_add(struct net_stack *st, const struct net_route_info *info)
 		r->info = *info;
 		if (!r->info.table)
 			r->info.table = TABLE_MAIN;
+		e.route = r->info;
 		list_add_tail(&st->routes, &r->node);
 		stack_update_locked(st);
 	} else if (ret == 0) {
 		ret = -ENOMEM;
 	}
 	rwlock_write_unlock(&st->lock);
+	if (ret == 0)
+		stack_tell(st, &e);
 	return ret;
 }
 
 int net_route_del(struct net_stack *st, const struct net_route_info *info)
 {
+	struct net_event e = {.what = NET_EVENT_ROUTE, .gone = true};
 	struct net_route_entry *r, *tmp;
 	int ret = -ESRCH;
 
 	rwlock_write(&st->lock);
 	list_for_each_safe (r, tmp, &st->routes, node) {
-		if (same_route(&r->info, info)) {
+		if (same_route(&r->info, info) && (!info->if_index || info->if_index == r->info.if_index) &&
+		    (!info->has_gateway || net_addr_eq(&info->gateway, &r->info.gateway))) {
+			e.route = r->info;
 			list_del(&r->node);
 			kfree(r);
 			ret = 0;
@@ -170,6 +177,8 @@ int net_route_del(struct net_stack *st, const struct net_route_info *info)
 	}
 	stack_update_locked(st);
 	rwlock_write_unlock(&st->lock);
+	if (ret == 0)
+		stack_tell(st, &e);
 	return ret;
 }
 
@@ -229,7 +238,7 @@ static bool local_locked(struct net_stack *st, const struct net_addr *dst, struc
 		bool lo4 = a->info.if_index == NET_LO_INDEX && net_addr_is4(&a->info.addr) &&
 			   net_addr_is4(dst) && prefix_match(dst, &a->info.addr, 96u + a->info.prefix);
 
-		if ((!lo4 && !net_addr_eq(&a->info.addr, dst)) || !if_up_locked(st, NET_LO_INDEX))
+		if ((!lo4 && !net_addr_eq(&a->info.addr, dst)) || !if_up_locked(st, a->info.if_index))
 			continue;
 		*out = (struct route){
 			.src = a->info.addr, .ifindex = NET_LO_INDEX, .mtu = MTU_LO, .local = true};

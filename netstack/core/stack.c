@@ -96,7 +96,9 @@ int net_stack_create(const struct net_config *c, struct net_stack **out)
 	rwlock_init(&st->lock, RANK_NET_TABLE);
 	mutex_init(&st->socks_lock, RANK_NET_TABLE);
 	mutex_init(&st->tw_lock, RANK_NET_POOL);
+	mutex_init(&st->wire_lock, RANK_NET_POOL);
 	mutex_init(&st->tap_lock, RANK_NET_TAPS);
+	st->last_index = NET_LO_INDEX;
 	list_init(&st->taps);
 	list_init(&st->ifaces);
 	list_init(&st->addrs);
@@ -157,6 +159,8 @@ void net_stack_put(struct net_stack *st)
 		return;
 	if (st->wire_priv)
 		stack_wire_destroy(st);
+	if (st->release)
+		st->release(st->kick_arg);
 	free_nodes(st);
 	for (int i = 0; i < NET_KINDS; i++) {
 		for (uint32_t b = 0; st->tables[i] && b < PORT_BUCKETS; b++) {
@@ -180,6 +184,8 @@ static void fill_if(struct net_stack *st, const struct net_iface *i, struct net_
 	if (i->info.index == NET_LO_INDEX) {
 		out->rx_packets = out->tx_packets = __atomic_load_n(&st->lo_packets, __ATOMIC_RELAXED);
 		out->rx_bytes = out->tx_bytes = __atomic_load_n(&st->lo_bytes, __ATOMIC_RELAXED);
+	} else {
+		stack_fill_link(st, out);
 	}
 }
 
@@ -250,7 +256,9 @@ bool net_addr_at(struct net_stack *st, uint32_t n, struct net_addr_info *out)
 
 int net_if_set_flags(struct net_stack *st, uint32_t index, uint32_t flags, uint32_t mask)
 {
+	struct link *l = stack_link(st, index);
 	struct net_iface *i;
+	bool changed = false;
 	int ret = 0;
 
 	rwlock_write(&st->lock);
@@ -258,6 +266,9 @@ int net_if_set_flags(struct net_stack *st, uint32_t index, uint32_t flags, uint3
 	if (!i) {
 		ret = -ENODEV;
 	} else if (mask & IFF_UP_) {
+		changed = ((flags ^ i->info.flags) & IFF_UP_) != 0;
+		if (l)
+			__atomic_store_n(&l->up, (flags & IFF_UP_) != 0, __ATOMIC_RELEASE);
 		if (flags & IFF_UP_) {
 			i->info.flags |= IFF_UP_ | IFF_RUNNING_ | IFF_LOWER_UP_;
 			if (i->info.index == NET_LO_INDEX)
@@ -268,6 +279,13 @@ int net_if_set_flags(struct net_stack *st, uint32_t index, uint32_t flags, uint3
 		stack_update_locked(st);
 	}
 	rwlock_write_unlock(&st->lock);
+	if (changed) {
+		stack_tell_if(st, index);
+		if (flags & IFF_UP_)
+			stack_if_went_up(st, index);
+		else
+			stack_if_went_down(st, index);
+	}
 	return ret;
 }
 
@@ -289,20 +307,33 @@ void net_if_promiscuous(struct net_stack *st, uint32_t index, int delta)
 
 int net_if_set_mtu(struct net_stack *st, uint32_t index, uint32_t mtu)
 {
+	struct link *l = stack_link(st, index);
 	struct net_iface *i;
 
-	if (mtu < 68 || mtu > 0x7fffffff)
+	if (mtu < (l ? 68u : 1u) || mtu > (l ? 65535u : 0x7fffffffu))
 		return -EINVAL;
 	rwlock_write(&st->lock);
 	i = stack_if_locked(st, index, NULL);
 	if (i)
 		i->info.mtu = mtu;
+	if (i && l)
+		__atomic_store_n(&l->mtu, mtu, __ATOMIC_RELAXED);
 	rwlock_write_unlock(&st->lock);
+	if (i)
+		stack_tell_if(st, index);
 	return i ? 0 : -ENODEV;
+}
+
+static bool if_is_up(struct net_stack *st, uint32_t index)
+{
+	struct net_if_info i;
+
+	return net_if_find(st, index, NULL, &i) && (i.flags & IFF_UP_);
 }
 
 int net_addr_add(struct net_stack *st, const struct net_addr_info *a)
 {
+	struct net_event e = {.what = NET_EVENT_ADDR};
 	struct net_route_info r;
 	int ret;
 
@@ -312,13 +343,18 @@ int net_addr_add(struct net_stack *st, const struct net_addr_info *a)
 	ret = stack_if_locked(st, a->if_index, NULL) ? add_addr_locked(st, a) : -ENODEV;
 	stack_update_locked(st);
 	rwlock_write_unlock(&st->lock);
-	if (ret == 0 && route_of_addr(a, &r))
+	if (ret < 0)
+		return ret;
+	e.addr = *a;
+	stack_tell(st, &e);
+	if (if_is_up(st, a->if_index) && route_of_addr(a, &r))
 		(void)!net_route_add(st, &r); /* it may stand there already */
-	return ret;
+	return 0;
 }
 
 int net_addr_del(struct net_stack *st, const struct net_addr_info *info)
 {
+	struct net_event e = {.what = NET_EVENT_ADDR, .gone = true};
 	struct net_ifaddr *a, *tmp;
 	struct net_route_info r;
 	int ret = -EADDRNOTAVAIL;
@@ -327,6 +363,7 @@ int net_addr_del(struct net_stack *st, const struct net_addr_info *info)
 	list_for_each_safe (a, tmp, &st->addrs, node) {
 		if (a->info.if_index == info->if_index && net_addr_eq(&a->info.addr, &info->addr)) {
 			ret = route_of_addr(&a->info, &r) ? 1 : 0;
+			e.addr = a->info;
 			list_del(&a->node);
 			kfree(a);
 			break;
@@ -334,6 +371,8 @@ int net_addr_del(struct net_stack *st, const struct net_addr_info *info)
 	}
 	stack_update_locked(st);
 	rwlock_write_unlock(&st->lock);
+	if (ret >= 0)
+		stack_tell(st, &e);
 	if (ret == 1)
 		(void)!net_route_del(st, &r);
 	return MIN(ret, 0);

@@ -215,6 +215,7 @@ void wire_input(struct link *l, const uint8_t *frame, size_t n, bool csum_ok)
 {
 	struct eth_hdr eth;
 	bool to_us = true;
+	struct link *bridge = __atomic_load_n(&l->master, __ATOMIC_ACQUIRE);
 
 	if (l->pcap)
 		pcap_write(l->pcap, frame, n);
@@ -222,6 +223,10 @@ void wire_input(struct link *l, const uint8_t *frame, size_t n, bool csum_ok)
 	__atomic_add_fetch(&l->rx_bytes, n, __ATOMIC_RELAXED);
 	if (UNLIKELY(tapped(l)))
 		l->w->up->tap(l->w->up_arg, l, frame, (uint32_t)n, false, false);
+	if (UNLIKELY(bridge != NULL)) {
+		bridge_input(bridge, l, frame, (uint32_t)n);
+		return;
+	}
 	if (l->features & LINK_ETHER) {
 		if (!eth_parse(frame, n, &eth))
 			goto drop;

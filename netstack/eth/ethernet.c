@@ -180,7 +180,7 @@ void neigh_learn(struct link *l, const struct net_addr *addr, const uint8_t *hw,
 		if (n)
 			n->state = NEIGH_INCOMPLETE;
 	}
-	if (n) {
+	if (n && n->state != NEIGH_PERMANENT) {
 		same = n->state != NEIGH_INCOMPLETE && memcmp(n->hw, hw, ETH_ALEN) == 0;
 		if (n->state == NEIGH_INCOMPLETE || same || override) {
 			memcpy(n->hw, hw, ETH_ALEN);
@@ -225,6 +225,8 @@ struct due {
 /* One step of a neighbour whose time has come. True: ask again. */
 static bool step_locked(struct wire *w, struct neigh *n, uint64_t now, struct due *due, struct list *lost)
 {
+	if (n->state == NEIGH_PERMANENT)
+		return false;
 	if (n->state == NEIGH_STALE || n->state == NEIGH_REACHABLE) {
 		if (now - n->used > STALE_NS)
 			free_locked(w, n);
@@ -278,6 +280,18 @@ void neigh_timer_run(struct net_timer *t)
 	unreachable(w, &lost);
 }
 
+void neigh_drop_link(struct wire *w, uint32_t ifindex)
+{
+	struct neigh *n, *tmp;
+
+	mutex_lock(&w->lock);
+	for (uint32_t i = 0; i < NEIGH_BUCKETS; i++)
+		list_for_each_safe (n, tmp, &w->neighs[i], node)
+			if (n->ifindex == ifindex)
+				free_locked(w, n);
+	mutex_unlock(&w->lock);
+}
+
 void neigh_drop_all(struct wire *w)
 {
 	struct neigh *n, *tmp;
@@ -286,4 +300,94 @@ void neigh_drop_all(struct wire *w)
 	for (uint32_t i = 0; i < NEIGH_BUCKETS; i++)
 		list_for_each_safe (n, tmp, &w->neighs[i], node)
 			free_locked(w, n);
+}
+
+/* ---- as rtnetlink(7) shows and changes them ---- */
+
+#define NUD_INCOMPLETE 0x01
+#define NUD_REACHABLE  0x02
+#define NUD_STALE      0x04
+#define NUD_PROBE      0x10
+#define NUD_PERMANENT  0x80
+
+static void fill_info(const struct neigh *n, struct net_neigh_info *out)
+{
+	static const uint8_t states[] = {NUD_INCOMPLETE, NUD_REACHABLE, NUD_STALE, NUD_PROBE, NUD_PERMANENT};
+
+	*out = (struct net_neigh_info){.addr = n->addr, .if_index = n->ifindex, .state = states[n->state]};
+	memcpy(out->hw, n->hw, ETH_ALEN);
+}
+
+bool net_neigh_at(struct net_stack *st, uint32_t at, struct net_neigh_info *out)
+{
+	struct wire *w = __atomic_load_n(&st->wire_priv, __ATOMIC_ACQUIRE);
+	bool found = false;
+	struct neigh *n;
+
+	if (!w)
+		return false;
+	mutex_lock(&w->lock);
+	for (uint32_t i = 0; i < NEIGH_BUCKETS && !found; i++) {
+		list_for_each (n, &w->neighs[i], node) {
+			if (at-- == 0) {
+				fill_info(n, out);
+				found = true;
+				break;
+			}
+		}
+	}
+	mutex_unlock(&w->lock);
+	return found;
+}
+
+int net_neigh_set(struct net_stack *st, const struct net_neigh_info *info, bool create)
+{
+	struct link *l = stack_link(st, info->if_index);
+	struct net_event e = {.what = NET_EVENT_NEIGH};
+	uint64_t now;
+	struct neigh *n;
+
+	if (!l)
+		return -ENODEV;
+	now = wire_now(l->w);
+	mutex_lock(&l->w->lock);
+	n = find_locked(l->w, &info->addr, info->if_index);
+	if (!n && !create) {
+		mutex_unlock(&l->w->lock);
+		return -ENOENT;
+	}
+	if (!n)
+		n = create_locked(l->w, &info->addr, info->if_index, now);
+	if (n) {
+		memcpy(n->hw, info->hw, ETH_ALEN);
+		n->state = info->state & NUD_PERMANENT	 ? NEIGH_PERMANENT
+			   : info->state & NUD_REACHABLE ? NEIGH_REACHABLE
+							 : NEIGH_STALE;
+		n->when = now + REACHABLE_NS;
+		fill_info(n, &e.neigh);
+	}
+	mutex_unlock(&l->w->lock);
+	if (n)
+		stack_tell(st, &e);
+	return n ? 0 : -ENOMEM;
+}
+
+int net_neigh_del(struct net_stack *st, const struct net_neigh_info *info)
+{
+	struct link *l = stack_link(st, info->if_index);
+	struct net_event e = {.what = NET_EVENT_NEIGH, .gone = true};
+	struct neigh *n;
+
+	if (!l)
+		return -ENODEV;
+	mutex_lock(&l->w->lock);
+	n = find_locked(l->w, &info->addr, info->if_index);
+	if (n) {
+		fill_info(n, &e.neigh);
+		free_locked(l->w, n);
+	}
+	mutex_unlock(&l->w->lock);
+	if (n)
+		stack_tell(st, &e);
+	return n ? 0 : -ENOENT;
 }

@@ -62,6 +62,10 @@ static void hand_to_link(struct link *l, const struct ip_out *o, struct pkt *p)
 		link_xmit(l, p);
 		return;
 	}
+	if (l->features & LINK_NOARP) {
+		link_eth_output(l, p, l->hw, net_addr_is4(&o->dst) ? ETH_P_IP4 : ETH_P_IP6);
+		return;
+	}
 	if (o->r->broadcast) {
 		broadcast = net_addr4(0xffffffff);
 		hop = &broadcast;

@@ -38,6 +38,10 @@ PRINTF_LIKE(3, 4) NORETURN void boot_fail(struct boot *b, int status, const char
 void boot_mounts(struct boot *b);
 /* net.c: the link to the world outside, if sbx gave one */
 void boot_net(struct boot *b, struct net_stack *st);
+/* A stack that boot_net gave no thread: the kernel's timers run it until stopped. False: no memory */
+struct kernel;
+bool boot_net_runner(struct kernel *k, struct net_stack *st);
+void boot_net_runner_stop(struct net_stack *st);
 /* A super of the gofer's root `index` (decimal), for dst. */
 struct super *boot_gofer_super(struct boot *b, const char *index, const char *dst, bool shared,
 			       bool below_overlay);

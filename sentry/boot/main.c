@@ -114,6 +114,7 @@ static void boot_sockets(struct boot *b)
 
 static void net_ns_destroy(struct ns *ns)
 {
+	boot_net_runner_stop(ns->priv);
 	inet_stack_put(ns->priv);
 }
 
@@ -129,6 +130,10 @@ static int on_net_ns_created(struct kernel *k, struct ns *ns, bool initial)
 		return ret;
 	if (initial)
 		boot_net(b, st);
+	if (!boot_net_runner(k, st)) {
+		inet_stack_put(st);
+		return -ENOMEM;
+	}
 	ns->destroy = net_ns_destroy;
 	__atomic_store_n(&ns->priv, st, __ATOMIC_RELEASE);
 	return 0;

@@ -15,6 +15,7 @@
 #include "platform/base/thread.h"
 #include "platform/host/hostcall.h"
 #include "sentry/boot/boot.h"
+#include "sentry/kernel/timer.h"
 
 struct net_poller {
 	struct net_stack *st;
@@ -63,6 +64,72 @@ static void poll_loop(void *arg)
 			pf[0].fd = -1; /* timers go on */
 		}
 	}
+}
+
+/* ---- stacks without a link of their own to the outside: the kernel's timer thread runs them ---- */
+
+struct net_runner {
+	struct timer timer;
+	struct net_stack *st;
+	uint32_t kicked; /* [a] */
+	uint32_t dead;	 /* [a] the namespace is gone; sockets may still hold the stack */
+};
+
+static void run_stack(struct timer *t)
+{
+	struct net_runner *r = container_of(t, struct net_runner, timer);
+	uint64_t deadline;
+
+	if (__atomic_load_n(&r->dead, __ATOMIC_ACQUIRE))
+		return;
+	__atomic_store_n(&r->kicked, 0, __ATOMIC_SEQ_CST);
+	deadline = net_run_timers(r->st);
+	if (deadline != UINT64_MAX)
+		timer_set(t, deadline);
+	if (__atomic_load_n(&r->kicked, __ATOMIC_SEQ_CST))
+		timer_set(t, 1);
+}
+
+static void kick_runner(void *arg)
+{
+	struct net_runner *r = arg;
+
+	__atomic_store_n(&r->kicked, 1, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&r->dead, __ATOMIC_ACQUIRE))
+		timer_set(&r->timer, 1);
+}
+
+/* The stack goes; nobody kicks any more. */
+static void release_runner(void *arg)
+{
+	struct net_runner *r = arg;
+
+	timer_cancel_sync(&r->timer);
+	kfree(r);
+}
+
+bool boot_net_runner(struct kernel *k, struct net_stack *st)
+{
+	struct net_runner *r;
+
+	if (net_kick_arg(st))
+		return true; /* it has a thread of its own */
+	r = kmalloc(sizeof(*r));
+	if (!r)
+		return false;
+	r->st = st;
+	timer_init(&r->timer, k->timers, run_stack);
+	net_set_kick(st, kick_runner, r);
+	net_set_release(st, release_runner);
+	return true;
+}
+
+void boot_net_runner_stop(struct net_stack *st)
+{
+	struct net_runner *r = net_kick_arg(st);
+
+	__atomic_store_n(&r->dead, 1, __ATOMIC_RELEASE);
+	timer_cancel_sync(&r->timer);
 }
 
 static bool hex_bytes(const char *s, uint8_t *out, size_t n)

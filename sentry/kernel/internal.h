@@ -258,7 +258,6 @@ static inline int32_t pid_nr(const struct pid *pid) /* in its own namespace */
 /* ---- ns.c ---- */
 MUST_CHECK int ns_create(struct kernel *k, uint32_t type, struct user_ns *owner, struct ns **out);
 struct ns *ns_get(struct ns *ns);
-void ns_put(struct ns *ns);
 MUST_CHECK int uts_ns_create(struct kernel *k, struct uts_ns *from, struct user_ns *owner, struct uts_ns **out);
 struct uts_ns *uts_ns_get(struct uts_ns *ns);
 void uts_ns_put(struct uts_ns *ns);

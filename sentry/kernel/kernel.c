@@ -59,11 +59,11 @@ int kernel_create(const struct kernel_config *config, struct platform *platform,
 		return -ENOMEM;
 	ret = user_ns_create(NULL, NULL, &k->user_ns);
 	if (ret == 0)
+		ret = timer_queue_create(k, &k->timers);
+	if (ret == 0)
 		ret = create_namespaces(k, config->hostname);
 	if (ret == 0)
 		ret = futex_table_create(&k->futexes);
-	if (ret == 0)
-		ret = timer_queue_create(k, &k->timers);
 	if (ret < 0)
 		return ret;
 	arena_set_root(ROOT_KERNEL, k);

@@ -355,6 +355,37 @@ int ns_file_create(struct task *t, uint32_t type, bool for_children, const struc
 	return 0;
 }
 
+int ns_net_find(struct task *t, struct file *f, int32_t tgid, struct ns **out)
+{
+	struct ns *ns = NULL;
+	struct ns_ref *r;
+	struct task *of;
+
+	if (f) {
+		r = f->priv;
+		if (f->ops != &nsfile_ops || r->type != LINUX_CLONE_NEWNET)
+			return -EINVAL;
+		ns = ns_get(r->ns);
+	} else {
+		of = task_find_in(task_pid_ns(t), tgid);
+		if (!of)
+			return -ESRCH;
+		mutex_lock(&of->process->lock);
+		if (of->net_ns)
+			ns = ns_get(of->net_ns);
+		mutex_unlock(&of->process->lock);
+		task_put(of);
+	}
+	if (!ns)
+		return -ESRCH;
+	if (!cred_has_cap_in(t->cred, LINUX_CAP_NET_ADMIN, ns->owner)) {
+		ns_put(ns);
+		return -EPERM;
+	}
+	*out = ns;
+	return 0;
+}
+
 /* Joining one namespace. The new part is put into c, a scratch task that holds a copy of all of t's. */
 static int join_one(struct task *t, struct task *c, struct ns_ref *r)
 {

@@ -43,6 +43,10 @@ struct sock_caller {
 	const struct usermem *um;
 	void *net_ns;		     /* who it is: to be compared */
 	struct net_stack *net_stack; /* its network stack */
+	/* The stack of a network namespace, by a descriptor of it or a process of the caller's; a reference.
+	 * -EINVAL, -ESRCH. NULL: nobody knows */
+	int (*find_stack)(const struct sock_caller *c, bool by_fd, int32_t n, struct net_stack **out);
+	void *task; /* find_stack's */
 };
 
 struct socket_ops {
@@ -157,6 +161,9 @@ extern const struct socket_family unix_family, netlink_family;
 MUST_CHECK int packet_init(void);
 /* /proc/net/packet */
 void packet_show(struct net_stack *st, struct strbuf *out);
+/* A stack's watcher (net_set_watch): tells NETLINK_ROUTE's groups. */
+struct net_event;
+void netlink_on_event(struct net_stack *st, const struct net_event *e);
 /* Boot: registers them; -ENOMEM. */
 MUST_CHECK int unix_init(void);
 MUST_CHECK int netlink_init(void);

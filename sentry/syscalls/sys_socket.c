@@ -1,6 +1,28 @@
 /* sys_socket.c: making, naming and configuring sockets: socket(2), bind(2), connect(2), accept(2), sockopt(2).
  * Messages are in sys_sockmsg.c. */
+#include "sentry/socket/inet.h"
 #include "sentry/syscalls/sock.h"
+
+/* Whose stack an interface is to move to. */
+static int find_stack(const struct sock_caller *c, bool by_fd, int32_t n, struct net_stack **out)
+{
+	struct task *t = c->task;
+	struct file *f = by_fd ? sys_file(t, n) : NULL;
+	struct ns *ns;
+	int ret;
+
+	if (by_fd && !f)
+		return -EBADF;
+	ret = ns_net_find(t, f, n, &ns);
+	if (f)
+		file_put(f);
+	if (ret < 0)
+		return ret;
+	*out = __atomic_load_n(&ns->priv, __ATOMIC_ACQUIRE);
+	inet_stack_get(*out);
+	ns_put(ns);
+	return 0;
+}
 
 void sock_caller_init(struct sock_ctx *c, struct task *t)
 {
@@ -13,6 +35,8 @@ void sock_caller_init(struct sock_ctx *c, struct task *t)
 		.um = &c->um,
 		.net_ns = t->net_ns,
 		.net_stack = __atomic_load_n(&t->net_ns->priv, __ATOMIC_ACQUIRE),
+		.find_stack = find_stack,
+		.task = t,
 	};
 }
 

@@ -341,7 +341,11 @@ int inet_stack_create(bool lo_up, struct net_stack **out)
 {
 	struct net_config c = {.lo_up = lo_up};
 
-	return net_stack_create(&c, out);
+	int ret = net_stack_create(&c, out);
+
+	if (ret == 0)
+		net_set_watch(*out, netlink_on_event);
+	return ret;
 }
 
 void inet_stack_get(struct net_stack *st)

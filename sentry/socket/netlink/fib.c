@@ -28,7 +28,8 @@ struct fib_rule_hdr {
 	uint32_t flags;
 };
 
-static void add_route(struct nl_request *r, const struct net_route_info *i, uint16_t nl_flags, uint32_t flags)
+void nl_add_route(struct nl_request *r, const struct net_route_info *i, uint16_t type, uint16_t nl_flags,
+		  uint32_t flags)
 {
 	static const uint32_t cacheinfo[8];
 	struct rtmsg m = {.family = i->v6 ? LINUX_AF_INET6 : LINUX_AF_INET,
@@ -38,7 +39,7 @@ static void add_route(struct nl_request *r, const struct net_route_info *i, uint
 			  .scope = i->scope,
 			  .type = i->type,
 			  .flags = flags};
-	size_t at = nl_begin(r, LINUX_RTM_NEWROUTE, nl_flags, &m, sizeof(m));
+	size_t at = nl_begin(r, type, nl_flags, &m, sizeof(m));
 	uint8_t pref = 0;
 
 	nl_attr_u32(r, LINUX_RTA_TABLE, i->table);
@@ -63,15 +64,20 @@ static void add_route(struct nl_request *r, const struct net_route_info *i, uint
 void nl_dump_routes(struct nl_request *r, uint8_t family)
 {
 	struct net_route_info i;
+	uint32_t table = 0;
 
+	if (r->strict && r->body_len >= sizeof(struct rtmsg) &&
+	    !nl_find_u32(r, sizeof(struct rtmsg), LINUX_RTA_TABLE, &table))
+		table = r->body[offsetof(struct rtmsg, table)];
 	for (int v6 = 0; v6 < 2; v6++) {
 		if (family != LINUX_AF_UNSPEC && family != (v6 ? LINUX_AF_INET6 : LINUX_AF_INET))
 			continue;
 		for (int local = 0; local < 2;
 		     local++) /* the main table first, as Linux's order of table numbers */
 			for (uint32_t n = 0; net_route_at(r->st, n, &i); n++)
-				if (i.v6 == v6 && (i.table == TABLE_LOCAL) == local)
-					add_route(r, &i, LINUX_NLM_F_MULTI, 0);
+				if (i.v6 == v6 && (i.table == TABLE_LOCAL) == local &&
+				    (!table || table == i.table))
+					nl_add_route(r, &i, LINUX_RTM_NEWROUTE, LINUX_NLM_F_MULTI, 0);
 	}
 }
 
@@ -94,7 +100,7 @@ int nl_get_route(struct nl_request *r)
 	ret = net_route_get(r->st, &dst, oif, &i);
 	if (ret < 0)
 		return ret;
-	add_route(r, &i, 0, CLONED);
+	nl_add_route(r, &i, LINUX_RTM_NEWROUTE, 0, CLONED);
 	return 0;
 }
 
@@ -132,6 +138,15 @@ int nl_change_route(struct nl_request *r, bool add)
 		if (net_route_get(r->st, &i.gateway, 0, &via) < 0)
 			return -ENETUNREACH;
 		i.if_index = via.if_index;
+	}
+	if (!(r->h.flags & LINUX_NLM_F_CREATE))
+		return -ENOENT;
+	if (r->h.flags & LINUX_NLM_F_REPLACE) {
+		struct net_route_info old = i;
+
+		old.if_index = 0;
+		old.has_gateway = false;
+		(void)!net_route_del(r->st, &old); /* it need not be there */
 	}
 	return net_route_add(r->st, &i);
 }

@@ -7,6 +7,7 @@
 #include "platform/abi/ioctl.h"
 #include "platform/abi/socket.h"
 #include "platform/base/arena.h"
+#include "sentry/socket/filter.h"
 #include "sentry/socket/netlink/internal.h"
 
 #define REQUEST_MAX   65536u
@@ -28,8 +29,8 @@ static struct nl_sock *nl_of(struct socket *s)
 
 static uint32_t new_portid(const struct socket *s)
 {
-	uint32_t *next = socket_family_state(LINUX_AF_NETLINK);
-	uint32_t n = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED);
+	struct nl_state *state = socket_family_state(LINUX_AF_NETLINK);
+	uint32_t n = __atomic_fetch_add(&state->next_port, 1, __ATOMIC_RELAXED);
 
 	/* the first socket of a process usually gets its process id; nobody may rely on more than
 	 * uniqueness */
@@ -42,7 +43,7 @@ static void fill_name(const struct nl_sock *n, struct sockaddr_buf *out, bool ke
 
 	if (!kernel) {
 		a.pid = n->portid;
-		a.groups = n->groups;
+		a.groups = (uint32_t)n->groups;
 	}
 	memcpy(out->bytes, &a, sizeof(a));
 	out->len = sizeof(a);
@@ -56,6 +57,25 @@ static int read_name(const struct sockaddr_buf *a, struct sockaddr_nl *out)
 	return 0;
 }
 
+static struct nl_state *nl_state(void)
+{
+	return socket_family_state(LINUX_AF_NETLINK);
+}
+
+/* Has another socket of the protocol and the namespace the port? */
+static bool port_taken(struct nl_sock *me, uint32_t pid)
+{
+	struct nl_sock *n;
+	bool taken = false;
+
+	mutex_lock(&nl_state()->lock);
+	list_for_each (n, &nl_state()->all, all_node)
+		if (n != me && n->s.protocol == me->s.protocol && n->s.stack == me->s.stack && n->portid == pid)
+			taken = true;
+	mutex_unlock(&nl_state()->lock);
+	return taken;
+}
+
 static int nl_bind(struct socket *s, const struct sock_caller *c, const struct sockaddr_buf *a)
 {
 	struct nl_sock *n = nl_of(s);
@@ -65,13 +85,15 @@ static int nl_bind(struct socket *s, const struct sock_caller *c, const struct s
 	(void)c;
 	if (ret < 0)
 		return ret;
+	if (sa.pid && port_taken(n, sa.pid))
+		return -EADDRINUSE;
 	mutex_lock(&n->lock);
 	if (n->portid && sa.pid && sa.pid != n->portid)
 		ret = -EINVAL;
 	else if (!n->portid)
 		n->portid = sa.pid ? sa.pid : new_portid(s);
 	if (ret == 0)
-		n->groups = sa.groups;
+		n->groups = (n->groups & ~(uint64_t)UINT32_MAX) | sa.groups;
 	mutex_unlock(&n->lock);
 	return ret;
 }
@@ -150,15 +172,37 @@ void nl_end(struct nl_request *r, size_t at)
 		memcpy(r->out->data + at, &len, sizeof(len));
 }
 
-static void answer_error(struct nl_request *r, int error)
+size_t nl_nest_begin(struct nl_request *r, uint16_t type)
 {
-	size_t at = nl_begin(r, LINUX_NLMSG_ERROR, 0, &error, sizeof(error));
+	size_t at = r->out->len;
+
+	nl_attr(r, type, "", 0);
+	return at;
+}
+
+void nl_nest_end(struct nl_request *r, size_t at)
+{
+	uint16_t len = (uint16_t)(r->out->len - at);
+
+	if (strbuf_ok(r->out))
+		memcpy(r->out->data + at, &len, sizeof(len));
+}
+
+/* As netlink_ack has it: an error quotes the request unless the asker knows its own requests (CAP_ACK). */
+static void answer_error(const struct nl_sock *n, struct nl_request *r, int error)
+{
+	bool quote = error && !nl_option(n, LINUX_NETLINK_CAP_ACK),
+	     tlv = r->why && nl_option(n, LINUX_NETLINK_EXT_ACK);
+	uint16_t flags = (uint16_t)((quote ? 0 : LINUX_NLM_F_CAPPED) | (tlv ? LINUX_NLM_F_ACK_TLVS : 0));
+	size_t at = nl_begin(r, LINUX_NLMSG_ERROR, flags, &error, sizeof(error));
 
 	strbuf_add(r->out, &r->h, sizeof(r->h));
-	if (error) {
+	if (quote) {
 		strbuf_add(r->out, r->body, r->body_len);
 		pad4(r->out);
 	}
+	if (tlv)
+		nl_attr(r, LINUX_NLMSGERR_ATTR_MSG, r->why, strlen(r->why) + 1);
 	nl_end(r, at);
 }
 
@@ -175,22 +219,30 @@ static void serve(struct nl_sock *n, struct nl_request *r)
 	      : n->s.protocol == LINUX_NETLINK_SOCK_DIAG ? nl_diag(r)
 							 : -EOPNOTSUPP;
 	if (ret < 0 || (r->h.flags & NLM_F_ACK_BIT))
-		answer_error(r, ret);
+		answer_error(n, r, ret);
 }
 
-/* Queues data as one datagram. A dump may be as long as what there is to tell. */
-static int queue_one(struct nl_sock *n, const void *data, size_t len, bool dump)
+/* Queues data as one datagram. A dump may be as long as what there is to tell. group: of a notice. */
+static int queue_one(struct nl_sock *n, const void *data, size_t len, bool dump, uint32_t group)
 {
-	struct nl_msg *m = kmalloc(sizeof(*m) + len);
+	struct filter_packet p = {.data = data, .len = (uint32_t)len};
+	uint32_t keep = socket_filter_run(&n->s, &p);
+	struct nl_msg *m;
 	int ret = 0;
 
+	if (!keep)
+		return 0;
+	m = kmalloc(sizeof(*m) + keep);
 	if (!m)
 		return -ENOMEM;
-	m->len = (uint32_t)len;
-	memcpy(m->data, data, len);
+	m->len = keep;
+	m->group = group;
+	memcpy(m->data, data, keep);
 	mutex_lock(&n->lock);
-	if (n->bytes + m->len > (dump ? DUMP_MAX : QUEUE_MAX)) {
+	if (n->bytes + m->len > (dump ? DUMP_MAX : MAX((uint32_t)n->s.rcvbuf, group ? 0 : QUEUE_MAX))) {
 		ret = -ENOBUFS;
+		if (group && !nl_option(n, LINUX_NETLINK_NO_ENOBUFS))
+			n->overrun = true;
 	} else {
 		list_add_tail(&n->msgs, &m->node);
 		n->count++;
@@ -216,13 +268,13 @@ static int queue_answer(struct nl_sock *n, const struct strbuf *out)
 		memcpy(&len, out->data + at, sizeof(len));
 		len = ROUND_UP(len, 4u);
 		if (at > from && at + len - from > DATAGRAM_MAX) {
-			ret = queue_one(n, out->data + from, at - from, true);
+			ret = queue_one(n, out->data + from, at - from, true, 0);
 			from = at;
 		}
 		at += MIN((size_t)len, out->len - at);
 	}
 	if (ret == 0 && at > from)
-		ret = queue_one(n, out->data + from, at - from, from != 0);
+		ret = queue_one(n, out->data + from, at - from, from != 0, 0);
 	if (at)
 		waitq_wake(&n->s.wq, IN_EVENTS);
 	return ret;
@@ -230,7 +282,11 @@ static int queue_answer(struct nl_sock *n, const struct strbuf *out)
 
 static int serve_all(struct nl_sock *n, const struct sock_caller *c, const uint8_t *buf, size_t size)
 {
-	struct nl_request r = {.portid = n->portid, .st = n->s.stack, .cred = c->at ? c->at->cred : NULL};
+	struct nl_request r = {.portid = n->portid,
+			       .st = n->s.stack,
+			       .caller = c,
+			       .strict = nl_option(n, LINUX_NETLINK_GET_STRICT_CHK),
+			       .cred = c->at ? c->at->cred : NULL};
 	size_t at = 0;
 	int ret = 0;
 
@@ -244,6 +300,7 @@ static int serve_all(struct nl_sock *n, const struct sock_caller *c, const uint8
 		r.body_len = r.h.len - (uint32_t)sizeof(r.h);
 		strbuf_init(&out);
 		r.out = &out;
+		r.why = NULL;
 		serve(n, &r);
 		ret = queue_answer(n, &out);
 		strbuf_fini(&out);
@@ -252,6 +309,32 @@ static int serve_all(struct nl_sock *n, const struct sock_caller *c, const uint8
 		at += ROUND_UP((size_t)r.h.len, 4);
 	}
 	return ret;
+}
+
+void nl_notify(struct net_stack *st, uint32_t group, void (*fill)(struct nl_request *r, const void *arg),
+	       const void *arg)
+{
+	struct nl_state *state = nl_state();
+	struct strbuf out;
+	struct nl_request r = {.st = st, .out = &out};
+	struct nl_sock *n;
+	bool made = false;
+
+	mutex_lock(&state->lock);
+	list_for_each (n, &state->all, all_node) {
+		if (n->s.protocol != LINUX_NETLINK_ROUTE || n->s.stack != st || !(n->groups >> (group - 1) & 1))
+			continue;
+		if (!made) {
+			strbuf_init(&out);
+			fill(&r, arg);
+			made = true;
+		}
+		if (strbuf_ok(&out) && queue_one(n, out.data, out.len, false, group) != -ENOMEM)
+			waitq_wake(&n->s.wq, IN_EVENTS);
+	}
+	mutex_unlock(&state->lock);
+	if (made)
+		strbuf_fini(&out);
 }
 
 static ssize_t nl_send(struct socket *s, const struct sock_caller *c, struct sock_msg *m)
@@ -289,6 +372,15 @@ static ssize_t nl_send(struct socket *s, const struct sock_caller *c, struct soc
 	return ret < 0 ? ret : (ssize_t)size;
 }
 
+static void from_kernel(uint32_t group, struct sockaddr_buf *out)
+{
+	struct sockaddr_nl a = {.family = LINUX_AF_NETLINK,
+				.groups = group && group <= 32 ? 1u << (group - 1) : 0};
+
+	memcpy(out->bytes, &a, sizeof(a));
+	out->len = sizeof(a);
+}
+
 static ssize_t nl_recv(struct socket *s, const struct sock_caller *c, struct sock_msg *m)
 {
 	bool peek = (m->flags & LINUX_MSG_PEEK) != 0, want_len = (m->flags & LINUX_MSG_TRUNC) != 0;
@@ -305,9 +397,11 @@ static ssize_t nl_recv(struct socket *s, const struct sock_caller *c, struct soc
 	m->flags &= ~LINUX_MSG_TRUNC;
 	mutex_lock(&n->lock);
 	msg = list_first(&n->msgs, struct nl_msg, node);
-	if (!msg) {
+	if (!msg || n->overrun) {
+		ret = n->overrun ? -ENOBUFS : -EAGAIN;
+		n->overrun = false;
 		mutex_unlock(&n->lock);
-		return -EAGAIN;
+		return ret;
 	}
 	len = MIN((uint64_t)msg->len, m->uio->resid);
 	if (len) {
@@ -318,7 +412,10 @@ static ssize_t nl_recv(struct socket *s, const struct sock_caller *c, struct soc
 	if (msg->len > len)
 		m->flags |= LINUX_MSG_TRUNC;
 	if (m->name)
-		fill_name(n, m->name, true);
+		from_kernel(msg->group, m->name);
+	m->control_len = 0;
+	if (nl_option(n, LINUX_NETLINK_PKTINFO))
+		socket_cmsg_put(m, LINUX_SOL_NETLINK, LINUX_NETLINK_PKTINFO, &msg->group, sizeof(msg->group));
 	if (ret >= 0 && want_len)
 		ret = msg->len;
 	if (!peek) {
@@ -331,32 +428,71 @@ static ssize_t nl_recv(struct socket *s, const struct sock_caller *c, struct soc
 	return ret;
 }
 
+static int membership(struct nl_sock *n, uint32_t group, bool on)
+{
+	if (!group || group > NL_GROUPS)
+		return -EINVAL;
+	mutex_lock(&n->lock);
+	if (on)
+		n->groups |= 1ULL << (group - 1);
+	else
+		n->groups &= ~(1ULL << (group - 1));
+	mutex_unlock(&n->lock);
+	return 0;
+}
+
+static bool is_flag(int name)
+{
+	return name == LINUX_NETLINK_PKTINFO || name == LINUX_NETLINK_NO_ENOBUFS ||
+	       name == LINUX_NETLINK_BROADCAST_ERROR || name == LINUX_NETLINK_CAP_ACK ||
+	       name == LINUX_NETLINK_EXT_ACK || name == LINUX_NETLINK_GET_STRICT_CHK;
+}
+
 static int nl_setsockopt(struct socket *s, const struct sock_caller *c, int level, int name, const void *val,
 			 uint32_t len)
 {
+	struct nl_sock *n = nl_of(s);
+	uint32_t v = 0;
+
 	if (level != LINUX_SOL_NETLINK)
-		return socket_setsockopt_generic(s, c, level, name, val, len);
-	if (len < sizeof(int32_t))
+		return level == LINUX_SOL_SOCKET ? socket_setsockopt_generic(s, c, level, name, val, len)
+						 : -ENOPROTOOPT;
+	if (len < sizeof(v))
 		return -EINVAL;
-	switch (name) {
-	case LINUX_NETLINK_ADD_MEMBERSHIP: /* nothing is ever announced */
-	case LINUX_NETLINK_DROP_MEMBERSHIP:
-	case LINUX_NETLINK_PKTINFO:
-	case LINUX_NETLINK_NO_ENOBUFS:
-	case LINUX_NETLINK_BROADCAST_ERROR:
-	case LINUX_NETLINK_CAP_ACK:
-	case LINUX_NETLINK_EXT_ACK:
-	case LINUX_NETLINK_GET_STRICT_CHK:
-		return 0;
-	default:
+	memcpy(&v, val, sizeof(v));
+	if (name == LINUX_NETLINK_ADD_MEMBERSHIP || name == LINUX_NETLINK_DROP_MEMBERSHIP)
+		return membership(n, v, name == LINUX_NETLINK_ADD_MEMBERSHIP);
+	if (!is_flag(name))
 		return -ENOPROTOOPT;
-	}
+	if (v)
+		__atomic_or_fetch(&n->flags, 1u << name, __ATOMIC_RELAXED);
+	else
+		__atomic_and_fetch(&n->flags, ~(1u << name), __ATOMIC_RELAXED);
+	return 0;
 }
 
 static int nl_getsockopt(struct socket *s, const struct sock_caller *c, int level, int name, void *val,
 			 uint32_t *len)
 {
-	return socket_getsockopt_generic(s, c, level, name, val, len);
+	struct nl_sock *n = nl_of(s);
+	uint64_t groups;
+	int32_t v;
+
+	if (level != LINUX_SOL_NETLINK)
+		return level == LINUX_SOL_SOCKET ? socket_getsockopt_generic(s, c, level, name, val, len)
+						 : -ENOPROTOOPT;
+	if (name == LINUX_NETLINK_LIST_MEMBERSHIPS) {
+		groups = n->groups;
+		(void)socket_option_put(val, len, &groups, *len < 8 ? *len & ~3u : 8);
+		*len = 8; /* what there would be */
+		return 0;
+	}
+	if (!is_flag(name))
+		return -ENOPROTOOPT;
+	if (*len < sizeof(v))
+		return -EINVAL;
+	v = nl_option(n, name);
+	return socket_option_put(val, len, &v, sizeof(v));
 }
 
 static uint32_t nl_ready(struct socket *s)
@@ -396,6 +532,10 @@ static void nl_release(struct socket *s)
 	struct nl_sock *n = nl_of(s);
 	struct nl_msg *m, *tmp;
 
+	mutex_lock(&nl_state()->lock);
+	list_del(&n->all_node);
+	mutex_unlock(&nl_state()->lock);
+
 	list_for_each_safe (m, tmp, &n->msgs, node)
 		kfree(m);
 	kfree(n);
@@ -430,8 +570,11 @@ static int nl_create(int type, int protocol, const struct sock_caller *c, struct
 	if (!n)
 		return -ENOMEM;
 	socket_init(&n->s, &nl_ops, LINUX_AF_NETLINK, type, protocol, c);
-	mutex_init(&n->lock, RANK_SOCKET);
+	mutex_init(&n->lock, RANK_PACKET);
 	list_init(&n->msgs);
+	mutex_lock(&nl_state()->lock);
+	list_add_tail(&nl_state()->all, &n->all_node);
+	mutex_unlock(&nl_state()->lock);
 	*out = &n->s;
 	return 0;
 }
@@ -443,11 +586,13 @@ const struct socket_family netlink_family = {
 
 int netlink_init(void)
 {
-	uint32_t *next = kmalloc(sizeof(*next));
+	struct nl_state *state = kmalloc(sizeof(*state));
 
-	if (!next)
+	if (!state)
 		return -ENOMEM;
+	mutex_init(&state->lock, RANK_SOCKET_NAMES);
+	list_init(&state->all);
 	socket_register(&netlink_family);
-	socket_family_set_state(LINUX_AF_NETLINK, next);
+	socket_family_set_state(LINUX_AF_NETLINK, state);
 	return 0;
 }

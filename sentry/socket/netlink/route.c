@@ -1,5 +1,5 @@
-/* route.c: NETLINK_ROUTE (rtnetlink(7)): links and addresses of the socket's network stack; which request is
- * whose. Routes and rules are in fib.c. */
+/* route.c: NETLINK_ROUTE (rtnetlink(7)): addresses of the socket's network stack, attributes, and which request
+ * is whose. Links are in link.c, routes and rules in fib.c, neighbours and notices in neigh.c. */
 #include <string.h>
 
 #include "platform/abi/errno.h"
@@ -8,18 +8,7 @@
 #include "platform/abi/socket.h"
 #include "sentry/socket/netlink/internal.h"
 
-#define PERMANENT    0x80u /* IFA_F_PERMANENT */
-#define OPER_UNKNOWN 0
-#define OPER_DOWN    2
-#define OPER_UP	     6
-#define STATS64_SIZE 200
-
-struct ifinfomsg {
-	uint8_t family, pad;
-	uint16_t type;
-	int32_t index;
-	uint32_t flags, change;
-};
+#define PERMANENT 0x80u /* IFA_F_PERMANENT */
 
 struct ifaddrmsg {
 	uint8_t family, prefix, flags, scope;
@@ -28,25 +17,32 @@ struct ifaddrmsg {
 
 /* ---- attributes of a request ---- */
 
-bool nl_find(const struct nl_request *r, uint32_t fixed, uint16_t type, const void **data, uint32_t *size)
+bool nl_find_in(const void *attrs, uint32_t total, uint16_t type, const void **data, uint32_t *size)
 {
-	uint32_t at = ROUND_UP(fixed, 4u);
+	const uint8_t *a = attrs;
+	uint32_t at = 0;
 
-	while (r->body_len >= 4 && at <= r->body_len - 4) {
+	while (total >= 4 && at <= total - 4) {
 		uint16_t len, got;
 
-		memcpy(&len, r->body + at, 2);
-		memcpy(&got, r->body + at + 2, 2);
-		if (len < 4 || len > r->body_len - at)
+		memcpy(&len, a + at, 2);
+		memcpy(&got, a + at + 2, 2);
+		if (len < 4 || len > total - at)
 			return false;
 		if ((got & 0x3fff) == type) {
-			*data = r->body + at + 4;
+			*data = a + at + 4;
 			*size = len - 4u;
 			return true;
 		}
 		at += ROUND_UP((uint32_t)len, 4u);
 	}
 	return false;
+}
+
+bool nl_find(const struct nl_request *r, uint32_t fixed, uint16_t type, const void **data, uint32_t *size)
+{
+	fixed = ROUND_UP(fixed, 4u);
+	return r->body_len > fixed && nl_find_in(r->body + fixed, r->body_len - fixed, type, data, size);
 }
 
 bool nl_find_u32(const struct nl_request *r, uint32_t fixed, uint16_t type, uint32_t *v)
@@ -81,100 +77,14 @@ void nl_attr_addr(struct nl_request *r, uint16_t type, const struct net_addr *a,
 	nl_attr(r, type, v6 ? a->b : a->b + 12, v6 ? 16 : 4);
 }
 
-/* ---- links ---- */
-
-static void add_stats(struct nl_request *r, const struct net_if_info *i)
-{
-	uint64_t s[STATS64_SIZE / 8] = {i->rx_packets, i->tx_packets, i->rx_bytes, i->tx_bytes, 0, 0,
-					i->rx_dropped, i->tx_dropped};
-	uint32_t narrow[24] = {0};
-
-	for (int n = 0; n < 8; n++)
-		narrow[n] = (uint32_t)s[n];
-	nl_attr(r, LINUX_IFLA_STATS64, s, sizeof(s));
-	nl_attr(r, LINUX_IFLA_STATS, narrow, sizeof(narrow));
-}
-
-static void add_link(struct nl_request *r, const struct net_if_info *i, uint16_t flags)
-{
-	static const uint8_t zeros[8];
-	struct ifinfomsg m = {.type = i->type, .index = (int32_t)i->index, .flags = i->flags};
-	bool up = (i->flags & LINUX_IFF_UP) != 0, lo = (i->flags & LINUX_IFF_LOOPBACK) != 0;
-	uint8_t oper = lo && up ? OPER_UNKNOWN : up ? OPER_UP : OPER_DOWN, carrier = up, all_ones[6];
-	size_t at = nl_begin(r, LINUX_RTM_NEWLINK, flags, &m, sizeof(m));
-
-	memset(all_ones, 0xff, sizeof(all_ones));
-	nl_attr(r, LINUX_IFLA_IFNAME, i->name, strnlen(i->name, sizeof(i->name) - 1) + 1);
-	nl_attr_u32(r, LINUX_IFLA_TXQLEN, 1000);
-	nl_attr(r, LINUX_IFLA_OPERSTATE, &oper, 1);
-	nl_attr(r, LINUX_IFLA_LINKMODE, zeros, 1);
-	nl_attr_u32(r, LINUX_IFLA_MTU, i->mtu);
-	nl_attr_u32(r, LINUX_IFLA_GROUP, 0);
-	nl_attr_u32(r, LINUX_IFLA_PROMISCUITY, i->promiscuity);
-	nl_attr_u32(r, LINUX_IFLA_NUM_TX_QUEUES, 1);
-	nl_attr_u32(r, LINUX_IFLA_NUM_RX_QUEUES, 1);
-	nl_attr(r, LINUX_IFLA_CARRIER, &carrier, 1);
-	nl_attr(r, LINUX_IFLA_QDISC, up ? "noqueue" : "noop", up ? 8 : 5);
-	nl_attr(r, LINUX_IFLA_ADDRESS, i->hw, i->hw_len);
-	nl_attr(r, LINUX_IFLA_BROADCAST, lo ? zeros : all_ones, i->hw_len);
-	add_stats(r, i);
-	nl_end(r, at);
-}
-
-/* The link that a request names, by index or by IFLA_IFNAME. */
-static int find_link(const struct nl_request *r, struct net_if_info *out)
-{
-	struct ifinfomsg m;
-	char name[NET_IF_MAX] = {0};
-	const void *data;
-	uint32_t size;
-
-	if (r->body_len < sizeof(m))
-		return -EINVAL;
-	memcpy(&m, r->body, sizeof(m));
-	if (m.index)
-		return m.index > 0 && net_if_find(r->st, (uint32_t)m.index, NULL, out) ? 0 : -ENODEV;
-	if (!nl_find(r, sizeof(m), LINUX_IFLA_IFNAME, &data, &size))
-		return -EINVAL;
-	memcpy(name, data, MIN(size, NET_IF_MAX - 1u));
-	return net_if_find(r->st, 0, name, out) ? 0 : -ENODEV;
-}
-
-static int get_link(struct nl_request *r)
-{
-	struct net_if_info i;
-	int ret = find_link(r, &i);
-
-	if (ret == 0)
-		add_link(r, &i, 0);
-	return ret;
-}
-
-static int set_link(struct nl_request *r)
-{
-	struct net_if_info i;
-	struct ifinfomsg m;
-	uint32_t mtu;
-	int ret = find_link(r, &i);
-
-	if (ret < 0)
-		return ret == -ENODEV && (r->h.flags & LINUX_NLM_F_CREATE) ? -EOPNOTSUPP : ret;
-	memcpy(&m, r->body, sizeof(m));
-	if (nl_find_u32(r, sizeof(m), LINUX_IFLA_MTU, &mtu))
-		ret = net_if_set_mtu(r->st, i.index, mtu);
-	if (ret == 0 && (m.change & LINUX_IFF_UP))
-		ret = net_if_set_flags(r->st, i.index, m.flags, LINUX_IFF_UP);
-	return ret;
-}
-
 /* ---- addresses ---- */
 
-static void add_address(struct nl_request *r, const struct net_addr_info *a)
+void nl_add_address(struct nl_request *r, const struct net_addr_info *a, uint16_t type, uint16_t flags)
 {
 	static const uint32_t forever[4] = {UINT32_MAX, UINT32_MAX, 0, 0};
 	bool v6 = !net_addr_is4(&a->addr);
 	struct ifaddrmsg m = {v6 ? LINUX_AF_INET6 : LINUX_AF_INET, a->prefix, PERMANENT, a->scope, a->if_index};
-	size_t at = nl_begin(r, LINUX_RTM_NEWADDR, LINUX_NLM_F_MULTI, &m, sizeof(m));
+	size_t at = nl_begin(r, type, flags, &m, sizeof(m));
 
 	nl_attr_addr(r, LINUX_IFA_ADDRESS, &a->addr, v6);
 	if (!v6) {
@@ -189,12 +99,36 @@ static void add_address(struct nl_request *r, const struct net_addr_info *a)
 static void dump_addresses(struct nl_request *r, uint8_t family)
 {
 	struct net_addr_info a;
+	struct ifaddrmsg m = {.index = 0};
 
+	if (r->strict && r->body_len >= sizeof(m))
+		memcpy(&m, r->body, sizeof(m));
 	for (int v6 = 0; v6 < 2; v6++)
 		for (uint32_t n = 0; net_addr_at(r->st, n, &a); n++)
-			if (net_addr_is4(&a.addr) == !v6 &&
+			if (net_addr_is4(&a.addr) == !v6 && (!m.index || m.index == a.if_index) &&
 			    (family == LINUX_AF_UNSPEC || family == (v6 ? LINUX_AF_INET6 : LINUX_AF_INET)))
-				add_address(r, &a);
+				nl_add_address(r, &a, LINUX_RTM_NEWADDR, LINUX_NLM_F_MULTI);
+}
+
+/* An IPv4 address may have a name of its own, that begins with the interface's. */
+static void label_of(const struct nl_request *r, const char *name, char label[NET_IF_MAX])
+{
+	const void *data;
+	uint32_t size;
+
+	memset(label, 0, NET_IF_MAX);
+	if (nl_find(r, sizeof(struct ifaddrmsg), LINUX_IFA_LABEL, &data, &size))
+		memcpy(label, data, MIN(size, NET_IF_MAX - 1u));
+	else
+		memcpy(label, name, NET_IF_MAX);
+}
+
+/* There already: it stays as it is, since nothing of it but its life could change. */
+static int replace_address(struct nl_request *r, const struct net_addr_info *a)
+{
+	int ret = net_addr_add(r->st, a);
+
+	return ret == -EEXIST ? 0 : ret;
 }
 
 static int change_address(struct nl_request *r, bool add)
@@ -218,7 +152,10 @@ static int change_address(struct nl_request *r, bool add)
 	a.prefix = m.prefix;
 	a.scope = m.scope;
 	a.if_index = m.index;
-	memcpy(a.label, i.name, sizeof(a.label));
+	if (!v6)
+		label_of(r, i.name, a.label);
+	if (add && (r->h.flags & LINUX_NLM_F_REPLACE))
+		return replace_address(r, &a);
 	return add ? net_addr_add(r->st, &a) : net_addr_del(r->st, &a);
 }
 
@@ -235,12 +172,10 @@ void nl_done(struct nl_request *r)
 static int dump(struct nl_request *r)
 {
 	uint8_t family = r->body_len ? r->body[0] : LINUX_AF_UNSPEC;
-	struct net_if_info i;
 
 	switch (r->h.type) {
 	case LINUX_RTM_GETLINK:
-		for (uint32_t n = 0; net_if_at(r->st, n, &i); n++)
-			add_link(r, &i, LINUX_NLM_F_MULTI);
+		nl_dump_links(r);
 		break;
 	case LINUX_RTM_GETADDR:
 		dump_addresses(r, family);
@@ -252,6 +187,8 @@ static int dump(struct nl_request *r)
 		nl_dump_rules(r, family);
 		break;
 	case LINUX_RTM_GETNEIGH:
+		nl_dump_neighs(r);
+		break;
 	case LINUX_RTM_GETQDISC:
 	case LINUX_RTM_GETTCLASS:
 	case LINUX_RTM_GETTFILTER:
@@ -272,7 +209,12 @@ static int change(struct nl_request *r)
 	switch (r->h.type) {
 	case LINUX_RTM_NEWLINK:
 	case LINUX_RTM_SETLINK:
-		return set_link(r);
+		return nl_new_link(r);
+	case LINUX_RTM_DELLINK:
+		return nl_del_link(r);
+	case LINUX_RTM_NEWNEIGH:
+	case LINUX_RTM_DELNEIGH:
+		return nl_change_neigh(r, r->h.type == LINUX_RTM_NEWNEIGH);
 	case LINUX_RTM_NEWADDR:
 	case LINUX_RTM_DELADDR:
 		return change_address(r, r->h.type == LINUX_RTM_NEWADDR);
@@ -298,7 +240,7 @@ int nl_route(struct nl_request *r)
 	}
 	switch (r->h.type) {
 	case LINUX_RTM_GETLINK:
-		return get_link(r);
+		return nl_get_link(r);
 	case LINUX_RTM_GETROUTE:
 		return nl_get_route(r);
 	default:
