@@ -116,12 +116,12 @@ struct net_stack {
 	struct list taps;		 /* [tap_lock] */
 	uint32_t tap_count;		 /* [a] written under tap_lock */
 	void (*watch)(struct net_stack *st, const struct net_event *e); /* [a] */
-	void (*kick)(void *arg);					 /* [a] for the wire, once there is one */
-	void *kick_arg;							 /* [I] once kick is set */
-	void (*release)(void *arg);					 /* [I] */
-	uint32_t last_index;						 /* [lock] of interfaces ever made */
-	struct mutex wire_lock;						 /* rank NET_POOL: making the wire */
-	const struct net_tap *tap_from;	 /* [tap_lock] who sends the frame that taps are shown */
+	void (*kick)(void *arg);	/* [a] for the wire, once there is one */
+	void *kick_arg;			/* [I] once kick is set */
+	void (*release)(void *arg);	/* [I] */
+	uint32_t last_index;		/* [lock] of interfaces ever made */
+	struct mutex wire_lock;		/* rank NET_POOL: making the wire */
+	const struct net_tap *tap_from; /* [tap_lock] who sends the frame that taps are shown */
 };
 #define COUNT(st, field)   ((void)__atomic_add_fetch(&(st)->counters.field, 1, __ATOMIC_RELAXED))
 #define UNCOUNT(st, field) ((void)__atomic_sub_fetch(&(st)->counters.field, 1, __ATOMIC_RELAXED))

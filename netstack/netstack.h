@@ -199,7 +199,8 @@ struct net_event {
 };
 void net_set_watch(struct net_stack *st, void (*fn)(struct net_stack *st, const struct net_event *e));
 
-/* Virtual links, down at first. Names are checked. -EEXIST, -EOPNOTSUPP: kind, -EINVAL: name, -ENOMEM, -ENOSPC */
+/* Virtual links, down at first. Names are checked. -EEXIST, -EOPNOTSUPP: kind, -EINVAL: name, -ENOMEM, -ENOSPC
+ */
 struct net_virt_end {
 	char name[NET_IF_MAX];
 	uint8_t hw[6];

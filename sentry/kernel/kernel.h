@@ -343,8 +343,8 @@ void process_times(struct process *p, uint64_t *utime, uint64_t *stime, uint64_t
 
 /* What /proc/pid/ns shows: the inode number of a namespace of t (LINUX_CLONE_NEW*), 0 when it has exited. */
 uint64_t task_ns_ino(struct task *t, uint32_t type, bool for_children);
-/* A network namespace, of a file of nsfs (f) or of a process as t numbers it (f NULL), with a reference; for changing it.
- * -EINVAL, -ESRCH, -EPERM */
+/* A network namespace, of a file of nsfs (f) or of a process as t numbers it (f NULL), with a reference; for
+ * changing it. -EINVAL, -ESRCH, -EPERM */
 void ns_put(struct ns *ns); /* NULL is fine */
 MUST_CHECK int ns_net_find(struct task *t, struct file *f, int32_t tgid, struct ns **out);
 /* An open file of that namespace, for /proc/pid/ns/X and setns; and what it says to readlink. */
