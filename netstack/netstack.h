@@ -296,6 +296,10 @@ MUST_CHECK int net_frame_send(struct net_stack *st, uint32_t ifindex, const uint
 			      const struct net_tap *from);
 /* What stands before the network header: 14 on links with Ethernet frames and on lo, else 0. */
 uint32_t net_if_header(const struct net_if_info *i);
+/* UDP to addr:port goes to addr:to instead and answers come from port again, as with REDIRECT of iptables: so a
+ * service of the machine's own keeps clear of the ports that programs may want. Once, before there are sockets.
+ */
+void net_redirect_udp(struct net_stack *st, const struct net_addr *addr, uint16_t port, uint16_t to);
 
 /* ---- sockets ---- */
 

@@ -167,9 +167,35 @@ int net_listen(struct net_sock *sk, int backlog)
 	return sk->kind == NET_TCP ? tcp_listen(sk, backlog) : -EOPNOTSUPP;
 }
 
+void net_redirect_udp(struct net_stack *st, const struct net_addr *addr, uint16_t port, uint16_t to)
+{
+	st->redirect_addr = *addr;
+	st->redirect_to = to;
+	__atomic_store_n(&st->redirect_port, port, __ATOMIC_RELEASE);
+}
+
+/* Does a name with that port mean the redirected service? inside: the port that it has in truth. */
+static bool is_redirected(const struct net_sock *sk, const struct net_name *name, bool inside)
+{
+	const struct net_stack *st = sk->st;
+	uint16_t port = __atomic_load_n(&st->redirect_port, __ATOMIC_ACQUIRE);
+
+	return UNLIKELY(port) && sk->kind == NET_UDP && name->port == (inside ? st->redirect_to : port) &&
+	       net_addr_eq(&name->addr, &st->redirect_addr);
+}
+
 int net_connect(struct net_sock *sk, const struct net_name *name)
 {
-	return sk->kind == NET_TCP ? tcp_connect(sk, name) : dgram_connect(sk, name);
+	struct net_name inside;
+
+	if (sk->kind == NET_TCP)
+		return tcp_connect(sk, name);
+	if (is_redirected(sk, name, false)) {
+		inside = *name;
+		inside.port = sk->st->redirect_to;
+		name = &inside;
+	}
+	return dgram_connect(sk, name);
 }
 
 int net_connect_result(struct net_sock *sk)
@@ -207,6 +233,8 @@ int net_peer_name(struct net_sock *sk, struct net_name *out)
 	else
 		*out = sk->remote;
 	mutex_unlock(&sk->lock);
+	if (ret == 0 && is_redirected(sk, out, true))
+		out->port = sk->st->redirect_port;
 	return ret;
 }
 
@@ -234,6 +262,20 @@ static int autobind(struct net_sock *sk)
 	return ret == -EADDRINUSE ? -EAGAIN : ret;
 }
 
+static ssize_t send_udp(struct net_sock *sk, struct net_io *io, const struct net_tx *tx)
+{
+	struct net_name inside;
+	struct net_tx to;
+
+	if (LIKELY(!tx->name || !is_redirected(sk, tx->name, false)))
+		return udp_send(sk, io, tx);
+	inside = *tx->name;
+	inside.port = sk->st->redirect_to;
+	to = *tx;
+	to.name = &inside;
+	return udp_send(sk, io, &to);
+}
+
 ssize_t net_send(struct net_sock *sk, struct net_io *io, const struct net_tx *tx)
 {
 	int ret;
@@ -253,7 +295,7 @@ ssize_t net_send(struct net_sock *sk, struct net_io *io, const struct net_tx *tx
 	switch (sk->kind) {
 	case NET_UDP:
 	case NET_UDPLITE:
-		return udp_send(sk, io, tx);
+		return send_udp(sk, io, tx);
 	case NET_RAW:
 		return raw_send(sk, io, tx);
 	default:
@@ -268,7 +310,14 @@ int net_uncork(struct net_sock *sk)
 
 ssize_t net_recv(struct net_sock *sk, struct net_io *io, struct net_rx *rx)
 {
-	return LIKELY(sk->kind == NET_TCP) ? tcp_recv(sk, io, rx) : dgram_recv(sk, io, rx);
+	ssize_t n;
+
+	if (LIKELY(sk->kind == NET_TCP))
+		return tcp_recv(sk, io, rx);
+	n = dgram_recv(sk, io, rx);
+	if (n >= 0 && is_redirected(sk, &rx->src, true))
+		rx->src.port = sk->st->redirect_port;
+	return n;
 }
 
 static void show(struct net_sock *sk, struct net_show *out, struct net_tcp_info *info)

@@ -7,6 +7,7 @@
 
 struct clients;
 struct gofer_client;
+struct net_links;
 struct net_stack;
 struct program;
 
@@ -23,6 +24,8 @@ struct boot {
 	struct program *program; /* [I] the first program */
 	bool program_started;	 /* only the control loop's */
 	struct clients *clients; /* [I] clients.c */
+	struct net_stack *net;	 /* [I] of the first network namespace, a reference of its own */
+	struct net_links *links; /* [I] net.c; NULL: no way out. Only the control loop sets it */
 	uint32_t exited;	 /* [a] futex word: the first program has ended */
 	int exit_status;	 /* [I] once exited */
 	int exit_event;		 /* [I] eventfd that wakes the control loop */
@@ -42,6 +45,16 @@ void boot_net(struct boot *b, struct net_stack *st);
 struct kernel;
 bool boot_net_runner(struct kernel *k, struct net_stack *st);
 void boot_net_runner_stop(struct net_stack *st);
+/* What comes with CONTROL_START; takes the descriptors. what: CONTROL_START_*. 0, or -1 with *why. */
+struct reason;
+MUST_CHECK int boot_net_add(struct boot *b, const int *fds, size_t count, uint64_t what, struct reason *why);
+/* dns.c: the engine's name server, reached through the connected datagram socket fd. kick(arg): call dns_run
+ * again. NULL: out of memory, or of ports */
+struct dns_relay;
+struct dns_relay *dns_create(struct net_stack *st, int fd, void (*kick)(void *arg), void *arg);
+/* Moves what there is to move, both ways. */
+void dns_run(struct dns_relay *d);
+int dns_fd(const struct dns_relay *d);
 /* A super of the gofer's root `index` (decimal), for dst. */
 struct super *boot_gofer_super(struct boot *b, const char *index, const char *dst, bool shared,
 			       bool below_overlay);

@@ -167,13 +167,16 @@ static void serve_exec(struct boot *b, struct client *cl, const int *fds, size_t
 	kfree(why);
 }
 
-static void serve_start(struct boot *b, struct client *cl)
+static void serve_start(struct boot *b, struct client *cl, const struct control_msg *m, const int *fds,
+			size_t count)
 {
 	struct reason *why = kmalloc(sizeof(*why));
 
 	if (!why || b->program_started) {
+		for (size_t i = 0; i < count; i++)
+			close(fds[i]);
 		reply_error(cl->fd, EXIT_SBX, "the container was started already");
-	} else if (boot_program_start(b, why) < 0) {
+	} else if (boot_net_add(b, fds, count, (uint64_t)m->value, why) < 0 || boot_program_start(b, why) < 0) {
 		reply_error(cl->fd, why->status, why->text);
 		boot_fail(b, why->status, "%s", why->text);
 	} else {
@@ -269,12 +272,13 @@ static void serve_message(struct boot *b, struct client *cl, const struct contro
 		serve_exec(b, cl, fds, count);
 		return;
 	}
+	if (m->type == CONTROL_START) {
+		serve_start(b, cl, m, fds, count);
+		return;
+	}
 	for (size_t i = 0; i < count; i++)
 		close(fds[i]);
 	switch (m->type) {
-	case CONTROL_START:
-		serve_start(b, cl);
-		return;
 	case CONTROL_KILL:
 	case CONTROL_KILL_ALL:
 		serve_kill(b, cl, (int)MIN(MAX(m->value, -1), (int64_t)65), m->type == CONTROL_KILL_ALL);

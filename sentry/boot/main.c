@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "netstack/netstack.h"
 #include "platform/base/bug.h"
 #include "platform/base/clock.h"
 #include "platform/base/log.h"
@@ -128,8 +129,11 @@ static int on_net_ns_created(struct kernel *k, struct ns *ns, bool initial)
 
 	if (ret < 0)
 		return ret;
-	if (initial)
+	if (initial) {
+		net_stack_get(st);
+		b->net = st;
 		boot_net(b, st);
+	}
 	if (!boot_net_runner(k, st)) {
 		inet_stack_put(st);
 		return -ENOMEM;

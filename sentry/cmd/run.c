@@ -223,7 +223,7 @@ static int add_network(const struct run_options *o, struct launch *l)
 		return -1;
 	config_add(&l->config, "network", "host-veth");
 	config_add(&l->config, "net-vnet", "1");
-	l->net_fd = netdev_take_over(o->network + 10, &l->config, err, sizeof(err));
+	l->net_fd = netdev_take_over(o->network + 10, &l->config, NULL, err, sizeof(err));
 	if (l->net_fd < 0)
 		complain("--network %s: %s", o->network, err);
 	return l->net_fd < 0 ? -1 : 0;

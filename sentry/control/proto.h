@@ -23,7 +23,9 @@ enum control_type {
 	CONTROL_STATS,	     /* counters as JSON */
 	CONTROL_CLIENT,	     /* one descriptor: a connection to serve as this one */
 	/* client -> sentry; answered by DONE, STARTED, REPLY or ERROR */
-	CONTROL_START = 64, /* the first program, once */
+	CONTROL_START = 64, /* the first program, once. value: CONTROL_START_*; descriptors: for each link its
+			     * configuration (net-*: oci/netdev.c) and its socket; that of the name server;
+			     * others are only held until the end */
 	CONTROL_EXEC,	  /* descriptors: a configuration (config.h), 0-2, further ones; EXITED follows when it
 			   * ends. SIGNAL and WINSIZE of this client are then for it; it is killed when the
 			   * client goes away */
@@ -33,6 +35,9 @@ enum control_type {
 	CONTROL_SET_MEMORY, /* value: bytes, 0: no limit */
 	CONTROL_SET_PIDS,   /* value: tasks, 0: no limit */
 };
+
+#define CONTROL_START_LINKS 0xff  /* how many */
+#define CONTROL_START_DNS   0x100 /* a name server's socket follows */
 
 struct control_msg {
 	uint32_t type;

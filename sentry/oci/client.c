@@ -95,13 +95,14 @@ int client_receive(int fd, struct client_msg *msg)
 	return 0;
 }
 
-int client_ask(int fd, uint32_t type, int64_t request, int64_t *value, char *err, size_t err_size)
+static int ask(int fd, uint32_t type, int64_t request, const int *fds, size_t fd_count, int64_t *value, char *err,
+	       size_t err_size)
 {
 	struct client_msg *msg = malloc(sizeof(*msg));
 	int ret = -1;
 
 	BUG_ON(!msg);
-	if (client_send(fd, type, request, NULL, 0, NULL, 0) < 0 || client_receive(fd, msg) < 0)
+	if (client_send(fd, type, request, NULL, 0, fds, fd_count) < 0 || client_receive(fd, msg) < 0)
 		snprintf(err, err_size, "the container has ended");
 	else if (msg->m.type == CONTROL_ERROR)
 		snprintf(err, err_size, "%s", msg->data);
@@ -111,4 +112,16 @@ int client_ask(int fd, uint32_t type, int64_t request, int64_t *value, char *err
 		*value = msg->m.value;
 	free(msg);
 	return ret;
+}
+
+int client_ask(int fd, uint32_t type, int64_t request, int64_t *value, char *err, size_t err_size)
+{
+	return ask(fd, type, request, NULL, 0, value, err, err_size);
+}
+
+int client_start(int fd, int64_t what, const int *fds, size_t fd_count, char *err, size_t err_size)
+{
+	int64_t value;
+
+	return ask(fd, CONTROL_START, what, fds, fd_count, &value, err, err_size);
 }

@@ -22,3 +22,5 @@ MUST_CHECK int client_receive(int fd, struct client_msg *msg);
 /* Sends a request and waits for its answer: CONTROL_DONE or CONTROL_STARTED with its value in *value, or an
  * error as text. */
 MUST_CHECK int client_ask(int fd, uint32_t type, int64_t request, int64_t *value, char *err, size_t err_size);
+/* CONTROL_START with what goes with it. */
+MUST_CHECK int client_start(int fd, int64_t what, const int *fds, size_t fd_count, char *err, size_t err_size);

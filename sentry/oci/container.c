@@ -19,6 +19,7 @@
 #include "sentry/oci/hooks.h"
 #include "sentry/oci/json.h"
 #include "sentry/oci/log.h"
+#include "sentry/oci/network.h"
 
 int write_pid_file(const char *path, int pid, char *err, size_t err_size)
 {
@@ -185,12 +186,25 @@ int container_create(const struct create_options *o, const char *id, struct oci_
 	return -1;
 }
 
+static int start_program(const struct oci_state *s, char *err, size_t err_size)
+{
+	int fd = client_connect(s, err, err_size), ret = -1;
+	struct network net = {0};
+
+	if (fd < 0)
+		return -1;
+	if (network_take(s, &net, err, err_size) == 0)
+		ret = client_start(fd, net.what, net.fds, net.count, err, err_size);
+	network_free(&net);
+	close(fd);
+	return ret;
+}
+
 int container_start(struct oci_state *s, char *err, size_t err_size)
 {
 	enum oci_status status = state_status(s);
 	struct oci_spec spec;
-	int64_t value;
-	int fd, ret;
+	int ret;
 
 	if (status != OCI_CREATED) {
 		snprintf(err, err_size,
@@ -200,10 +214,7 @@ int container_start(struct oci_state *s, char *err, size_t err_size)
 	}
 	if (container_spec(s, &spec, err, err_size) < 0)
 		return -1;
-	fd = client_connect(s, err, err_size);
-	ret = fd < 0 ? -1 : client_ask(fd, CONTROL_START, 0, &value, err, err_size);
-	if (fd >= 0)
-		close(fd);
+	ret = start_program(s, err, err_size);
 	if (ret == 0) {
 		s->started = true;
 		ret = state_save(s, err, err_size);

@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,14 +45,29 @@ static NORETURN void give_up(struct monitor *m)
 	_exit(1);
 }
 
-/* A network namespace of its own or the given one: what engines put in there is taken over by the sandbox. */
+static bool is_namespace(int fd, const char *path)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+static int refuse_host_network(struct monitor *m)
+{
+	snprintf(m->err, sizeof(m->err),
+		 "linux.namespaces: the host's network can't be a sandbox's, which has a network stack of its own: "
+		 "use a bridge, or no network");
+	return -1;
+}
+
+/* A network namespace of its own or the given one: `start` takes over what engines put in there. */
 static int enter_network(struct monitor *m)
 {
 	const struct oci_namespace *n = spec_namespace(m->spec, "network");
 	int fd, ret;
 
 	if (!n)
-		return 0;
+		return refuse_host_network(m);
 	if (!n->path) {
 		if (unshare(CLONE_NEWNET) == 0 || errno == EPERM)
 			return 0; /* without the right to: nobody can put anything in there either */
@@ -59,6 +75,10 @@ static int enter_network(struct monitor *m)
 		return -1;
 	}
 	fd = open(n->path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && (is_namespace(fd, "/proc/self/ns/net") || is_namespace(fd, "/proc/1/ns/net"))) {
+		close(fd);
+		return refuse_host_network(m);
+	}
 	ret = fd < 0 ? -1 : setns(fd, CLONE_NEWNET);
 	if (ret < 0)
 		snprintf(m->err, sizeof(m->err), "cannot join the network namespace %s: %s", n->path,

@@ -1,7 +1,9 @@
 /* netdev.c: takes an interface over for a sandbox. The host's own stack must not answer there any more (it
  * would reset every connection), so its addresses are removed; routes go with them. What the sentry is told,
  * addresses as 32 hexadecimal digits (IPv4 ones as v4-mapped IPv6 ones), all in its configuration:
- *   net-name=NAME  net-mtu=N  net-hw=12 digits  net-addr=ADDR/PREFIX...  net-gateway=DST/PREFIX:GATEWAY... */
+ *   net-name=NAME  net-mtu=N  net-hw=12 digits  net-addr=ADDR/PREFIX...  net-gateway=DST/PREFIX:GATEWAY...
+ *   net-onlink=DST/PREFIX...
+ * Where the host can (netguard.h), its stack is made deaf instead and keeps what it has. */
 #include "sentry/oci/netdev.h"
 
 #include <arpa/inet.h>
@@ -10,11 +12,14 @@
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <net/route.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "sentry/oci/netguard.h"
 
 #define BUFFERS (8 << 20)
 
@@ -85,8 +90,19 @@ static void tell_address(struct config_writer *config, const struct ifaddrs *i)
 	}
 }
 
-/* /proc/net/route: the gateways among the routes by name. */
-static void tell_gateways4(struct config_writer *config, const char *name)
+/* Such a route comes with an address. */
+static bool is_connected(const struct ifaddrs *i, const char *name, uint32_t dst, uint32_t mask)
+{
+	for (; i; i = i->ifa_next)
+		if (i->ifa_addr && i->ifa_netmask && i->ifa_addr->sa_family == AF_INET &&
+		    strcmp(i->ifa_name, name) == 0 && v4_of(i->ifa_netmask) == mask &&
+		    (v4_of(i->ifa_addr) & mask) == dst)
+			return true;
+	return false;
+}
+
+/* /proc/net/route: the routes by name, but not those that an address brings along. */
+static void tell_routes4(struct config_writer *config, const char *name, const struct ifaddrs *all)
 {
 	FILE *f = fopen("/proc/net/route", "re");
 	char line[256], dev[IFNAMSIZ], dst[33], gw[33];
@@ -97,10 +113,15 @@ static void tell_gateways4(struct config_writer *config, const char *name)
 		return;
 	while (fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%15s %x %x %x %*d %*d %*d %x", dev, &d, &g, &flags, &mask) != 5 ||
-		    strcmp(dev, name) != 0 || !(flags & 2))
+		    strcmp(dev, name) != 0)
 			continue;
 		a = mapped(d);
 		hex_of(&a, dst);
+		if (!(flags & RTF_GATEWAY)) {
+			if (!is_connected(all, name, d, mask))
+				config_add(config, "net-onlink", "%s/%d", dst, __builtin_popcount(mask));
+			continue;
+		}
 		a = mapped(g);
 		hex_of(&a, gw);
 		config_add(config, "net-gateway", "%s/%d:%s", dst, __builtin_popcount(mask), gw);
@@ -119,7 +140,7 @@ static void tell_gateways6(struct config_writer *config, const char *name)
 	while (fgets(line, sizeof(line), f))
 		if (sscanf(line, "%32s %x %*s %*x %32s %*x %*x %*x %x %15s", dst, &prefix, gw, &flags, dev) ==
 			    5 &&
-		    strcmp(dev, name) == 0 && (flags & 2))
+		    strcmp(dev, name) == 0 && (flags & RTF_GATEWAY))
 			config_add(config, "net-gateway", "%s/%u:%s", dst, prefix, gw);
 	fclose(f);
 }
@@ -141,7 +162,8 @@ static int remove_address(int fd4, int fd6, const char *name, const struct ifadd
 	return ioctl(fd6, SIOCDIFADDR, &r6) < 0 && errno != EADDRNOTAVAIL ? -1 : 0;
 }
 
-static int take_addresses(const char *name, struct config_writer *config)
+/* keep: the host's stack keeps them */
+static int take_addresses(const char *name, struct config_writer *config, bool keep)
 {
 	int fd4 = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0),
 	    fd6 = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -149,10 +171,10 @@ static int take_addresses(const char *name, struct config_writer *config)
 	int ret = fd4 < 0 ? -1 : getifaddrs(&all);
 
 	if (ret == 0) {
-		tell_gateways4(config, name);
+		tell_routes4(config, name, all);
 		tell_gateways6(config, name);
 	}
-	for (int pass = 0; pass < 2 && ret == 0; pass++) { /* all are told before one goes */
+	for (int pass = 0; pass < (keep ? 1 : 2) && ret == 0; pass++) { /* all are told before one goes */
 		for (i = all; i && ret == 0; i = i->ifa_next) {
 			if (!i->ifa_addr || strcmp(i->ifa_name, name) != 0 ||
 			    (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6))
@@ -214,9 +236,10 @@ static int open_packet_socket(int ifindex)
 	return fd;
 }
 
-int netdev_take_over(const char *name, struct config_writer *config, char *err, size_t err_size)
+int netdev_take_over(const char *name, struct config_writer *config, int *guard, char *err, size_t err_size)
 {
 	int ifindex = (int)if_nametoindex(name), fd;
+	bool keep = false;
 
 	if (!ifindex)
 		return failed(err, err_size, name, "find it");
@@ -227,8 +250,14 @@ int netdev_take_over(const char *name, struct config_writer *config, char *err, 
 		close(fd);
 		return failed(err, err_size, name, "look at it");
 	}
-	if (take_addresses(name, config) < 0) {
+	if (guard) {
+		*guard = netguard_attach(ifindex, fd);
+		keep = *guard >= 0;
+	}
+	if (take_addresses(name, config, keep) < 0) {
 		close(fd);
+		if (keep)
+			close(*guard);
 		return failed(err, err_size, name, "take its addresses over");
 	}
 	return fd;
