@@ -53,6 +53,12 @@ build/fuzz/lib.a: $(FUZZ_LIB)
 build/fuzz/bin/%: tests/fuzz/%_fuzz.c build/fuzz/lib.a
 	@mkdir -p $(@D)
 	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -o $@ $< build/fuzz/lib.a -lpthread
+# the bundles' JSON, with the libraries that read it
+FUZZ_SPEC := $(patsubst %.c,build/fuzz/%.o,$(addprefix sentry/oci/,spec.c spec_linux.c json.c seccomp.c log.c))
+build/fuzz/bin/spec: tests/fuzz/spec_fuzz.c $(FUZZ_SPEC) build/fuzz/lib.a
+	@mkdir -p $(@D)
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ -ljson-c -lseccomp -lpthread
+FUZZ_BIN += build/fuzz/bin/spec
 -include $(shell find build/fuzz -name '*.d' 2>/dev/null)
 .PHONY: fuzz-smoke
 fuzz-smoke: $(FUZZ_BIN)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -237,16 +238,27 @@ struct exec_run {
 	char err[1024];
 };
 
+/* As launch.c: a folder would lead to the host's files, if only for who has taken the sentry over. */
+static int without_folders(int fd, int null)
+{
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) ? null : fd;
+}
+
 static int send_request(struct exec_run *r)
 {
-	int fds[CONTROL_FDS_MAX], n = 0;
+	int fds[CONTROL_FDS_MAX], n = 0, null = open("/dev/null", O_RDWR | O_CLOEXEC), ret;
 
 	fds[n++] = r->config;
 	for (int i = 0; i < 3; i++)
-		fds[n++] = r->stdio[i];
+		fds[n++] = without_folders(r->stdio[i], null);
 	for (uint32_t i = 0; i < r->a->preserve_fds; i++)
-		fds[n++] = 3 + (int)i;
-	if (client_send(r->sock, CONTROL_EXEC, 0, NULL, 0, fds, (size_t)n) == 0)
+		fds[n++] = without_folders(3 + (int)i, null);
+	ret = client_send(r->sock, CONTROL_EXEC, 0, NULL, 0, fds, (size_t)n);
+	if (null >= 0)
+		close(null);
+	if (ret == 0)
 		return 0;
 	snprintf(r->err, sizeof(r->err), "cannot send the request: %s", strerror(errno));
 	return -1;
