@@ -195,6 +195,8 @@ static int start_program(const struct oci_state *s, char *err, size_t err_size)
 		return -1;
 	if (network_take(s, &net, err, err_size) == 0)
 		ret = client_start(fd, net.what, net.fds, net.count, err, err_size);
+	if (ret < 0) /* as runc: engines expect it to have stopped */
+		kill(s->pid, SIGKILL);
 	network_free(&net);
 	close(fd);
 	return ret;

@@ -9,11 +9,14 @@ check() { # NAME PATTERN COMMAND...: what it says
 		echo "FAIL docker $name: $("$@" 2>&1 | head -3)"
 	fi
 }
+D_ROOT=$D
 D=(docker run --rm --runtime sbx)
 check host-network "the host's network can't be a sandbox's" "${D[@]}" --network host box:1 true
 docker run -d --runtime sbx --name shared --network one box:1 sleep 100 >/dev/null
 check shared-network "is another sandbox's" "${D[@]}" --network container:shared box:1 true
 check still-there "page|bad address|refused|shared" docker exec shared sh -c 'nslookup shared'
 docker rm -f shared >/dev/null
+left=$(pgrep -f "^$PWD/build/bin/sbx --root $D_ROOT" | wc -l)
+check nothing-left '^0$' echo "$left"
 check host-pid 'pid' "${D[@]}" --pid host box:1 sh -c 'echo pid $$'
 echo "$good $bad"
