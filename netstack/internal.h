@@ -122,9 +122,9 @@ struct net_stack {
 	uint32_t last_index;		/* [lock] of interfaces ever made */
 	struct mutex wire_lock;		/* rank NET_POOL: making the wire */
 	const struct net_tap *tap_from; /* [tap_lock] who sends the frame that taps are shown */
-	struct net_addr redirect_addr;	 /* [I] once redirect_port is set */
-	uint16_t redirect_port;		 /* [a] of UDP; 0: none */
-	uint16_t redirect_to;		 /* [I] */
+	struct net_addr redirect_addr;	/* [I] once redirect_port is set */
+	uint16_t redirect_port;		/* [a] of UDP; 0: none */
+	uint16_t redirect_to;		/* [I] */
 };
 #define COUNT(st, field)   ((void)__atomic_add_fetch(&(st)->counters.field, 1, __ATOMIC_RELAXED))
 #define UNCOUNT(st, field) ((void)__atomic_sub_fetch(&(st)->counters.field, 1, __ATOMIC_RELAXED))

@@ -1,7 +1,7 @@
 /* dns.c: engines answer names at 127.0.0.11 in a container's network namespace on the host, where the guest's
- * packets never come. A socket of the stack's own takes them (at some port, as the engine's server does: 53 stays
- * free for the guest), and what it gets goes out through a socket that sbx connected to the engine's server.
- * Only the identifier of a message (RFC 1035, 4.1.1) is looked at: it says whose answer comes back. */
+ * packets never come. A socket of the stack's own takes them (at some port, as the engine's server does: 53
+ * stays free for the guest), and what it gets goes out through a socket that sbx connected to the engine's
+ * server. Only the identifier of a message (RFC 1035, 4.1.1) is looked at: it says whose answer comes back. */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>

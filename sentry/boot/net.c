@@ -1,6 +1,6 @@
-/* net.c: links to the world outside, if sbx gave some, at start or with CONTROL_START: they become interfaces of
- * the first network namespace, and a thread waits for their packets and for the stack's timers. What sbx says is
- * in sentry/oci/netdev.c. */
+/* net.c: links to the world outside, if sbx gave some, at start or with CONTROL_START: they become interfaces
+ * of the first network namespace, and a thread waits for their packets and for the stack's timers. What sbx
+ * says is in sentry/oci/netdev.c. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -294,7 +294,8 @@ void boot_net(struct boot *b, struct net_stack *st)
 		boot_fail(b, 125, "cannot start the network's thread");
 }
 
-/* One link: a configuration and its socket, which is taken; the configuration's descriptor stays the caller's. */
+/* One link: a configuration and its socket, which is taken; the configuration's descriptor stays the caller's.
+ */
 static int add_given(struct net_links *l, int config_fd, int fd, struct reason *why)
 {
 	struct config c = {0};

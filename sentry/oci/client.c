@@ -95,8 +95,8 @@ int client_receive(int fd, struct client_msg *msg)
 	return 0;
 }
 
-static int ask(int fd, uint32_t type, int64_t request, const int *fds, size_t fd_count, int64_t *value, char *err,
-	       size_t err_size)
+static int ask(int fd, uint32_t type, int64_t request, const int *fds, size_t fd_count, int64_t *value,
+	       char *err, size_t err_size)
 {
 	struct client_msg *msg = malloc(sizeof(*msg));
 	int ret = -1;

@@ -55,7 +55,8 @@ static bool is_namespace(int fd, const char *path)
 static int refuse_host_network(struct monitor *m)
 {
 	snprintf(m->err, sizeof(m->err),
-		 "linux.namespaces: the host's network can't be a sandbox's, which has a network stack of its own: "
+		 "linux.namespaces: the host's network can't be a sandbox's, which has a network stack of its "
+		 "own: "
 		 "use a bridge, or no network");
 	return -1;
 }

@@ -29,12 +29,30 @@
 #define OFF_IP6_TRANSPORT  (OFF_IP + 40)
 #define IP_FRAGMENT_OFFSET 0x1fff
 
-#define MOVE(op, dst, src)	  {.code = BPF_ALU64 | (op) | BPF_X, .dst_reg = (dst), .src_reg = (src)}
-#define MOVE_K(op, dst, value)	  {.code = BPF_ALU64 | (op) | BPF_K, .dst_reg = (dst), .imm = (value)}
-#define LOAD(size, at)		  {.code = BPF_LD | BPF_ABS | (size), .imm = (at)}
-#define LOAD_7(size, at)	  {.code = BPF_LD | BPF_IND | (size), .src_reg = 7, .imm = (at)}
-#define JUMP(here, op, value, to) {.code = BPF_JMP | (op) | BPF_K, .off = (to) - (here) - 1, .imm = (value)}
-#define EXIT			  {.code = BPF_JMP | BPF_EXIT}
+#define MOVE(op, dst, src)                                                                                     \
+	{                                                                                                      \
+		.code = BPF_ALU64 | (op) | BPF_X, .dst_reg = (dst), .src_reg = (src)                           \
+	}
+#define MOVE_K(op, dst, value)                                                                                 \
+	{                                                                                                      \
+		.code = BPF_ALU64 | (op) | BPF_K, .dst_reg = (dst), .imm = (value)                             \
+	}
+#define LOAD(size, at)                                                                                         \
+	{                                                                                                      \
+		.code = BPF_LD | BPF_ABS | (size), .imm = (at)                                                 \
+	}
+#define LOAD_7(size, at)                                                                                       \
+	{                                                                                                      \
+		.code = BPF_LD | BPF_IND | (size), .src_reg = 7, .imm = (at)                                   \
+	}
+#define JUMP(here, op, value, to)                                                                              \
+	{                                                                                                      \
+		.code = BPF_JMP | (op) | BPF_K, .off = (to) - (here)-1, .imm = (value)                         \
+	}
+#define EXIT                                                                                                   \
+	{                                                                                                      \
+		.code = BPF_JMP | BPF_EXIT                                                                     \
+	}
 
 /* What the host hears: ARP and neighbour discovery (the same address answers the same), and name servers. A
  * packet too short for a load ends the program with 0: it passes, and the protocols throw it away. */
@@ -77,10 +95,22 @@ static const struct bpf_insn deaf[] = {
 };
 
 /* The other half, in the older language: the sandbox gets all but the answers of name servers to the host. */
-#define CLOAD(size, at)		     {.code = BPF_LD | BPF_ABS | (size), .k = (at)}
-#define CLOAD_X(size, at)	     {.code = BPF_LD | BPF_IND | (size), .k = (at)}
-#define CTEST(here, op, value, y, n) {BPF_JMP | (op) | BPF_K, (y) - (here) - 1, (n) - (here) - 1, (value)}
-#define CRETURN(value)		     {.code = BPF_RET | BPF_K, .k = (value)}
+#define CLOAD(size, at)                                                                                        \
+	{                                                                                                      \
+		.code = BPF_LD | BPF_ABS | (size), .k = (at)                                                   \
+	}
+#define CLOAD_X(size, at)                                                                                      \
+	{                                                                                                      \
+		.code = BPF_LD | BPF_IND | (size), .k = (at)                                                   \
+	}
+#define CTEST(here, op, value, y, n)                                                                           \
+	{                                                                                                      \
+		BPF_JMP | (op) | BPF_K, (y) - (here)-1, (n) - (here)-1, (value)                                \
+	}
+#define CRETURN(value)                                                                                         \
+	{                                                                                                      \
+		.code = BPF_RET | BPF_K, .k = (value)                                                          \
+	}
 enum { REST_V6 = 13, REST_ALL = 20, REST_NONE = 21 };
 static const struct sock_filter rest[] = {
 	[0] = CLOAD(BPF_H, OFF_TYPE),

@@ -47,7 +47,8 @@ static int take_link(const char *name, struct network *n, int *guard, char *err,
 
 	if (netguard_present((int)if_nametoindex(name))) {
 		snprintf(err, err_size,
-			 "interface %s is another sandbox's: two containers can't share a network namespace, each "
+			 "interface %s is another sandbox's: two containers can't share a network namespace, "
+			 "each "
 			 "has a network stack of its own",
 			 name);
 		return -1;
@@ -71,8 +72,8 @@ static int take_link(const char *name, struct network *n, int *guard, char *err,
 	return 0;
 }
 
-/* Where the engine's server listens for datagrams, by /proc/net/udp: rules of its own lead port 53 there. 0: there
- * is none. */
+/* Where the engine's server listens for datagrams, by /proc/net/udp: rules of its own lead port 53 there. 0:
+ * there is none. */
 static uint16_t engine_port(void)
 {
 	FILE *f = fopen("/proc/thread-self/net/udp", "re");

@@ -1,4 +1,5 @@
-/* network.h: what an engine, or a plugin of its, has put into a container's network namespace, for the sandbox. */
+/* network.h: what an engine, or a plugin of its, has put into a container's network namespace, for the sandbox.
+ */
 #pragma once
 
 #include "sentry/control/proto.h"

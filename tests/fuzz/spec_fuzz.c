@@ -1,5 +1,5 @@
-/* spec_fuzz.c: config.json, process.json and resources: whatever they hold, the answer is a structure or one line
- * that says what is wrong. */
+/* spec_fuzz.c: config.json, process.json and resources: whatever they hold, the answer is a structure or one
+ * line that says what is wrong. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
