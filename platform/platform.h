@@ -53,6 +53,10 @@ struct context {
 	 * its signal mask by itself; run_event says so, and sigmask_now tells others meanwhile. */
 	uint64_t sigmask;     /* [T] */
 	bool sigmask_own;     /* [T] */
+	/* Also before each run: the signals (bit n - 1) whose action is SIG_DFL with nothing else set. The platform
+	 * may say so to the guest, and take note of new flags, mask and restorer of theirs (run_event.actions_set);
+	 * 0: nothing of the kind, because somebody else may change them. */
+	uint64_t plain_signals; /* [T] */
 	uint32_t sigmask_out; /* [a] set by the platform when the guest has the mask, cleared by the kernel when
 			       * it has taken it back */
 };
@@ -82,6 +86,8 @@ struct run_event {
 	uaddr_t robust;
 	bool sigmask_changed; /* any: the same of its signal mask (context.sigmask_own) */
 	uint64_t sigmask;
+	uint64_t actions_set; /* any: of context.plain_signals, those whose action the guest replaced by this one: */
+	uint64_t action_flags, action_restorer, action_mask; /* and SIG_DFL */
 	uint32_t moved;			  /* any: bits of the lent files whose position the guest changed */
 	uint64_t moved_to[CONTEXT_FILES]; /* where to; at most INT64_MAX */
 };
@@ -114,6 +120,7 @@ enum answer_kind {
 	ANSWER_STAT,	/* out: struct linux_stat */
 	ANSWER_STATX,	/* out: struct linux_statx; mode: the mask asked for */
 	ANSWER_ACCESS,	/* 0; mode: MODE_OK bits, and ANSWER_EACCESS */
+	ANSWER_NOT_LINK, /* -EINVAL of readlink(2); ANSWER_NOFOLLOW */
 };
 #define ANSWER_NOFOLLOW 1u /* flags: of a symbolic link itself */
 #define ANSWER_FD	2u /* of the descriptor `dir`; no path */

@@ -322,6 +322,7 @@ int systrap_run(struct context *ctx, struct run_event *ev)
 
 	ev->umask_changed = ev->sigmask_changed = ev->robust_changed = false;
 	ev->moved = 0;
+	ev->actions_set = 0;
 	if (c->gone || __atomic_load_n(&c->proc->dead, __ATOMIC_ACQUIRE))
 		return exited(c, ev);
 	c->fresh = false;

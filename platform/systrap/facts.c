@@ -46,6 +46,8 @@ void facts_offer(struct sys_context *c)
 		__atomic_store_n(&s->sigmask, c->base.sigmask, __ATOMIC_RELAXED);
 	if (s->mask_own != c->base.sigmask_own)
 		s->mask_own = c->base.sigmask_own;
+	if (s->sig_plain != c->base.plain_signals)
+		s->sig_plain = c->base.plain_signals;
 	if (c->base.sigmask_own)
 		__atomic_store_n(&c->base.sigmask_out, 1, __ATOMIC_RELEASE);
 }
@@ -71,6 +73,13 @@ void facts_sync(struct sys_context *c, struct run_event *ev)
 		s->mask_changed = 0;
 		ev->sigmask_changed = c->base.sigmask_own;
 		ev->sigmask = __atomic_load_n(&s->sigmask, __ATOMIC_RELAXED);
+	}
+	if (UNLIKELY(__atomic_load_n(&s->sig_set, __ATOMIC_RELAXED))) {
+		ev->actions_set = __atomic_load_n(&s->sig_set, __ATOMIC_RELAXED) & c->base.plain_signals;
+		ev->action_flags = __atomic_load_n(&s->sig_action.flags, __ATOMIC_RELAXED);
+		ev->action_restorer = __atomic_load_n(&s->sig_action.restorer, __ATOMIC_RELAXED);
+		ev->action_mask = __atomic_load_n(&s->sig_action.mask, __ATOMIC_RELAXED);
+		s->sig_set = 0;
 	}
 	if (c->lent)
 		lent_positions(c, ev);

@@ -1,4 +1,4 @@
-/* patches.c: the making of patches. The second time that a call comes from a site by signal, its text is
+/* patches.c: the making of patches. When calls have come from a site by signal often enough, its text is
  * looked at (platform/patch), a trampoline is placed in a pool of hidden pages nearby, and the stub writes
  * both. Text is only patched where we mapped it private and executable ourselves. No lock but text_lock is
  * held while the stub works, and none while mm gives room. */
@@ -12,7 +12,6 @@
 #include "platform/base/arena.h"
 #include "platform/base/hash.h"
 
-#define PATCH_AFTER_TRAPS 2
 #define TRAPS_REFUSED	  255
 
 /* Fills in the order for the stub; see struct stub_patch. */
@@ -213,7 +212,7 @@ static struct trap_count *find_count(struct sys_proc *proc, uaddr_t call)
 }
 
 /* Threads may mix up each other's counts: then a site is patched a little later. */
-static uint32_t count_trap(struct trap_count *t, uaddr_t call)
+static uint32_t count_trap(struct trap_count *t, uaddr_t call, uint32_t n)
 {
 	if (__atomic_load_n(&t->site, __ATOMIC_RELAXED) != call) {
 		__atomic_store_n(&t->site, call, __ATOMIC_RELAXED);
@@ -221,7 +220,7 @@ static uint32_t count_trap(struct trap_count *t, uaddr_t call)
 	}
 	if (__atomic_load_n(&t->count, __ATOMIC_RELAXED) == TRAPS_REFUSED)
 		return TRAPS_REFUSED;
-	return __atomic_add_fetch(&t->count, 1, __ATOMIC_RELAXED);
+	return __atomic_add_fetch(&t->count, n, __ATOMIC_RELAXED);
 }
 
 /* The stub of this thread may answer calls from there without asking. */
@@ -240,15 +239,19 @@ void patch_arrival(struct sys_context *c)
 	uaddr_t call = context_frame(c)->rip - REGS_SYSCALL_INSN_SIZE;
 	struct trap_count *t = find_count(c->proc, call);
 	struct site *s;
-	uint32_t count;
+	uint32_t count, n = 1;
 	bool live;
 
+	if (UNLIKELY(__atomic_load_n(&c->slot->trap_due, __ATOMIC_RELAXED))) { /* with those that we didn't see */
+		c->slot->trap_due = 0;
+		n = TRAPS_ENOUGH;
+	}
 	if (!has_book(c->proc) || c->gs_base)
 		return;
-	count = count_trap(t, call);
+	count = count_trap(t, call, n);
 	if (count == TRAPS_REFUSED)
 		mark_hopeless(c, call);
-	if (count == TRAPS_REFUSED || count < PATCH_AFTER_TRAPS)
+	if (count == TRAPS_REFUSED || count < TRAPS_ENOUGH)
 		return;
 	LOCK(&c->proc->lock);
 	s = book_find(c->proc->patches, call);

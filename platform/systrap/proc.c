@@ -207,7 +207,9 @@ void slot_init(struct sys_context *c)
 	s->kick = 0;
 	s->busy = 0;
 	s->restore_fp = 0;
-	s->robust = s->robust_changed = s->waits = 0;
+	s->robust = s->robust_changed = s->waits = s->trap_due = 0;
+	s->sig_plain = s->sig_set = 0;
+	memset(s->trapped, 0, sizeof(s->trapped));
 	s->spins_won = s->sleeps = s->tier0 = 0;
 	for (int i = 0; i < HOPELESS; i++)
 		s->hopeless[i] = __atomic_load_n(&c->proc->hopeless[i], __ATOMIC_RELAXED);

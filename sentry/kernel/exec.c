@@ -365,6 +365,7 @@ static void reset_actions(struct process *p)
 
 		a->action[i] = (struct linux_sigaction){.sa_handler = h == LINUX_SIG_IGN ? h : LINUX_SIG_DFL};
 	}
+	sigactions_find_plain(a);
 	mutex_unlock(&a->lock);
 }
 

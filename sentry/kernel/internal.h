@@ -49,6 +49,7 @@ struct sigactions {
 	struct refs refs;
 	struct mutex lock;			  /* rank SIGACTION, inside the process's */
 	struct linux_sigaction action[SIG_COUNT]; /* [lock]; sa_handler also [a] */
+	uint64_t plain;				  /* [a] a set: those that are all zero, or fewer */
 };
 
 /* How restart_syscall(2) goes on. */
@@ -317,6 +318,11 @@ MUST_CHECK int task_exec_kernel(struct task *t, const struct init_args *a);
 void sigpending_init(struct sigpending *p);
 void sigpending_flush(struct kernel *k, struct sigpending *p);
 MUST_CHECK int sigactions_create(struct sigactions **out);
+/* With a's lock, or nobody else. */
+void sigactions_find_plain(struct sigactions *a);
+/* Around a run: which actions the guest may change by itself, and what it did. By the task. */
+void signal_offer_actions(struct task *t);
+void signal_take_actions(struct task *t);
 MUST_CHECK int sigactions_copy(struct sigactions *a, bool clear, struct sigactions **out);
 struct sigactions *sigactions_get(struct sigactions *a);
 void sigactions_put(struct sigactions *a);

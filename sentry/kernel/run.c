@@ -86,6 +86,7 @@ static void offer_mask(struct task *t)
 	t->ctx->sigmask = t->p->blocked;
 	t->ctx->sigmask_own = !(__atomic_load_n(&t->p->pending.set, __ATOMIC_RELAXED) |
 				__atomic_load_n(&t->process->p->pending.set, __ATOMIC_RELAXED));
+	signal_offer_actions(t);
 }
 
 static void take_mask(struct task *t)
@@ -121,6 +122,8 @@ static void loop(struct task *t)
 			lent_sync(t);
 		__atomic_store_n(&t->arrivals, t->arrivals + 1, __ATOMIC_RELEASE);
 		__atomic_store_n(&t->p->in_guest, 0, __ATOMIC_RELAXED);
+		if (UNLIKELY(t->event.actions_set))
+			signal_take_actions(t);
 		if (UNLIKELY(t->event.umask_changed))
 			__atomic_store_n(&t->fs->umask, t->event.umask & 0777, __ATOMIC_RELAXED);
 		if (UNLIKELY(t->event.robust_changed))

@@ -2,6 +2,40 @@
  * kill(2)'s lookups and permissions. */
 #include "sentry/kernel/internal.h"
 
+#define KNOWN_FLAGS                                                                                            \
+	(LINUX_SA_NOCLDSTOP | LINUX_SA_NOCLDWAIT | LINUX_SA_SIGINFO | LINUX_SA_ONSTACK | LINUX_SA_RESTART |    \
+	 LINUX_SA_NODEFER | LINUX_SA_RESETHAND | LINUX_SA_RESTORER | LINUX_SA_EXPOSE_TAGBITS)
+
+/* Nobody else can change or read more of them than the handler, which stays SIG_DFL. */
+void signal_offer_actions(struct task *t)
+{
+	struct sigactions *a = t->process->p->actions;
+
+	t->ctx->plain_signals = t->ctx->sigmask_own && t->process->task_count == 1 && refs_read(&a->refs) == 1 ?
+					__atomic_load_n(&a->plain, __ATOMIC_RELAXED) :
+					0;
+}
+
+void signal_take_actions(struct task *t)
+{
+	const struct run_event *ev = &t->event;
+	const struct linux_sigaction new = {.sa_flags = ev->action_flags & KNOWN_FLAGS &
+							~(uint64_t)(LINUX_SA_NOCLDSTOP | LINUX_SA_NOCLDWAIT),
+					    .sa_restorer = ev->action_restorer,
+					    .sa_mask = ev->action_mask & ~SIG_UNMASKABLE};
+	struct sigactions *a = t->process->p->actions;
+	uint64_t set = ev->actions_set & ~SIG_UNMASKABLE;
+
+	mutex_lock(&a->lock);
+	for (set &= a->plain; set; set &= set - 1) {
+		int i = __builtin_ctzll(set);
+
+		a->action[i] = new;
+		a->plain &= ~SIG_BIT(i + 1);
+	}
+	mutex_unlock(&a->lock);
+}
+
 int signal_action(struct task *t, int sig, const struct linux_sigaction *new, struct linux_sigaction *old)
 {
 	struct process *p = t->process;
@@ -16,9 +50,8 @@ int signal_action(struct task *t, int sig, const struct linux_sigaction *new, st
 	if (new) {
 		a->action[sig - 1] = *new;
 		a->action[sig - 1].sa_mask &= ~SIG_UNMASKABLE;
-		a->action[sig - 1].sa_flags &= LINUX_SA_NOCLDSTOP | LINUX_SA_NOCLDWAIT | LINUX_SA_SIGINFO |
-					       LINUX_SA_ONSTACK | LINUX_SA_RESTART | LINUX_SA_NODEFER |
-					       LINUX_SA_RESETHAND | LINUX_SA_RESTORER | LINUX_SA_EXPOSE_TAGBITS;
+		a->action[sig - 1].sa_flags &= KNOWN_FLAGS;
+		__atomic_fetch_and(&a->plain, ~SIG_BIT(sig), __ATOMIC_RELAXED);
 	}
 	mutex_unlock(&a->lock);
 	if (new &&signal_ignored_locked(p, sig))

@@ -66,6 +66,17 @@ void signal_flush_set_locked(struct process *p, uint64_t set)
 		flush_set(p->kernel, &tp->pending, set);
 }
 
+void sigactions_find_plain(struct sigactions *a)
+{
+	static const struct linux_sigaction zero;
+	uint64_t set = 0;
+
+	for (int i = 0; i < SIG_COUNT; i++)
+		if (!memcmp(&a->action[i], &zero, sizeof(zero)))
+			set |= SIG_BIT(i + 1);
+	__atomic_store_n(&a->plain, set, __ATOMIC_RELAXED);
+}
+
 int sigactions_create(struct sigactions **out)
 {
 	struct sigactions *a = kmalloc(sizeof(*a));
@@ -74,6 +85,7 @@ int sigactions_create(struct sigactions **out)
 		return -ENOMEM;
 	refs_init(&a->refs);
 	mutex_init(&a->lock, RANK_SIGACTION);
+	a->plain = ~0UL;
 	*out = a;
 	return 0;
 }
@@ -91,6 +103,7 @@ int sigactions_copy(struct sigactions *from, bool clear, struct sigactions **out
 	for (int i = 0; clear && i < SIG_COUNT; i++)
 		if (a->action[i].sa_handler != LINUX_SIG_IGN)
 			a->action[i] = (struct linux_sigaction){0};
+	sigactions_find_plain(a);
 	*out = a;
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* sys_path.c: calls that make, remove and rename names: mkdir(2), mknod(2), unlink(2), rename(2), link(2),
  * symlink(2), readlink(2). */
+#include "sentry/syscalls/answers.h"
 #include "sentry/syscalls/internal.h"
 
 static int64_t do_mkdir(struct task *t, int dirfd, uaddr_t name, uint32_t mode)
@@ -210,6 +211,7 @@ static ssize_t readlink_fd(struct file *f, char *buf, size_t size)
 
 static int64_t do_readlink(struct task *t, int dirfd, uaddr_t name, uaddr_t ubuf, int32_t size)
 {
+	struct question q;
 	struct at_name n;
 	char *buf;
 	ssize_t len;
@@ -217,9 +219,11 @@ static int64_t do_readlink(struct task *t, int dirfd, uaddr_t name, uaddr_t ubuf
 
 	if (size <= 0)
 		return -EINVAL;
+	question_begin(&q, t, dirfd);
 	ret = at_begin(t, dirfd, name, &n);
 	if (ret < 0)
 		return ret;
+	question_name(&q, &n);
 	len = -ENOMEM;
 	buf = kmalloc(VFS_PATH_MAX);
 	if (!buf)
@@ -235,6 +239,12 @@ static int64_t do_readlink(struct task *t, int dirfd, uaddr_t name, uaddr_t ubuf
 			len = ret;
 	}
 	kfree(buf);
+	question_missing(&q, &n, false, (int)len);
+	q.name = n.name; /* freed by question_end */
+	n.name = NULL;
+	if (len == -EINVAL)
+		question_answer(&q, ANSWER_NOT_LINK, ANSWER_NOFOLLOW, 0, NULL, 0);
+	question_end(&q);
 out:
 	at_end(&n);
 	return len;

@@ -62,6 +62,8 @@ ssize_t vfs_readlink(const struct vfs_at *at, const char *name, char *buf, size_
 	if (ret < 0)
 		return ret;
 	i = p.dentry->inode;
+	if (at->basis)
+		vfs_basis_inode(at->basis, i);
 	if (!inode_is_link(i))
 		ret = *name ? -EINVAL : -ENOENT;
 	else if (i->ops->readlink_at)

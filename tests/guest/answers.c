@@ -11,7 +11,8 @@ static void ask_at(int dir, const char *name)
 {
 	struct stat s = {0}, l = {0};
 	struct statx x = {0};
-	int a = 0, b = 0, c = 0, d = 0, e = 0, f = 0;
+	int a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0;
+	char to[64];
 
 	for (int i = 0; i < 4; i++) {
 		errno = 0;
@@ -22,10 +23,11 @@ static void ask_at(int dir, const char *name)
 		e = faccessat(dir, name, X_OK, 0) ? errno : 0;
 		int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
 		f = fd < 0 ? errno : 0;
+		g = *name && readlinkat(dir, name, to, sizeof(to)) < 0 ? errno : 0;
 		if (fd >= 0)
 			close(fd);
 	}
-	printf("%s: stat %d lstat %d statx %d R %d X %d open %d", name, a, b, c, d, e, f);
+	printf("%s: stat %d lstat %d statx %d R %d X %d open %d link %d", name, a, b, c, d, e, f, g);
 	if (!a && S_ISREG(s.st_mode))
 		printf(" mode %o size %ld links %ld uid %d x %ld", s.st_mode, (long)s.st_size, (long)s.st_nlink,
 		       s.st_uid, (long)x.stx_size);

@@ -9,8 +9,10 @@
 #define NR_fstat      5
 #define NR_lstat      6
 #define NR_access     21
+#define NR_readlink   89
 #define NR_openat     257
 #define NR_newfstatat 262
+#define NR_readlinkat 267
 #define NR_faccessat  269
 #define NR_statx      332
 #define NR_faccessat2 439
@@ -28,7 +30,7 @@
 #define STATX_RESERVED_UP 0x80000000u
 
 /* as platform.h numbers them */
-enum { MISSING, STAT, STATX, ACCESS };
+enum { MISSING, STAT, STATX, ACCESS, NOT_LINK };
 #define FLAG_NOFOLLOW 1u
 #define FLAG_FD	      2u
 #define FLAG_EACCESS  8u
@@ -55,7 +57,7 @@ static int ask(struct question *q, int64_t nr, const uint64_t a[6])
 
 	*q = (struct question){.kind = STAT, .dirfd = AT_FDCWD, .path = a[0], .out = a[1]};
 	if (nr == NR_newfstatat || nr == NR_statx || nr == NR_openat || nr == NR_faccessat ||
-	    nr == NR_faccessat2) {
+	    nr == NR_faccessat2 || nr == NR_readlinkat) {
 		q->dirfd = (int)a[0];
 		q->path = a[1];
 		q->out = a[2];
@@ -103,6 +105,13 @@ static int ask(struct question *q, int64_t nr, const uint64_t a[6])
 		if (open & (OPEN_CREAT | OPEN_TMPFILE))
 			return 0;
 		at = open & OPEN_NOFOLLOW ? NOFOLLOW : 0;
+		break;
+	case NR_readlink:
+	case NR_readlinkat:
+		if ((int)(nr == NR_readlink ? a[2] : a[3]) <= 0)
+			return 0;
+		q->kind = NOT_LINK;
+		at = NOFOLLOW;
 		break;
 	default:
 		return 0;
@@ -189,7 +198,7 @@ int stub_again(struct stub_slot *s, int64_t nr, const uint64_t a[6], int64_t *re
 	/* where it can't be written to, the sentry has the last word: a stack may grow */
 	if (e->out_size && stub_give(q.out, e->room, e->out_size) < 0)
 		return 0;
-	*result = e->kind == MISSING ? -ENOENT : 0;
+	*result = e->kind == MISSING ? -ENOENT : e->kind == NOT_LINK ? -EINVAL : 0;
 	all->used++;
 	return 1;
 }

@@ -4,6 +4,7 @@
 
 #define CONF ((const struct stub_config *)STUB_CONF_ADDR)
 
+#define NR_rt_sigaction	   13
 #define NR_rt_sigprocmask  14
 #define NR_sched_yield	   24
 #define NR_umask	   95
@@ -89,6 +90,45 @@ static int64_t change_mask(struct stub_slot *s, const uint64_t a[6])
 	return a[2] ? stub_give(a[2], &old, sizeof(old)) : 0;
 }
 
+#define SA_CHILDREN 3UL		 /* NOCLDSTOP, NOCLDWAIT: who ends a child looks at them */
+#define SA_KNOWN    0xdc000804UL /* the other flags */
+
+static int same_action(const struct stub_action *a, const struct stub_action *b)
+{
+	return a->handler == b->handler && a->flags == b->flags && a->restorer == b->restorer && a->mask == b->mask;
+}
+
+/* Signals that keep their default action: what else is set with it has no effect but to be asked for again. */
+static int change_action(struct stub_slot *s, const uint64_t a[6])
+{
+	struct stub_action new, old = {0, 0, 0, 0};
+	uint32_t i = (uint32_t)a[0] - 1;
+	uint64_t bit = i < 64 ? 1UL << i : 0;
+
+	if (!((s->sig_plain | s->sig_set) & bit) || a[3] != sizeof(new.mask))
+		return 0;
+	if (!(s->sig_plain & bit))
+		old = s->sig_action;
+	if (a[1]) {
+		if ((bit & UNMASKABLE) || stub_copy(&new, (const void *)a[1], sizeof(new)) != sizeof(new))
+			return 0;
+		if (new.handler || (new.flags & SA_CHILDREN))
+			return 0;
+		new.flags &= SA_KNOWN;
+		new.mask &= ~UNMASKABLE;
+		if (s->sig_set && !same_action(&new, &s->sig_action))
+			return 0;
+	}
+	if (a[2] && stub_give(a[2], &old, sizeof(old)) < 0)
+		return 0;
+	if (a[1]) {
+		s->sig_action = new;
+		s->sig_set |= bit;
+		s->sig_plain &= ~bit;
+	}
+	return 1;
+}
+
 /* True when the call is answered. */
 int stub_answer(struct stub_slot *s, int64_t nr, const uint64_t a[6], int64_t *result)
 {
@@ -116,6 +156,11 @@ int stub_answer(struct stub_slot *s, int64_t nr, const uint64_t a[6], int64_t *r
 		if (!(s->fast & FAST_SELF))
 			return 0;
 		*result = cpu(a0, a1);
+		break;
+	case NR_rt_sigaction:
+		if (!change_action(s, a))
+			return 0;
+		*result = 0;
 		break;
 	case NR_rt_sigprocmask:
 		if (!s->mask_own)

@@ -440,6 +440,18 @@ void stub_on_kick(struct stub_slot *s)
 	stub_serve(s);
 }
 
+/* May a call that came by signal be answered here? Now and then the sentry must see it, to patch the site. */
+static int may_answer_trap(struct stub_slot *s, uint64_t ip)
+{
+	unsigned i = HOPELESS_INDEX(ip);
+
+	if (s->hopeless[i] == (uint32_t)ip || s->trapped[i] < TRAPS_ENOUGH)
+		return 1;
+	s->trapped[i] = 0;
+	s->trap_due = 1;
+	return 0;
+}
+
 static void trap(struct stub_slot *s, struct stub_frame *f, int64_t nr)
 {
 	int64_t result;
@@ -450,9 +462,8 @@ static void trap(struct stub_slot *s, struct stub_frame *f, int64_t nr)
 	s->arg[3] = f->r10;
 	s->arg[4] = f->r8;
 	s->arg[5] = f->r9;
-	/* Other sites go to the sentry, to be patched; but for what each thread does once. */
-	if (s->fast && (nr == NR_SET_ROBUST_LIST || s->hopeless[HOPELESS_INDEX(f->rip)] == (uint32_t)f->rip) &&
-	    stub_answer(s, nr, s->arg, &result)) {
+	if (s->fast && may_answer_trap(s, f->rip) && stub_answer(s, nr, s->arg, &result)) {
+		s->trapped[HOPELESS_INDEX(f->rip)]++;
 		f->rax = (uint64_t)result;
 		return;
 	}
