@@ -51,11 +51,11 @@ struct context {
 	struct aspace *as;	   /* [T] the space it runs in; holds a reference */
 	/* Set by the kernel before each run. own: nothing is pending, so the platform may let the guest change
 	 * its signal mask by itself; run_event says so, and sigmask_now tells others meanwhile. */
-	uint64_t sigmask;     /* [T] */
-	bool sigmask_own;     /* [T] */
-	/* Also before each run: the signals (bit n - 1) whose action is SIG_DFL with nothing else set. The platform
-	 * may say so to the guest, and take note of new flags, mask and restorer of theirs (run_event.actions_set);
-	 * 0: nothing of the kind, because somebody else may change them. */
+	uint64_t sigmask; /* [T] */
+	bool sigmask_own; /* [T] */
+	/* Also before each run: the signals (bit n - 1) whose action is SIG_DFL with nothing else set. The
+	 * platform may say so to the guest, and take note of new flags, mask and restorer of theirs
+	 * (run_event.actions_set); 0: nothing of the kind, because somebody else may change them. */
 	uint64_t plain_signals; /* [T] */
 	uint32_t sigmask_out; /* [a] set by the platform when the guest has the mask, cleared by the kernel when
 			       * it has taken it back */
@@ -86,7 +86,8 @@ struct run_event {
 	uaddr_t robust;
 	bool sigmask_changed; /* any: the same of its signal mask (context.sigmask_own) */
 	uint64_t sigmask;
-	uint64_t actions_set; /* any: of context.plain_signals, those whose action the guest replaced by this one: */
+	uint64_t actions_set; /* any: of context.plain_signals, those whose action the guest replaced by this
+				 one: */
 	uint64_t action_flags, action_restorer, action_mask; /* and SIG_DFL */
 	uint32_t moved;			  /* any: bits of the lent files whose position the guest changed */
 	uint64_t moved_to[CONTEXT_FILES]; /* where to; at most INT64_MAX */
@@ -116,10 +117,10 @@ struct context_facts {
 /* An answer about a name or a descriptor, which the platform may give again in the kernel's place while the
  * words are what they were, and until the next publish. */
 enum answer_kind {
-	ANSWER_MISSING, /* -ENOENT, whatever the call */
-	ANSWER_STAT,	/* out: struct linux_stat */
-	ANSWER_STATX,	/* out: struct linux_statx; mode: the mask asked for */
-	ANSWER_ACCESS,	/* 0; mode: MODE_OK bits, and ANSWER_EACCESS */
+	ANSWER_MISSING,	 /* -ENOENT, whatever the call */
+	ANSWER_STAT,	 /* out: struct linux_stat */
+	ANSWER_STATX,	 /* out: struct linux_statx; mode: the mask asked for */
+	ANSWER_ACCESS,	 /* 0; mode: MODE_OK bits, and ANSWER_EACCESS */
 	ANSWER_NOT_LINK, /* -EINVAL of readlink(2); ANSWER_NOFOLLOW */
 };
 #define ANSWER_NOFOLLOW 1u /* flags: of a symbolic link itself */

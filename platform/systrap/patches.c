@@ -12,7 +12,7 @@
 #include "platform/base/arena.h"
 #include "platform/base/hash.h"
 
-#define TRAPS_REFUSED	  255
+#define TRAPS_REFUSED 255
 
 /* Fills in the order for the stub; see struct stub_patch. */
 static int64_t write_text(struct sys_context *c, uaddr_t start, const uint8_t *bytes, const struct text *t,
@@ -242,7 +242,8 @@ void patch_arrival(struct sys_context *c)
 	uint32_t count, n = 1;
 	bool live;
 
-	if (UNLIKELY(__atomic_load_n(&c->slot->trap_due, __ATOMIC_RELAXED))) { /* with those that we didn't see */
+	if (UNLIKELY(__atomic_load_n(&c->slot->trap_due,
+				     __ATOMIC_RELAXED))) { /* with those that we didn't see */
 		c->slot->trap_due = 0;
 		n = TRAPS_ENOUGH;
 	}

@@ -11,9 +11,9 @@ void signal_offer_actions(struct task *t)
 {
 	struct sigactions *a = t->process->p->actions;
 
-	t->ctx->plain_signals = t->ctx->sigmask_own && t->process->task_count == 1 && refs_read(&a->refs) == 1 ?
-					__atomic_load_n(&a->plain, __ATOMIC_RELAXED) :
-					0;
+	t->ctx->plain_signals = t->ctx->sigmask_own && t->process->task_count == 1 && refs_read(&a->refs) == 1
+					? __atomic_load_n(&a->plain, __ATOMIC_RELAXED)
+					: 0;
 }
 
 void signal_take_actions(struct task *t)

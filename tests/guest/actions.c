@@ -1,6 +1,6 @@
 /* actions.c: what sigaction(2) says of signals that keep their default action, after they were given flags, a
- * mask and a restorer that have no effect: asked for again, inherited, lost by exec; and that a signal sent at any
- * time afterwards finds the right action. */
+ * mask and a restorer that have no effect: asked for again, inherited, lost by exec; and that a signal sent at
+ * any time afterwards finds the right action. */
 #include "guest.h"
 #include <sched.h>
 #include <signal.h>
@@ -55,11 +55,11 @@ static void change(void)
 	for (int sig = 1; sig <= 12; sig++)
 		set(sig, 0, 0x4000000, 0x1234, ~0UL);
 	show_some("all alike");
-	set(1, 0, 0x10000000, 0, 0);	  /* another one */
-	set(2, 0, 0, 0, 0);		  /* as at first */
-	set(17, 0, 2, 0, 0);		  /* no zombies */
+	set(1, 0, 0x10000000, 0, 0); /* another one */
+	set(2, 0, 0, 0, 0);	     /* as at first */
+	set(17, 0, 2, 0, 0);	     /* no zombies */
 	set(17, 0, 0, 0, 0);
-	set(40, 0, 0xffffffffUL, 5, 7);	  /* unknown flags */
+	set(40, 0, 0xffffffffUL, 5, 7); /* unknown flags */
 	set(41, 0, 0xffffffffUL, 5, 7);
 	set(42, 1, 0, 0, 0);
 	set(43, 0, 0x4000000, 0x1234, ~0UL);
@@ -81,8 +81,8 @@ static void act_upon(void)
 	for (int i = 0; i < 3; i++) {
 		MUST(sigaction(SIGURG, &sa, &old) == 0);
 		raise(SIGURG);
-		printf("handled %d, before that %s flags %x\n", hits, old.sa_handler == SIG_DFL ? "default" : "?",
-		       (unsigned)old.sa_flags & ~0x4000000u);
+		printf("handled %d, before that %s flags %x\n", hits,
+		       old.sa_handler == SIG_DFL ? "default" : "?", (unsigned)old.sa_flags & ~0x4000000u);
 		sa.sa_handler = SIG_DFL;
 		MUST(sigaction(SIGURG, &sa, NULL) == 0);
 		raise(SIGURG);

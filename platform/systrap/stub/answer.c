@@ -95,7 +95,8 @@ static int64_t change_mask(struct stub_slot *s, const uint64_t a[6])
 
 static int same_action(const struct stub_action *a, const struct stub_action *b)
 {
-	return a->handler == b->handler && a->flags == b->flags && a->restorer == b->restorer && a->mask == b->mask;
+	return a->handler == b->handler && a->flags == b->flags && a->restorer == b->restorer &&
+	       a->mask == b->mask;
 }
 
 /* Signals that keep their default action: what else is set with it has no effect but to be asked for again. */
@@ -112,7 +113,7 @@ static int change_action(struct stub_slot *s, const uint64_t a[6])
 	if (a[1]) {
 		if ((bit & UNMASKABLE) || stub_copy(&new, (const void *)a[1], sizeof(new)) != sizeof(new))
 			return 0;
-		if (new.handler || (new.flags & SA_CHILDREN))
+		if (new.handler || (new.flags &SA_CHILDREN))
 			return 0;
 		new.flags &= SA_KNOWN;
 		new.mask &= ~UNMASKABLE;

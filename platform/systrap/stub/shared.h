@@ -54,7 +54,7 @@
 #define YIELDS		 3
 #define HOPELESS	 32
 /* Changing text costs 110 to 350 us where page tables are expensive, a signal 3.5 us more than a jump. */
-#define TRAPS_ENOUGH	 32
+#define TRAPS_ENOUGH 32
 
 #define TURN_DEAD 4 /* set by the sentry's reaper: the process is gone */
 
@@ -192,8 +192,8 @@ struct stub_slot {
 		uint32_t off, size; /* off: in the slot */
 	} out[OUT_RECORDS];
 	uint8_t trapped[HOPELESS]; /* calls by signal that the stub answered, by place */
-	uint64_t sig_plain;	   /* signals whose action is all zero, which the guest may change the rest of */
-	uint64_t sig_set;	   /* those that it gave this one: */
+	uint64_t sig_plain; /* signals whose action is all zero, which the guest may change the rest of */
+	uint64_t sig_set;   /* those that it gave this one: */
 	struct stub_action sig_action;
 };
 
