@@ -3,6 +3,7 @@
  * the task's own thread without locks. */
 #include "platform/abi/x86_64/nr.h"
 #include "platform/base/log.h"
+#include "sentry/kernel/core.h"
 #include "sentry/kernel/internal.h"
 
 enum outcome {
@@ -178,8 +179,27 @@ static bool in_orphaned_group(struct task *t)
 	return orphaned;
 }
 
-static enum outcome default_action(struct task *t, int sig, uint32_t cont_seen)
+/* The process ends by a signal; the first thread that does this leaves a core file. */
+static void end_by(struct task *t, const struct linux_siginfo *info)
 {
+	struct process *p = t->process;
+	bool first;
+
+	mutex_lock(&p->lock);
+	first = !p->p->group_exit;
+	process_group_exit_locked(p, info->si_signo, t);
+	mutex_unlock(&p->lock);
+	log_info("process %d ends by signal %d", p->tgid, info->si_signo);
+	if (!first || !signal_dumps_core(info->si_signo) || !core_dump(t, info))
+		return;
+	mutex_lock(&p->lock);
+	p->p->group_code |= 0x80;
+	mutex_unlock(&p->lock);
+}
+
+static enum outcome default_action(struct task *t, const struct linux_siginfo *info, uint32_t cont_seen)
+{
+	int sig = info->si_signo;
 	struct process *p = t->process;
 
 	if (sig == LINUX_SIGCONT || sig == LINUX_SIGCHLD || sig == LINUX_SIGWINCH || sig == LINUX_SIGURG)
@@ -191,10 +211,7 @@ static enum outcome default_action(struct task *t, int sig, uint32_t cont_seen)
 			stop_begin(t, sig, cont_seen);
 		return AGAIN;
 	}
-	mutex_lock(&p->lock);
-	process_group_exit_locked(p, sig, t);
-	mutex_unlock(&p->lock);
-	log_info("process %d ends by signal %d", p->tgid, sig);
+	end_by(t, info);
 	return FATAL;
 }
 
@@ -222,8 +239,10 @@ static enum outcome deliver_one(struct task *t, int64_t *restart)
 	action_take(p, sig, &sa);
 	if (sa.sa_handler == LINUX_SIG_IGN)
 		return AGAIN;
-	if (sa.sa_handler == LINUX_SIG_DFL)
-		return default_action(t, sig, cont_seen);
+	if (sa.sa_handler == LINUX_SIG_DFL) {
+		info.si_signo = sig; /* a tracer may have changed it */
+		return default_action(t, &info, cont_seen);
+	}
 	return run_handler(t, &sa, sig, &info, restart);
 }
 

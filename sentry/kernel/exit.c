@@ -81,7 +81,7 @@ bool exit_notify_parent_locked(struct process *p)
 {
 	struct process *parent = p->parent;
 	int sig = p->leader->p->exit_signal, status = p->p->exit_code;
-	int code = status & 0x7f ? LINUX_CLD_KILLED : LINUX_CLD_EXITED;
+	int code = exit_code_class(status);
 	int value = status & 0x7f ? status & 0x7f : (status >> 8) & 0xff;
 	struct linux_siginfo info;
 	bool autoreap = false, ignored = false;

@@ -361,6 +361,11 @@ void regs_sanitize(struct guest_regs *r);
 void regs_single_step(struct guest_regs *r, bool on);
 
 /* ---- exit.c ---- */
+/* CLD_* of a wait status that tells of an end. */
+static inline int exit_code_class(int status)
+{
+	return status & 0x80 ? LINUX_CLD_DUMPED : status & 0x7f ? LINUX_CLD_KILLED : LINUX_CLD_EXITED;
+}
 /* Ends the calling task: everything goes, t too. Only from the run loop. */
 void task_exit(struct task *t);
 void process_reap_locked(struct process *p, struct list *dead);

@@ -246,3 +246,35 @@ int32_t ipc_show_pid(struct task *t, int32_t pid)
 	process_put(p);
 	return nr;
 }
+
+static const char *const headings[IPC_KINDS] = {
+	[IPC_SEM] = "       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n",
+	[IPC_SHM] =
+		"       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid"
+		"      atime      dtime      ctime                   rss                  swap\n",
+	[IPC_MSG] = "       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  cgid"
+		    "      stime      rtime      ctime\n",
+};
+
+void ipc_show(struct kernel *k, enum ipc_kind kind, const struct cred *cred, struct strbuf *out)
+{
+	struct ipc_state *s = __atomic_load_n(&k->ipc_ns->priv, __ATOMIC_ACQUIRE);
+
+	strbuf_puts(out, headings[kind]);
+	if (!s)
+		return;
+	mutex_lock(&s->lock);
+	for (uint32_t i = 0; i < s->tables[kind].size; i++) {
+		struct ipc_object *o = s->tables[kind].slots[i];
+
+		if (o && o->show)
+			o->show(o, cred->user_ns, out);
+	}
+	mutex_unlock(&s->lock);
+}
+
+void ipc_show_owner(const struct ipc_object *o, struct user_ns *ns, struct strbuf *out)
+{
+	strbuf_printf(out, "%5u %5u %5u %5u ", user_ns_from_kuid(ns, o->uid), user_ns_from_kgid(ns, o->gid),
+		      user_ns_from_kuid(ns, o->cuid), user_ns_from_kgid(ns, o->cgid));
+}

@@ -4,6 +4,18 @@
 
 #include "sentry/kernel/kernel.h"
 
+struct strbuf;
+
+enum ipc_kind {
+	IPC_SEM,
+	IPC_SHM,
+	IPC_MSG,
+	IPC_KINDS,
+};
+
+/* /proc/sysvipc: the objects of the initial namespace, ids as cred's user namespace shows them. */
+void ipc_show(struct kernel *k, enum ipc_kind kind, const struct cred *cred, struct strbuf *out);
+
 /* What *ctl calls carry back and forth: kernel ids are translated by the caller of these functions' structs. */
 MUST_CHECK int64_t sem_get(struct task *t, int32_t key, int count, int flags);
 MUST_CHECK int64_t sem_op(struct task *t, int id, const struct linux_sembuf *ops, uint32_t count,

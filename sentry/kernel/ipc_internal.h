@@ -7,16 +7,10 @@
 #include "platform/abi/misc.h"
 #include "platform/abi/prctl.h"
 #include "platform/base/clock.h"
+#include "platform/base/strbuf.h"
 #include "sentry/kernel/ipc.h"
 
 #define IPC_MAX_IDS 32768
-
-enum ipc_kind {
-	IPC_SEM,
-	IPC_SHM,
-	IPC_MSG,
-	IPC_KINDS,
-};
 
 /* Head of every System V object. Referenced by its table and by those who wait on it. */
 struct ipc_object {
@@ -32,6 +26,8 @@ struct ipc_object {
 	bool dead;	     /* [IPC] removed: waiters get EIDRM */
 	struct waitq wq;     /* something about it changed */
 	void (*destroy)(struct ipc_object *o);
+	/* the object's line of /proc/sysvipc, ids as ns shows them. [IPC] */
+	void (*show)(struct ipc_object *o, struct user_ns *ns, struct strbuf *out);
 };
 
 struct ipc_table {
@@ -87,5 +83,7 @@ static inline int64_t ipc_now(void)
 
 	return ns / (int64_t)NSEC_PER_SEC;
 }
+/* The four ids of a line of /proc/sysvipc. */
+void ipc_show_owner(const struct ipc_object *o, struct user_ns *ns, struct strbuf *out);
 /* Pids are kept as the initial namespace numbers them. */
 int32_t ipc_show_pid(struct task *t, int32_t pid);

@@ -4,6 +4,7 @@
 #include "platform/base/log.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/keys.h"
+#include "sentry/kernel/settings.h"
 #include "sentry/kernel/seccomp.h"
 
 #define NS_INO_FIRST 4026531835UL /* as Linux numbers the initial namespaces */
@@ -54,8 +55,9 @@ int kernel_create(const struct kernel_config *config, struct platform *platform,
 	mutex_init(&k->tasklist_lock, RANK_TASKLIST);
 	list_init(&k->processes);
 	k->users = user_table_create();
-	k->keys = key_table_create();
-	if (!k->users || !k->keys)
+	k->keys = key_table_create(k);
+	k->settings = settings_create();
+	if (!k->users || !k->keys || !k->settings)
 		return -ENOMEM;
 	ret = user_ns_create(NULL, NULL, &k->user_ns);
 	if (ret == 0)

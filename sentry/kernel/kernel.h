@@ -173,6 +173,7 @@ struct kernel {
 	struct futex_table *futexes;   /* [I] */
 	struct user_table *users;      /* [I] */
 	struct key_table *keys;	       /* [I] keys.h */
+	struct settings *settings;     /* [I] settings.h */
 	struct timer_queue *timers;    /* [I] */
 	uint64_t host_memory;	       /* [I] set by boot: the host's RAM in bytes; 0: unknown */
 	uint64_t missing_calls[8];     /* [a] bitmap by number: already logged as not implemented */

@@ -23,12 +23,14 @@ const struct key_type *key_type_find(const char *name)
 	return NULL;
 }
 
-struct key_table *key_table_create(void)
+struct key_table *key_table_create(struct kernel *k)
 {
 	struct key_table *kt = kmalloc(sizeof(*kt));
 
-	if (kt)
-		mutex_init(&kt->lock, RANK_KEYS);
+	if (!kt)
+		return NULL;
+	mutex_init(&kt->lock, RANK_KEYS);
+	kt->kernel = k;
 	return kt;
 }
 
@@ -61,6 +63,7 @@ int key_user_get(struct key_table *kt, uint32_t uid, struct key_user **out)
 	if (!u)
 		return -ENOMEM;
 	u->uid = uid;
+	u->kernel = kt->kernel;
 	rb_insert(&kt->users, &u->node, parent, link);
 	*out = u;
 	return 0;
@@ -68,8 +71,7 @@ int key_user_get(struct key_table *kt, uint32_t uid, struct key_user **out)
 
 static bool fits(const struct key_user *u, uint64_t keys, uint64_t bytes)
 {
-	return u->quota_keys + keys <= (u->uid ? KEY_MAX_KEYS : KEY_ROOT_KEYS) &&
-	       u->quota_bytes + bytes <= (u->uid ? KEY_MAX_BYTES : KEY_ROOT_BYTES);
+	return u->quota_keys + keys <= key_max_keys(u) && u->quota_bytes + bytes <= key_max_bytes(u);
 }
 
 int key_reserve(struct key *k, uint64_t bytes)

@@ -46,7 +46,7 @@ struct key_data {
 	size_t size;
 };
 
-struct key_table *key_table_create(void); /* NULL: no memory */
+struct key_table *key_table_create(struct kernel *k); /* NULL: no memory */
 void keys_lock(struct kernel *k);
 void keys_unlock(struct kernel *k);
 

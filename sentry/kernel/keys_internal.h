@@ -4,16 +4,13 @@
 
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/keys.h"
+#include "sentry/kernel/settings.h"
 
 #define KEY_PERM_MASK  0x3f3f3f3fu
 #define KEY_POS(bits)  ((uint32_t)(bits) << 24)
 #define KEY_USR(bits)  ((uint32_t)(bits) << 16)
 #define KEY_LINK_BYTES 4 /* what a link costs of the ring's owner's quota */
 #define KEYRING_DEPTH  6 /* of rings in rings */
-#define KEY_MAX_KEYS   200
-#define KEY_MAX_BYTES  20000
-#define KEY_ROOT_KEYS  1000000
-#define KEY_ROOT_BYTES 25000000
 
 struct key_type {
 	const char *name;
@@ -27,6 +24,7 @@ struct key_user {
 	uint32_t uid;
 	uint32_t keys; /* that exist */
 	uint64_t quota_keys, quota_bytes;
+	struct kernel *kernel;			      /* [I] for its settings */
 	struct key *ring, *session_ring, *persistent; /* references; NULL: not made yet */
 };
 
@@ -49,7 +47,8 @@ struct key {
 };
 
 struct key_table {
-	struct mutex lock; /* rank KEYS */
+	struct mutex lock;     /* rank KEYS */
+	struct kernel *kernel; /* [I] */
 	struct rbtree keys, users;
 	uint32_t count;
 };
@@ -80,6 +79,15 @@ int key_validate(const struct key *k);
 void key_drop_payload(struct key *k);
 int key_set_payload(struct key *k, struct key_data *d);
 bool key_permitted(const struct cred *c, struct key_ref r, uint32_t need);
+
+static inline uint64_t key_max_keys(const struct key_user *u)
+{
+	return setting(u->kernel, u->uid ? SET_KEYS_MAXKEYS : SET_KEYS_ROOT_MAXKEYS);
+}
+static inline uint64_t key_max_bytes(const struct key_user *u)
+{
+	return setting(u->kernel, u->uid ? SET_KEYS_MAXBYTES : SET_KEYS_ROOT_MAXBYTES);
+}
 
 /* keyring.c */
 MUST_CHECK int ring_link(struct key_table *kt, struct key *ring, struct key *k);

@@ -58,9 +58,8 @@ void key_show_users(struct kernel *kernel, struct strbuf *out)
 	for (n = rb_first(&kernel->keys->users); n; n = rb_next(n)) {
 		struct key_user *u = rb_entry(n, struct key_user, node);
 
-		strbuf_printf(out, "%5u: %5u %u/%u %lu/%d %lu/%d\n", u->uid, u->keys + 1, u->keys, u->keys,
-			      u->quota_keys, u->uid ? KEY_MAX_KEYS : KEY_ROOT_KEYS, u->quota_bytes,
-			      u->uid ? KEY_MAX_BYTES : KEY_ROOT_BYTES);
+		strbuf_printf(out, "%5u: %5u %u/%u %lu/%lu %lu/%lu\n", u->uid, u->keys + 1, u->keys, u->keys,
+			      u->quota_keys, key_max_keys(u), u->quota_bytes, key_max_bytes(u));
 	}
 	keys_unlock(kernel);
 }

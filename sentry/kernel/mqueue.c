@@ -6,15 +6,11 @@
 #include "platform/base/strbuf.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/ipc_internal.h"
+#include "sentry/kernel/settings.h"
 
-#define MQ_DEFAULT_MSGS 10
-#define MQ_DEFAULT_SIZE 8192
-#define MQ_MAX_MSGS	10   /* without privilege: fs/mqueue/msg_max */
-#define MQ_MAX_SIZE	8192 /* fs/mqueue/msgsize_max */
-#define MQ_HARD_MSGS	65536
-#define MQ_HARD_SIZE	(16L << 20)
-#define MQ_MAX_QUEUES	256
-#define MQ_BYTES_MAX	(64UL << 20) /* reserved by all queues of a namespace */
+#define MQ_HARD_MSGS 65536
+#define MQ_HARD_SIZE (16L << 20)
+#define MQ_BYTES_MAX (64UL << 20) /* reserved by all queues of a namespace */
 
 struct mq_message {
 	struct list node; /* [IPC] */
@@ -162,8 +158,8 @@ static int check_attr(struct task *t, const struct linux_mq_attr *a)
 
 	if (a->mq_maxmsg <= 0 || a->mq_msgsize <= 0)
 		return -EINVAL;
-	if (a->mq_maxmsg > (privileged ? MQ_HARD_MSGS : MQ_MAX_MSGS) ||
-	    a->mq_msgsize > (privileged ? MQ_HARD_SIZE : MQ_MAX_SIZE))
+	if (a->mq_maxmsg > (int64_t)(privileged ? MQ_HARD_MSGS : setting(t->kernel, SET_MQ_MSG_MAX)) ||
+	    a->mq_msgsize > (int64_t)(privileged ? MQ_HARD_SIZE : setting(t->kernel, SET_MQ_MSGSIZE_MAX)))
 		return -EINVAL;
 	return 0;
 }
@@ -171,7 +167,11 @@ static int check_attr(struct task *t, const struct linux_mq_attr *a)
 static int create(struct task *t, struct ipc_state *s, const char *name, uint32_t mode,
 		  const struct linux_mq_attr *attr, struct mq **out)
 {
-	struct linux_mq_attr a = {.mq_maxmsg = MQ_DEFAULT_MSGS, .mq_msgsize = MQ_DEFAULT_SIZE};
+	const struct kernel *k = t->kernel;
+	struct linux_mq_attr a = {
+		.mq_maxmsg = (int64_t)MIN(setting(k, SET_MQ_MSG_DEFAULT), setting(k, SET_MQ_MSG_MAX)),
+		.mq_msgsize = (int64_t)MIN(setting(k, SET_MQ_MSGSIZE_DEFAULT), setting(k, SET_MQ_MSGSIZE_MAX)),
+	};
 	struct mq *q;
 	int ret;
 
@@ -232,7 +232,7 @@ static int name_queue(struct task *t, struct ipc_state *s, const char *name, uin
 		ret = may_open(t, q, flags);
 	} else if (!*fresh) {
 		ret = -ENOENT;
-	} else if (s->mq_count >= MQ_MAX_QUEUES) {
+	} else if (s->mq_count >= setting(t->kernel, SET_MQ_QUEUES_MAX)) {
 		ret = -ENOSPC;
 	} else if (s->mq_bytes + (*fresh)->reserved > MQ_BYTES_MAX) {
 		ret = -EMFILE;

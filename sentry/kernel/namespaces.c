@@ -4,6 +4,7 @@
 #include "platform/abi/misc.h"
 #include "platform/abi/fs.h"
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/settings.h"
 
 #define PLAIN_NS                                                                                               \
 	(LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC | LINUX_CLONE_NEWNET | LINUX_CLONE_NEWCGROUP |                \
@@ -13,7 +14,8 @@ int cred_new_user_ns(struct task *t, struct cred **out)
 {
 	struct user_ns *ns;
 	struct cred *c;
-	int ret = user_ns_create(t->cred->user_ns, t->cred, &ns);
+	int ret =
+		setting(t->kernel, SET_MAX_USER_NS) ? user_ns_create(t->cred->user_ns, t->cred, &ns) : -ENOSPC;
 
 	if (ret < 0)
 		return ret;

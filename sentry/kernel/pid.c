@@ -1,8 +1,8 @@
 /* pid.c: identities and pid namespaces: a number in each level, lookups by number. Numbers are given in
  * circles, as Linux does. Lock: tasklist_lock, unless said otherwise. */
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/settings.h"
 
-#define PID_MAX	      4194304
 #define PID_RESERVED  300 /* after a wrap, numbers start here */
 #define PID_NS_LEVELS 32
 
@@ -76,10 +76,10 @@ struct pid *pid_find_locked(struct pid_ns *ns, int32_t nr)
 
 static int32_t nr_pick(struct pid_ns *ns)
 {
-	int32_t nr = ns->last;
+	int32_t nr = ns->last, max = (int32_t)setting(ns->kernel, SET_PID_MAX);
 
-	for (int tries = 0; tries < PID_MAX; tries++) {
-		nr = nr + 1 >= PID_MAX ? PID_RESERVED : nr + 1;
+	for (int tries = 0; tries < max; tries++) {
+		nr = nr + 1 >= max ? PID_RESERVED : nr + 1;
 		if (!nr_find(ns, nr, NULL, NULL)) {
 			ns->last = nr;
 			return nr;

@@ -2,6 +2,7 @@
  * and receivers for a message on the queue's one wait queue. */
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/ipc_internal.h"
+#include "sentry/kernel/settings.h"
 
 #define MSG_TOTAL_MAX (64UL << 20) /* bytes in all queues of a namespace */
 
@@ -36,6 +37,16 @@ static void queue_destroy(struct ipc_object *o)
 	kfree(q);
 }
 
+static void queue_show(struct ipc_object *o, struct user_ns *ns, struct strbuf *out)
+{
+	struct msg_queue *q = queue_of(o);
+
+	strbuf_printf(out, "%10d %10d  %4o  %10lu %10lu %5d %5d ", o->key, o->id, o->mode, q->bytes, q->count,
+		      q->lspid, q->lrpid);
+	ipc_show_owner(o, ns, out);
+	strbuf_printf(out, "%10ld %10ld %10ld\n", q->stime, q->rtime, q->ctime);
+}
+
 static int queue_create(struct task *t, struct ipc_state *s, int32_t key, int flags, int64_t *id)
 {
 	struct msg_queue *q = kmalloc(sizeof(*q));
@@ -43,11 +54,16 @@ static int queue_create(struct task *t, struct ipc_state *s, int32_t key, int fl
 
 	if (!q)
 		return -ENOMEM;
+	if (s->tables[IPC_MSG].used >= setting(t->kernel, SET_MSGMNI)) {
+		kfree(q);
+		return -ENOSPC;
+	}
 	refs_init(&q->o.refs);
 	q->o.destroy = queue_destroy;
+	q->o.show = queue_show;
 	waitq_init(&q->o.wq);
 	list_init(&q->msgs);
-	q->max_bytes = LINUX_MSGMNB;
+	q->max_bytes = setting(t->kernel, SET_MSGMNB);
 	q->ctime = ipc_now();
 	ret = ipc_add_locked(t, s, &q->o, IPC_MSG, key, flags);
 	if (ret < 0) {
@@ -151,7 +167,7 @@ int msg_send(struct task *t, int id, uaddr_t buf, uint64_t size, int flags)
 	int64_t type;
 	int ret;
 
-	if (size > LINUX_MSGMAX || id < 0)
+	if (size > setting(t->kernel, SET_MSGMAX) || id < 0)
 		return -EINVAL;
 	ret = copy_from_user(t, &type, buf, sizeof(type));
 	if (ret < 0)
@@ -345,9 +361,9 @@ static int64_t ctl_info(struct task *t, struct ipc_state *s, int cmd, uaddr_t bu
 	struct linux_msginfo info = {
 		.msgpool = LINUX_MSGPOOL,
 		.msgmap = LINUX_MSGMAP,
-		.msgmax = LINUX_MSGMAX,
-		.msgmnb = LINUX_MSGMNB,
-		.msgmni = LINUX_MSGMNI,
+		.msgmax = (int32_t)setting(t->kernel, SET_MSGMAX),
+		.msgmnb = (int32_t)setting(t->kernel, SET_MSGMNB),
+		.msgmni = (int32_t)setting(t->kernel, SET_MSGMNI),
 		.msgssz = LINUX_MSGSSZ,
 		.msgtql = LINUX_MSGTQL,
 		.msgseg = LINUX_MSGSEG,
@@ -373,7 +389,8 @@ static int ctl_set_locked(struct task *t, struct msg_queue *q, const struct linu
 
 	if (ret < 0)
 		return ret;
-	if (ds->msg_qbytes > LINUX_MSGMNB && !cred_has_cap_in(t->cred, LINUX_CAP_SYS_RESOURCE, q->o.ipc->owner))
+	if (ds->msg_qbytes > setting(t->kernel, SET_MSGMNB) &&
+	    !cred_has_cap_in(t->cred, LINUX_CAP_SYS_RESOURCE, q->o.ipc->owner))
 		return -EPERM;
 	ret = ipc_set_perm(t, &q->o, &ds->msg_perm);
 	if (ret < 0)

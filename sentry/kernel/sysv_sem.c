@@ -4,11 +4,21 @@
  * Undo: per process and set one array of adjustments, linked from both; the process's list has its own lock
  * (rank IPC_UNDO, inside IPC). */
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/settings.h"
 #include "sentry/kernel/sysv_sem.h"
 
 static void set_destroy(struct ipc_object *o)
 {
 	kfree(sem_set_of(o));
+}
+
+static void set_show(struct ipc_object *o, struct user_ns *ns, struct strbuf *out)
+{
+	struct sem_set *set = sem_set_of(o);
+
+	strbuf_printf(out, "%10d %10d  %4o %10u ", o->key, o->id, o->mode, set->count);
+	ipc_show_owner(o, ns, out);
+	strbuf_printf(out, "%10ld %10ld\n", set->otime, set->ctime);
 }
 
 static int set_create(struct task *t, struct ipc_state *s, int32_t key, int count, int flags, int64_t *id)
@@ -18,13 +28,15 @@ static int set_create(struct task *t, struct ipc_state *s, int32_t key, int coun
 
 	if (count == 0)
 		return -EINVAL;
-	if (s->sem_count + (uint64_t)count > SEM_TOTAL_MAX)
+	if (s->tables[IPC_SEM].used >= setting(t->kernel, SET_SEMMNI) ||
+	    s->sem_count + (uint64_t)count > MIN(setting(t->kernel, SET_SEMMNS), SEM_TOTAL_MAX))
 		return -ENOSPC;
 	set = kmalloc(sizeof(*set) + (size_t)count * sizeof(set->sems[0]));
 	if (!set)
 		return -ENOMEM;
 	refs_init(&set->o.refs);
 	set->o.destroy = set_destroy;
+	set->o.show = set_show;
 	waitq_init(&set->o.wq);
 	list_init(&set->undos);
 	set->count = (uint32_t)count;
@@ -46,7 +58,7 @@ int64_t sem_get(struct task *t, int32_t key, int count, int flags)
 	int64_t id = 0;
 	int ret;
 
-	if (count < 0 || count > LINUX_SEMMSL)
+	if (count < 0 || (uint64_t)count > setting(t->kernel, SET_SEMMSL))
 		return -EINVAL;
 	ret = ipc_state_of(t, &s);
 	if (ret < 0)

@@ -3,7 +3,7 @@
 
 #include "sentry/kernel/ipc_internal.h"
 
-#define SEM_TOTAL_MAX 1024000 /* differs from Linux (SEMMNS): what a sandbox's books may cost */
+#define SEM_TOTAL_MAX 1024000UL /* differs from Linux (SEMMNS): what a sandbox's books may cost */
 
 struct sem {
 	int32_t value;	    /* [IPC] */

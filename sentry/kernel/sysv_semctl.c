@@ -1,4 +1,5 @@
 /* sysv_semctl.c: semctl(2): looking at semaphore sets and changing them by hand. */
+#include "sentry/kernel/settings.h"
 #include "sentry/kernel/sysv_sem.h"
 
 static int64_t stat_out(struct task *t, struct ipc_object *o, uaddr_t buf, int64_t result, struct ipc_state *s)
@@ -36,11 +37,11 @@ static int64_t ctl_info(struct task *t, struct ipc_state *s, int cmd, uaddr_t bu
 {
 	struct linux_seminfo info = {
 		.semmap = LINUX_SEMMNS,
-		.semmni = LINUX_SEMMNI,
-		.semmns = SEM_TOTAL_MAX,
+		.semmni = (int32_t)setting(t->kernel, SET_SEMMNI),
+		.semmns = (int32_t)setting(t->kernel, SET_SEMMNS),
 		.semmnu = LINUX_SEMMNS,
-		.semmsl = LINUX_SEMMSL,
-		.semopm = LINUX_SEMOPM,
+		.semmsl = (int32_t)setting(t->kernel, SET_SEMMSL),
+		.semopm = (int32_t)setting(t->kernel, SET_SEMOPM),
 		.semume = LINUX_SEMOPM,
 		.semusz = LINUX_SEMUSZ,
 		.semvmx = LINUX_SEMVMX,

@@ -6,6 +6,7 @@
 #include "platform/abi/signal.h"
 #include "sentry/kernel/internal.h"
 #include "sentry/kernel/ipc_internal.h"
+#include "sentry/kernel/settings.h"
 
 #define SHM_DEST      01000u /* mode bits: to be removed with the last detach; locked in memory */
 #define SHM_LOCKED    02000u
@@ -103,6 +104,17 @@ static const struct mappable_ops shm_map_ops = {
 	.identity = shm_identity,
 };
 
+/* Residency isn't known: the last two columns say 0. */
+static void segment_show(struct ipc_object *o, struct user_ns *ns, struct strbuf *out)
+{
+	struct shm_segment *seg = segment_of(o);
+
+	strbuf_printf(out, "%10d %10d  %4o %21lu %5d %5d  %5lu ", o->key, o->id, o->mode, seg->size, seg->cpid,
+		      seg->lpid, seg->attached);
+	ipc_show_owner(o, ns, out);
+	strbuf_printf(out, "%10ld %10ld %10ld %21u %21u\n", seg->atime, seg->dtime, seg->ctime, 0u, 0u);
+}
+
 static void segment_destroy(struct ipc_object *o)
 {
 	struct shm_segment *seg = segment_of(o);
@@ -122,6 +134,7 @@ static int segment_prepare(struct task *t, uint64_t size, struct shm_segment **o
 		return -ENOMEM;
 	refs_init(&seg->o.refs);
 	seg->o.destroy = segment_destroy;
+	seg->o.show = segment_show;
 	waitq_init(&seg->o.wq);
 	seg->map.ops = &shm_map_ops;
 	seg->size = size;
@@ -142,7 +155,8 @@ static int segment_add_locked(struct task *t, struct ipc_state *s, struct shm_se
 	uint64_t pages = (seg->size + PAGE_SIZE - 1) >> PAGE_SHIFT;
 	int ret;
 
-	if (s->tables[IPC_SHM].used >= LINUX_SHMMNI || pages > SHM_ALL_PAGES - s->shm_pages)
+	if (s->tables[IPC_SHM].used >= setting(t->kernel, SET_SHMMNI) ||
+	    s->shm_pages + pages > MIN(setting(t->kernel, SET_SHMALL), SHM_ALL_PAGES))
 		return -ENOSPC;
 	ret = ipc_add_locked(t, s, &seg->o, IPC_SHM, key, flags);
 	if (ret == 0)
@@ -291,11 +305,11 @@ static int64_t ctl_stat(struct task *t, struct ipc_state *s, int id, int cmd, ua
 static int64_t ctl_info(struct task *t, struct ipc_state *s, int cmd, uaddr_t buf)
 {
 	struct linux_shminfo limits = {
-		.shmmax = SHM_ALL_PAGES << PAGE_SHIFT,
+		.shmmax = setting(t->kernel, SET_SHMMAX),
 		.shmmin = LINUX_SHMMIN,
-		.shmmni = LINUX_SHMMNI,
+		.shmmni = setting(t->kernel, SET_SHMMNI),
 		.shmseg = LINUX_SHMSEG,
-		.shmall = SHM_ALL_PAGES,
+		.shmall = setting(t->kernel, SET_SHMALL),
 	};
 	struct linux_shm_info used;
 	int32_t max;

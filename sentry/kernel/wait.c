@@ -57,7 +57,7 @@ static bool take_zombie(struct scan *s, struct process *p)
 		return false;
 	result_id(s, p->leader, p->pid);
 	s->r->status = status;
-	s->r->code = status & 0x7f ? LINUX_CLD_KILLED : LINUX_CLD_EXITED;
+	s->r->code = exit_code_class(status);
 	s->r->value = status & 0x7f ? status & 0x7f : (status >> 8) & 0xff;
 	rusage_fill(p, &s->r->usage);
 	if (s->a->options & LINUX_WNOWAIT)
@@ -131,7 +131,7 @@ static bool take_traced(struct scan *s, struct task *c)
 			return false;
 		result_id(s, c, c->pid);
 		s->r->status = c->p->exit_code;
-		s->r->code = c->p->exit_code & 0x7f ? LINUX_CLD_KILLED : LINUX_CLD_EXITED;
+		s->r->code = exit_code_class(c->p->exit_code);
 		s->r->value = c->p->exit_code & 0x7f ? c->p->exit_code & 0x7f : c->p->exit_code >> 8;
 		if (!(s->a->options & LINUX_WNOWAIT))
 			ptrace_release_thread_locked(c);

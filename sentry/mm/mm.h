@@ -141,6 +141,16 @@ MUST_CHECK int mm_grow(struct mm *mm, struct context *ctx, struct rlimits *limit
 
 /* /proc/pid/maps, smaps and statm */
 void mm_show_maps(struct mm *mm, struct strbuf *out, bool smaps);
+/* For a core file: every mapping that the guest sees (at most max), in order. NULL: no memory. */
+struct mm_range {
+	uaddr_t start, end;
+	uint64_t offset; /* in its file */
+	uint64_t dump;	 /* bytes from start that core(5) says belong in it */
+	uint32_t prot;
+	char *name; /* of its file; NULL: none. Owned */
+};
+struct mm_range *mm_core_ranges(struct mm *mm, uint32_t max, uint32_t *count);
+void mm_ranges_free(struct mm_range *r, uint32_t count);
 /* bytes; resident comes from the platform */
 void mm_usage(struct mm *mm, uint64_t *virtual_size, uint64_t *resident, uint64_t *data, uint64_t *stack,
 	      uint64_t *text);

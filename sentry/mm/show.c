@@ -184,3 +184,58 @@ void mm_show_maps(struct mm *mm, struct strbuf *out, bool smaps)
 	kfree(fields);
 	kfree(buf);
 }
+
+/* coredump_filter's usual value: memory of its own, and the page that says which file a mapping is of. */
+static uint64_t core_bytes(const struct vma *v)
+{
+	if (v->dontdump || !(v->prot & PROT_ALL))
+		return 0;
+	if (!v->file || vma_is_special(v) || (v->prot & LINUX_PROT_WRITE && !vma_is_shared(v)))
+		return vma_size(v);
+	return v->offset == 0 && !vma_is_shared(v) ? PAGE_SIZE : 0;
+}
+
+struct mm_range *mm_core_ranges(struct mm *mm, uint32_t max, uint32_t *count)
+{
+	struct mm *fields = kmalloc(sizeof(*fields));
+	char *buf = kmalloc(NAME_MAX_SIZE);
+	struct vma *v = NULL;
+	struct mm_range *r = NULL;
+	uint64_t dev, ino;
+	uint32_t n = 0;
+
+	if (fields && buf)
+		v = show_snapshot(mm, &n, fields);
+	if (v)
+		r = kmalloc((n + 1) * sizeof(*r));
+	for (uint32_t i = 0; i < n; i++) {
+		if (r && i < max) {
+			r[i] = (struct mm_range){.start = v[i].start,
+						 .end = v[i].end,
+						 .prot = v[i].prot,
+						 .dump = core_bytes(&v[i])};
+			buf[0] = 0;
+			if (v[i].file)
+				v[i].file->ops->describe(v[i].file, &dev, &ino, buf, NAME_MAX_SIZE);
+			if (buf[0]) {
+				r[i].offset = v[i].offset;
+				r[i].name = kstrdup(buf);
+			}
+		}
+		if (v[i].file)
+			v[i].file->ops->put(v[i].file);
+		vma_name_put(v[i].anon_name);
+	}
+	kfree(v);
+	kfree(fields);
+	kfree(buf);
+	*count = MIN(n, max);
+	return r;
+}
+
+void mm_ranges_free(struct mm_range *r, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		kfree(r[i].name);
+	kfree(r);
+}

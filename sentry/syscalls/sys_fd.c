@@ -2,6 +2,7 @@
 #include "sentry/fs/pipe/pipe.h"
 #include "sentry/fs/tmpfs/tmpfs.h"
 #include "sentry/kernel/fasync.h"
+#include "sentry/kernel/settings.h"
 #include "sentry/syscalls/internal.h"
 #include "sentry/syscalls/lock.h"
 
@@ -198,7 +199,10 @@ static int64_t do_fcntl(struct task *t, int fd, struct file *f, uint32_t cmd, ui
 	case LINUX_F_SETSIG:
 		return fcntl_owner(t, f, cmd, arg);
 	case LINUX_F_SETPIPE_SZ:
-		return pipe_set_size(f, (uint32_t)arg, capable(t, LINUX_CAP_SYS_RESOURCE));
+		return pipe_set_size(f, (uint32_t)arg,
+				     capable(t, LINUX_CAP_SYS_RESOURCE)
+					     ? UINT64_MAX
+					     : setting(t->kernel, SET_PIPE_MAX_SIZE));
 	case LINUX_F_GETPIPE_SZ:
 		return pipe_get_size(f);
 	case LINUX_F_ADD_SEALS:

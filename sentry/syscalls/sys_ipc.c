@@ -1,5 +1,6 @@
 /* sys_ipc.c: System V IPC and POSIX message queues: arguments in, kernel/ipc.h does the work. */
 #include "sentry/kernel/ipc.h"
+#include "sentry/kernel/settings.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/syscalls/internal.h"
 
@@ -15,7 +16,7 @@ static int64_t do_semop(struct task *t, int id, uaddr_t uops, uint64_t count, ui
 
 	if (count < 1 || id < 0)
 		return -EINVAL;
-	if (count > LINUX_SEMOPM)
+	if (count > setting(t->kernel, SET_SEMOPM))
 		return -E2BIG;
 	if (count > ARRAY_SIZE(few)) {
 		ops = kmalloc(count * sizeof(*ops));

@@ -409,7 +409,7 @@ static int claim_capacity(struct vfs *v, struct pipe *p, uint32_t capacity)
 	return 0;
 }
 
-int64_t pipe_set_size(struct file *f, uint64_t size, bool privileged)
+int64_t pipe_set_size(struct file *f, uint64_t size, uint64_t max)
 {
 	uint32_t capacity = PAGE_SIZE;
 	bool wake = false;
@@ -424,7 +424,7 @@ int64_t pipe_set_size(struct file *f, uint64_t size, bool privileged)
 	while (capacity < size)
 		capacity *= 2;
 	mutex_lock(&p->lock);
-	if (capacity > PIPE_MAX_SIZE && capacity > p->capacity && !privileged)
+	if (capacity > max && capacity > p->capacity)
 		ret = -EPERM;
 	else if (capacity > 64 * PIPE_MAX_SIZE)
 		ret = -ENOMEM;

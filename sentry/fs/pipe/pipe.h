@@ -16,9 +16,9 @@ MUST_CHECK int pipe_fifo_open(struct inode *inode, struct file *f);
 
 bool file_is_pipe(const struct file *f);
 /* fcntl(2) F_GETPIPE_SZ, F_SETPIPE_SZ: the capacity, -EBADF if f is no pipe, -EBUSY, -EPERM (above
- * PIPE_MAX_SIZE without privileged), -EINVAL. */
+ * max), -EINVAL. */
 int64_t pipe_get_size(struct file *f);
-int64_t pipe_set_size(struct file *f, uint64_t size, bool privileged);
+int64_t pipe_set_size(struct file *f, uint64_t size, uint64_t max);
 
 /* splice(2), one try each; bounce is the caller's scratch buffer. Bytes moved, 0 at the end of the input,
  * -EAGAIN when pipe or file would block, -EPIPE. off NULL: the file's own position. No byte is lost when

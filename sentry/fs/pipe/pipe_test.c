@@ -158,13 +158,13 @@ Test(pipe, size_can_change)
 
 	make(p, 0);
 	cr_assert_eq(pipe_get_size(p[0]), 65536);
-	cr_assert_eq(pipe_set_size(p[0], 1, false), 4096);
+	cr_assert_eq(pipe_set_size(p[0], 1, PIPE_MAX_SIZE), 4096);
 	cr_assert_eq(put(p[1], big, 9000), 4096);
-	cr_assert_eq(pipe_set_size(p[1], 1 << 20, false), 1 << 20);
+	cr_assert_eq(pipe_set_size(p[1], 1 << 20, PIPE_MAX_SIZE), 1 << 20);
 	cr_assert_eq(put(p[1], big, 1 << 20), (1 << 20) - 4096);
-	cr_assert_eq(pipe_set_size(p[1], 8192, false), -EBUSY);
-	cr_assert_eq(pipe_set_size(p[1], 2 << 20, false), -EPERM);
-	cr_assert_eq(pipe_set_size(p[1], 0, false), -EINVAL);
+	cr_assert_eq(pipe_set_size(p[1], 8192, PIPE_MAX_SIZE), -EBUSY);
+	cr_assert_eq(pipe_set_size(p[1], 2 << 20, PIPE_MAX_SIZE), -EPERM);
+	cr_assert_eq(pipe_set_size(p[1], 0, PIPE_MAX_SIZE), -EINVAL);
 	file_put(p[0]);
 	file_put(p[1]);
 }
@@ -176,13 +176,13 @@ Test(pipe, all_pipes_together_have_a_limit)
 	make(p, 0);
 	for (int i = 0; i < 70; i++) {
 		make(more[i], 0);
-		cr_assert_eq(pipe_set_size(more[i][0], 1 << 20, false), 1 << 20);
+		cr_assert_eq(pipe_set_size(more[i][0], 1 << 20, PIPE_MAX_SIZE), 1 << 20);
 	}
 	cr_assert_eq(box.v->pipe_pages, 16 + 70 * 256);
 	box.v->pipe_pages += 65536 - 71 * 256;
-	cr_assert_eq(pipe_set_size(p[0], 1 << 20, true), 1 << 20);
-	cr_assert_eq(pipe_set_size(p[0], 2 << 20, true), -EPERM);
-	cr_assert_eq(pipe_set_size(p[0], 4096, false), 4096);
+	cr_assert_eq(pipe_set_size(p[0], 1 << 20, UINT64_MAX), 1 << 20);
+	cr_assert_eq(pipe_set_size(p[0], 2 << 20, UINT64_MAX), -EPERM);
+	cr_assert_eq(pipe_set_size(p[0], 4096, PIPE_MAX_SIZE), 4096);
 	for (int i = 0; i < 70; i++) {
 		file_put(more[i][0]);
 		file_put(more[i][1]);

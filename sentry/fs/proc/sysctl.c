@@ -1,11 +1,14 @@
-/* sysctl.c: /proc/sys and /proc/sysvipc. Most settings are what this kernel does and can't be changed: a
- * write says -EROFS, as in containers, where /proc/sys is mounted read-only. */
+/* sysctl.c: /proc/sys and /proc/sysvipc. What root can change is in setting.c; other settings are what this
+ * kernel does and can't be changed: a write says -EROFS, as in containers, where /proc/sys is mounted
+ * read-only. */
 #include <stdio.h>
 #include <string.h>
 
 #include "platform/abi/prctl.h"
 #include "platform/base/random.h"
 #include "sentry/fs/proc/internal.h"
+#include "sentry/fs/proc/setting.h"
+#include "sentry/kernel/ipc.h"
 
 #define TEXT(n, t)                                                                                             \
 	{                                                                                                      \
@@ -104,9 +107,9 @@ static const struct pseudo_entry random_entries[] = {
 	END,
 };
 
-static const struct pseudo_entry keys_entries[] = {VALUE("maxbytes", "20000"), VALUE("maxkeys", "200"),
-						   VALUE("root_maxbytes", "25000000"),
-						   VALUE("root_maxkeys", "1000000"), END};
+static const struct pseudo_entry keys_entries[] = {
+	NUMBER("maxbytes", KEYS_MAXBYTES), NUMBER("maxkeys", KEYS_MAXKEYS),
+	NUMBER("root_maxbytes", KEYS_ROOT_MAXBYTES), NUMBER("root_maxkeys", KEYS_ROOT_MAXKEYS), END};
 static const struct pseudo_entry yama_entries[] = {VALUE("ptrace_scope", "0"), END};
 static const struct pseudo_entry pty_entries[] = {VALUE("max", "4096"), TEXT("nr", "0"),
 						  VALUE("reserve", "1024"), END};
@@ -115,20 +118,20 @@ static const struct pseudo_entry seccomp_entries[] = {
 	VALUE("actions_logged", "kill_process kill_thread trap errno user_notif trace log"), END};
 
 static const struct pseudo_entry kernel_entries[] = {
-	VALUE("auto_msgmni", "0"),
+	NUMBER("auto_msgmni", AUTO_MSGMNI),
 	TEXT("cap_last_cap", "40"),
 	VALUE("core_pattern", "core"),
-	VALUE("core_uses_pid", "0"),
+	NUMBER("core_uses_pid", CORE_USES_PID),
 	VALUE("dmesg_restrict", "1"),
 	{"domainname", W_FILE, .show = show_uts, .store = store_uts, .arg = 1},
 	{"hostname", W_FILE, .show = show_uts, .store = store_uts},
-	VALUE("hung_task_timeout_secs", "120"),
+	NUMBER("hung_task_timeout_secs", HUNG_TASK_TIMEOUT),
 	VALUE("io_uring_disabled", "2"),
 	DIR("keys", keys_entries),
 	VALUE("kptr_restrict", "2"),
-	VALUE("msgmax", "8192"),
-	VALUE("msgmnb", "16384"),
-	VALUE("msgmni", "32000"),
+	NUMBER("msgmax", MSGMAX),
+	NUMBER("msgmnb", MSGMNB),
+	NUMBER("msgmni", MSGMNI),
 	TEXT("ngroups_max", "65536"),
 	{"osrelease", R_FILE, .show = show_release},
 	TEXT("ostype", "Linux"),
@@ -136,7 +139,7 @@ static const struct pseudo_entry kernel_entries[] = {
 	VALUE("overflowuid", "65534"),
 	VALUE("panic", "0"),
 	VALUE("perf_event_paranoid", "4"),
-	VALUE("pid_max", "4194304"),
+	NUMBER("pid_max", PID_MAX),
 	VALUE("printk", "4\t4\t1\t7"),
 	DIR("pty", pty_entries),
 	DIR("random", random_entries),
@@ -144,11 +147,11 @@ static const struct pseudo_entry kernel_entries[] = {
 	VALUE("sched_rt_period_us", "1000000"),
 	VALUE("sched_rt_runtime_us", "950000"),
 	DIR("seccomp", seccomp_entries),
-	VALUE("sem", "32000\t1024000000\t500\t32000"),
+	NUMBERS("sem", SEMMSL, 4),
 	VALUE("shm_rmid_forced", "0"),
-	VALUE("shmall", "18446744073692774399"),
-	VALUE("shmmax", "18446744073692774399"),
-	VALUE("shmmni", "4096"),
+	NUMBER("shmall", SHMALL),
+	NUMBER("shmmax", SHMMAX),
+	NUMBER("shmmni", SHMMNI),
 	VALUE("tainted", "0"),
 	{"threads-max", W_FILE, .show = show_threads_max, .store = proc_store_refuse},
 	VALUE("unprivileged_bpf_disabled", "2"),
@@ -163,8 +166,9 @@ static const struct pseudo_entry inotify_entries[] = {VALUE("max_queued_events",
 						      VALUE("max_user_watches", "65536"), END};
 static const struct pseudo_entry epoll_entries[] = {VALUE("max_user_watches", "3629012"), END};
 static const struct pseudo_entry mqueue_entries[] = {
-	VALUE("msg_default", "10"),   VALUE("msg_max", "10"),	  VALUE("msgsize_default", "8192"),
-	VALUE("msgsize_max", "8192"), VALUE("queues_max", "256"), END};
+	NUMBER("msg_default", MQ_MSG_DEFAULT),	       NUMBER("msg_max", MQ_MSG_MAX),
+	NUMBER("msgsize_default", MQ_MSGSIZE_DEFAULT), NUMBER("msgsize_max", MQ_MSGSIZE_MAX),
+	NUMBER("queues_max", MQ_QUEUES_MAX),	       END};
 static const struct pseudo_entry empty_entries[] = {END};
 
 static const struct pseudo_entry fs_entries[] = {
@@ -183,7 +187,7 @@ static const struct pseudo_entry fs_entries[] = {
 	VALUE("nr_open", "1048576"),
 	VALUE("overflowgid", "65534"),
 	VALUE("overflowuid", "65534"),
-	VALUE("pipe-max-size", "1048576"),
+	NUMBER("pipe-max-size", PIPE_MAX_SIZE),
 	VALUE("pipe-user-pages-hard", "0"),
 	VALUE("pipe-user-pages-soft", "16384"),
 	VALUE("protected_fifos", "1"),
@@ -195,19 +199,23 @@ static const struct pseudo_entry fs_entries[] = {
 };
 
 static const struct pseudo_entry vm_entries[] = {
-	VALUE("dirty_background_ratio", "10"),
-	VALUE("dirty_ratio", "20"),
+	{"compact_memory", PSEUDO_REG | 0200, .store = proc_store_request, .arg = 1},
+	NUMBER("dirty_background_ratio", DIRTY_BACKGROUND_RATIO),
+	NUMBER("dirty_expire_centisecs", DIRTY_EXPIRE),
+	NUMBER("dirty_ratio", DIRTY_RATIO),
+	NUMBER("dirty_writeback_centisecs", DIRTY_WRITEBACK),
+	{"drop_caches", PSEUDO_REG | 0200, .store = proc_store_request, .arg = 7},
 	VALUE("max_map_count", "65530"),
-	VALUE("min_free_kbytes", "67584"),
+	NUMBER("min_free_kbytes", MIN_FREE_KBYTES),
 	VALUE("mmap_min_addr", "65536"),
 	VALUE("mmap_rnd_bits", "28"),
 	VALUE("nr_hugepages", "0"),
 	VALUE("overcommit_kbytes", "0"),
 	VALUE("overcommit_memory", "0"),
 	VALUE("overcommit_ratio", "50"),
-	VALUE("page-cluster", "3"),
-	VALUE("swappiness", "60"),
-	VALUE("vfs_cache_pressure", "100"),
+	NUMBER("page-cluster", PAGE_CLUSTER),
+	NUMBER("swappiness", SWAPPINESS),
+	NUMBER("vfs_cache_pressure", CACHE_PRESSURE),
 	VALUE("zone_reclaim_mode", "0"),
 	END,
 };
@@ -259,7 +267,7 @@ static const struct pseudo_entry user_entries[] = {VALUE("max_cgroup_namespaces"
 						   VALUE("max_net_namespaces", "63732"),
 						   VALUE("max_pid_namespaces", "63732"),
 						   VALUE("max_time_namespaces", "63732"),
-						   VALUE("max_user_namespaces", "63732"),
+						   NUMBER("max_user_namespaces", MAX_USER_NS),
 						   VALUE("max_uts_namespaces", "63732"),
 						   END};
 
@@ -270,13 +278,16 @@ const struct pseudo_entry proc_sys_entries[] = {
 	DIR("vm", vm_entries),	     END,
 };
 
+/* Differs from Linux: the initial ipc namespace's, since a file doesn't know who reads it. */
+static int show_ipc(struct pseudo_node *n, struct file *f, struct strbuf *out)
+{
+	ipc_show(proc_kernel(n), (enum ipc_kind)n->entry->arg, f->cred, out);
+	return 0;
+}
+
 const struct pseudo_entry proc_sysvipc_entries[] = {
-	TEXT("msg", "       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  "
-		    "cgid      stime      "
-		    "rtime      ctime"),
-	TEXT("sem", "       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime"),
-	TEXT("shm", "       key      shmid perms                  size  cpid  lpid nattch   uid   gid  "
-		    "cuid  cgid      "
-		    "atime      dtime      ctime                   rss                  swap"),
+	{"msg", R_FILE, .show = show_ipc, .arg = IPC_MSG},
+	{"sem", R_FILE, .show = show_ipc, .arg = IPC_SEM},
+	{"shm", R_FILE, .show = show_ipc, .arg = IPC_SHM},
 	END,
 };
