@@ -428,6 +428,5 @@ void ptrace_tracee_dead_locked(struct task *t)
 {
 	int status = t->p->exit_code;
 
-	notify_tracer_locked(t, exit_code_class(status),
-			     status & 0x7f ? status & 0x7f : status >> 8);
+	notify_tracer_locked(t, exit_code_class(status), status & 0x7f ? status & 0x7f : status >> 8);
 }
