@@ -32,7 +32,7 @@ CFLAGS_tsan := -O1 -fsanitize=thread -DSBX_DEBUG
 
 # ---- rooms -------------------------------------------------------------------------------------------
 # Every .c and .S file of a room but its tests and its programs' main files.
-MAINS := sentry/boot/main.c sentry/cmd/main.c gofer/main.c cvm-host/main.c
+MAINS := sentry/boot/main.c sentry/cmd/main.c gofer/main.c netstack/nat/main.c cvm-host/main.c
 FREESTANDING := $(wildcard platform/systrap/stub/*.c platform/systrap/stub/*.S)
 RULES_GEN := platform/host/rules_gen.c
 ROOM_DIRS := $(shell find platform netstack gofer sentry cvm-host tests/harness -type d 2>/dev/null)
@@ -43,13 +43,15 @@ obj = $(patsubst %,$(B)/%.o,$(basename $(1)))
 
 HOST_ROOMS := sentry/cmd/% sentry/oci/%
 GOFER_SERVER := gofer/server% gofer/session% gofer/handle% gofer/hostfs% gofer/filter%
-SBX_SRC := $(filter $(HOST_ROOMS) sentry/control/% platform/base/% platform/host/%,$(LIB_SRC)) sentry/cmd/main.c
-SENTRY_SRC := $(filter-out $(HOST_ROOMS) $(GOFER_SERVER) cvm-host/%,$(LIB_SRC)) sentry/boot/main.c
+SBX_SRC := $(filter $(HOST_ROOMS) sentry/control/% platform/base/% platform/host/% netstack/nat/rule.c,$(LIB_SRC)) sentry/cmd/main.c
+SENTRY_SRC := $(filter-out $(HOST_ROOMS) $(GOFER_SERVER) netstack/nat/% cvm-host/%,$(LIB_SRC)) sentry/boot/main.c
 GOFER_SRC := $(filter platform/base/% platform/host/% gofer/%,$(LIB_SRC)) gofer/main.c
+
+NET_SRC := $(filter platform/base/% platform/host/% netstack/nat/%,$(LIB_SRC)) netstack/nat/main.c
 
 CVM_SRC := $(filter platform/base/% platform/host/% cvm-host/%,$(LIB_SRC)) cvm-host/main.c
 
-PROGRAMS := $(BIN)/sbx $(BIN)/sbx-sentry $(BIN)/sbx-gofer $(BIN)/sbx-cvm
+PROGRAMS := $(BIN)/sbx $(BIN)/sbx-sentry $(BIN)/sbx-gofer $(BIN)/sbx-net $(BIN)/sbx-cvm
 
 # sbx-cvm is an ordinary host program: it links shared libraries, and is no part of running a sandbox.
 CVM_LIBS := -lssl -lcrypto -ljansson -lcbor -lxml2
@@ -63,6 +65,7 @@ all: $(PROGRAMS)
 $(B)/prog/sbx: $(call obj,$(SBX_SRC)) $(B)/gen/filters.o
 $(B)/prog/sbx-sentry: $(call obj,$(SENTRY_SRC)) $(B)/gen/filters.o
 $(B)/prog/sbx-gofer: $(call obj,$(GOFER_SRC)) $(B)/gen/filters.o
+$(B)/prog/sbx-net: $(call obj,$(NET_SRC)) $(B)/gen/filters.o
 $(B)/prog/sbx-cvm: $(call obj,$(CVM_SRC))
 $(B)/prog/%:
 	@mkdir -p $(@D)

@@ -111,6 +111,8 @@ struct net_stack {
 	uint64_t ring_bytes;		 /* [a] of TCP within the machine */
 	const struct net_wire_ops *wire; /* [I] once a link is attached; NULL: none */
 	void *wire_priv;		 /* [wire] */
+	void *nat;			 /* [I] struct nat (link/nat.h), which makes wire its own; NULL: none */
+	struct net_addr resolver;	 /* [I] of the loopback's network, and yet elsewhere; 0: none */
 	uint64_t lo_packets, lo_bytes;	 /* [a] */
 	struct mutex tap_lock;		 /* rank NET_TAPS */
 	struct list taps;		 /* [tap_lock] */
@@ -448,6 +450,10 @@ struct net_wire_ops {
 	/* Options that act at once changed (TCP_NODELAY, TCP_CORK, SO_KEEPALIVE, TCP_KEEP*, buffers, ...); no
 	 * lock. */
 	void (*options_changed)(struct tcp_sock *t);
+	/* Optional. t->sk.lock held: an error that waits elsewhere becomes SO_ERROR. */
+	void (*pull_error)(struct tcp_sock *t);
+	/* A NAT's: the stack goes. */
+	void (*stop)(struct net_stack *st);
 };
 /* What the engine tells the sockets. No lock of the socket is held. */
 /* SYN_SENT became ESTABLISHED. */

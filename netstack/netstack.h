@@ -60,6 +60,8 @@ static inline bool net_addr_linklocal6(const struct net_addr *a)
  * less than n only at a fault, -EFAULT when nothing moved. */
 struct net_io {
 	ssize_t (*move)(struct net_io *io, void *buf, size_t n);
+	/* optional, sending: the last n bytes that moved did not after all */
+	void (*back)(struct net_io *io, size_t n);
 	void *arg;
 	uint64_t resid;
 };
@@ -301,6 +303,30 @@ uint32_t net_if_header(const struct net_if_info *i);
  */
 void net_redirect_udp(struct net_stack *st, const struct net_addr *addr, uint16_t port, uint16_t to);
 
+/* ---- or a NAT: TCP connections are sockets of the host, which sbx-net (netstack/nat) opens and hands over;
+ * datagrams go through it ---- */
+
+struct net_nat_config {
+	const char *name;
+	int ctl_fd, dgram_fd; /* to sbx-net: connections, datagrams (netstack/nat/msg.h); taken */
+	uint8_t hw[6];	      /* shown; no frame has it */
+	uint32_t mtu;
+	int pcap_fd;		    /* a copy of all datagrams goes there, taken; 0: none */
+	struct net_addr resolver;   /* of the loopback's network, and yet sbx-net's */
+	uint64_t rate_in, rate_out; /* bytes a second; 0: no limit */
+};
+/* Before the stack has sockets. -EEXIST, -ENOMEM, or what the host says. */
+MUST_CHECK int net_nat_add(struct net_stack *st, const struct net_nat_config *c, uint32_t *ifindex);
+/* Waits for events and does what they ask for: one thread of the embedder calls it again and again. */
+void net_nat_poll(struct net_stack *st);
+struct net_nat_counters {
+	uint64_t connects, accepted, refused, failed; /* refused: by the policy */
+	uint64_t tcp_in, tcp_out;		      /* bytes */
+	uint64_t dgrams_in, dgrams_out, dgrams_dropped, dgram_bytes_in, dgram_bytes_out;
+};
+/* False: this stack has no NAT. */
+bool net_nat_counters(struct net_stack *st, struct net_nat_counters *out);
+
 /* ---- sockets ---- */
 
 /* family: 4 or 6. owner, uid: the embedder's, uid decides about SO_REUSEPORT. */
@@ -337,8 +363,9 @@ MUST_CHECK int net_peer_name(struct net_sock *sk, struct net_name *out);
 MUST_CHECK int net_shutdown(struct net_sock *sk, bool rd, bool wr);
 uint32_t net_ready(struct net_sock *sk);
 enum net_state net_sock_state(struct net_sock *sk);
-/* SO_ERROR, positive, and clears it. */
+/* SO_ERROR, positive, and clears it: as far as the stack has heard of it; so_error asks the host, too. */
 int net_take_error(struct net_sock *sk);
+int net_so_error(struct net_sock *sk);
 
 #define NET_OOB	     1u
 #define NET_PEEK     2u

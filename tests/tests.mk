@@ -150,6 +150,7 @@ install: all
 	install -D -m 755 build/bin/sbx $(DESTDIR)$(PREFIX)/bin/sbx
 	install -D -m 755 build/bin/sbx-sentry $(DESTDIR)$(PREFIX)/libexec/sbx/sbx-sentry
 	install -D -m 755 build/bin/sbx-gofer $(DESTDIR)$(PREFIX)/libexec/sbx/sbx-gofer
+	install -D -m 755 build/bin/sbx-net $(DESTDIR)$(PREFIX)/libexec/sbx/sbx-net
 	install -D -m 755 build/bin/sbx-cvm $(DESTDIR)$(PREFIX)/libexec/sbx/sbx-cvm
 	install -D -m 644 sentry/cmd/sbx.1 $(DESTDIR)$(PREFIX)/share/man/man1/sbx.1
 	install -D -m 644 sentry/cmd/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sbx

@@ -150,7 +150,9 @@ int stack_wire(struct net_stack *st, struct wire **out)
 
 	mutex_lock(&st->wire_lock);
 	w = st->wire_priv;
-	if (!w) {
+	if (st->nat) {
+		ret = -EOPNOTSUPP; /* sockets have one way out */
+	} else if (!w) {
 		ret = wire_create(&socket_up, st, NULL, NULL, &w);
 		if (ret == 0) {
 			w->timers.kick_arg = st->kick_arg;
@@ -180,6 +182,33 @@ static void want_write(struct link *l)
 
 	if (ts->kick)
 		ts->kick(ts->kick_arg);
+}
+
+int stack_add_iface(struct net_stack *st, const char *name, uint32_t mtu, const uint8_t hw[6], uint32_t *ifindex)
+{
+	struct net_iface *i = kmalloc(sizeof(*i));
+	int ret = -EEXIST;
+
+	if (!i)
+		return -ENOMEM;
+	i->info = (struct net_if_info){
+		.flags = IFF_UP_ | IFF_RUNNING_ | IFF_LOWER_UP_ | IFF_MULTICAST_ | IFF_BROADCAST_,
+		.mtu = mtu,
+		.type = ARPHRD_ETHER_,
+		.hw_len = ETH_ALEN};
+	memcpy(i->info.hw, hw, ETH_ALEN);
+	strncpy(i->info.name, name, NET_IF_MAX - 1);
+	rwlock_write(&st->lock);
+	if (!stack_if_locked(st, 0, name)) {
+		*ifindex = i->info.index = ++st->last_index;
+		list_add_tail(&st->ifaces, &i->node);
+		stack_update_locked(st);
+		i = NULL;
+		ret = 0;
+	}
+	rwlock_write_unlock(&st->lock);
+	kfree(i);
+	return ret;
 }
 
 static int attach(struct net_stack *st, struct link *l, const char *name, uint32_t flags, bool fresh)
@@ -240,8 +269,11 @@ int stack_attach_down(struct net_stack *st, struct link *l, const char *name, bo
 
 void stack_wire_destroy(struct net_stack *st)
 {
+	if (st->nat)
+		st->wire->stop(st);
 	if (st->wire_priv)
 		wire_destroy(st->wire_priv);
+	st->nat = NULL;
 	st->wire_priv = NULL;
 	st->wire = NULL;
 }

@@ -16,6 +16,9 @@ bool if_name_ok(const char *name);
 MUST_CHECK int stack_attach_down(struct net_stack *st, struct link *l, const char *name, bool fresh);
 /* The thread that runs the stack has something to do. */
 void stack_kick(struct net_stack *st);
+/* An interface without a link that is up: a NAT's. -EEXIST, -ENOMEM */
+MUST_CHECK int stack_add_iface(struct net_stack *st, const char *name, uint32_t mtu, const uint8_t hw[6],
+			       uint32_t *ifindex);
 void stack_wire_destroy(struct net_stack *st);
 
 void *tcp_join_listener(void *arg, const struct net_name *local, const struct net_name *remote,

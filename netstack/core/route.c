@@ -269,7 +269,8 @@ static int find_locked(struct net_stack *st, const struct net_addr *dst, uint32_
 	struct net_route_entry *r, *best = NULL;
 	bool v4 = net_addr_is4(dst);
 
-	if (!net_addr_multicast(dst) && local_locked(st, dst, out))
+	if (!net_addr_multicast(dst) && local_locked(st, dst, out) &&
+	    (LIKELY(net_addr_any(&st->resolver)) || !net_addr_eq(&st->resolver, dst)))
 		return 0;
 	list_for_each (r, &st->routes, node) {
 		if (r->info.v6 == v4 || (oif && r->info.if_index != oif) ||

@@ -120,6 +120,17 @@ int net_take_error(struct net_sock *sk)
 	return __atomic_exchange_n(&sk->error, 0, __ATOMIC_ACQ_REL);
 }
 
+int net_so_error(struct net_sock *sk)
+{
+	if (sk->kind == NET_TCP && sk->st->wire && sk->st->wire->pull_error) {
+		mutex_lock(&sk->lock);
+		if (tcp_of(sk)->wire)
+			sk->st->wire->pull_error(tcp_of(sk));
+		mutex_unlock(&sk->lock);
+	}
+	return net_take_error(sk);
+}
+
 static int check_bind(struct net_sock *sk, const struct net_name *name, uint32_t flags)
 {
 	if (sk->family == 6 && sk->opts.v6only && net_addr_is4(&name->addr))

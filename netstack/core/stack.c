@@ -157,7 +157,7 @@ void net_stack_put(struct net_stack *st)
 {
 	if (!refs_put(&st->refs))
 		return;
-	if (st->wire_priv)
+	if (st->wire_priv || st->nat)
 		stack_wire_destroy(st);
 	if (st->release)
 		st->release(st->kick_arg);

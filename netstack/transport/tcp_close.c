@@ -181,7 +181,9 @@ int tcp_disconnect(struct net_sock *sk)
 		mutex_lock(&t->send_lock);
 		mutex_lock(&t->recv_lock);
 		sk->st->wire->close(t, true);
+		mutex_lock(&sk->lock); /* against whoever looks at it */
 		sk->st->wire->destroy(t);
+		mutex_unlock(&sk->lock);
 		mutex_unlock(&t->recv_lock);
 		mutex_unlock(&t->send_lock);
 	}

@@ -11,6 +11,7 @@ struct hostcall_filter {
 };
 
 extern const struct hostcall_filter hostcall_filter_sentry_systrap, hostcall_filter_sentry_ptrace,
+	hostcall_filter_sentry_systrap_nat, hostcall_filter_sentry_ptrace_nat, hostcall_filter_net,
 	hostcall_filter_gofer, hostcall_filter_gofer_uds;
 /* All of them, for people. */
 extern const char hostcall_filters_text[];

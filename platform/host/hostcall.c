@@ -33,7 +33,7 @@ int hc_openat2(int dir, const char *path, uint64_t flags, uint64_t mode, uint64_
 	return (int)raw_syscall6(SYS_openat2, dir, (long)path, (long)&how, sizeof(how), 0, 0);
 }
 
-HOSTCALL(close, BOTH)
+HOSTCALL(close, ALL)
 int hc_close(int fd)
 {
 	return (int)raw_syscall3(SYS_close, fd, 0, 0);
@@ -51,7 +51,7 @@ ssize_t hc_read(int fd, void *buf, size_t n)
 	return raw_syscall3(SYS_read, fd, (long)buf, (long)n);
 }
 
-HOSTCALL(write, BOTH)
+HOSTCALL(write, ALL)
 ssize_t hc_write(int fd, const void *buf, size_t n)
 {
 	return raw_syscall3(SYS_write, fd, (long)buf, (long)n);
@@ -232,6 +232,8 @@ HOSTCALL(ioctl, SENTRY, IS(1, TCSETSF))
 HOSTCALL(ioctl, SENTRY, IS(1, TIOCGWINSZ))
 HOSTCALL(ioctl, SENTRY, IS(1, TIOCSWINSZ))
 HOSTCALL(ioctl, SENTRY, IS(1, FIONREAD))
+HOSTCALL(ioctl, SENTRY_NAT, IS(1, SIOCOUTQ))
+HOSTCALL(ioctl, SENTRY_NAT, IS(1, SIOCATMARK))
 int hc_ioctl(int fd, unsigned long req, unsigned long arg)
 {
 	return (int)raw_syscall3(SYS_ioctl, fd, (long)req, (long)arg);
@@ -371,31 +373,31 @@ int hc_fremovexattr(int fd, const char *name)
 
 /* ---- memory */
 
-HOSTCALL(mmap, BOTH, WITHOUT(2, PROT_EXEC))
+HOSTCALL(mmap, ALL, WITHOUT(2, PROT_EXEC))
 uint64_t hc_mmap(uint64_t addr, size_t n, int prot, int flags, int fd, uint64_t off)
 {
 	return (uint64_t)raw_syscall6(SYS_mmap, (long)addr, (long)n, prot, flags, fd, (long)off);
 }
 
-HOSTCALL(munmap, BOTH)
+HOSTCALL(munmap, ALL)
 int hc_munmap(uint64_t addr, size_t n)
 {
 	return (int)raw_syscall3(SYS_munmap, (long)addr, (long)n, 0);
 }
 
-HOSTCALL(mprotect, BOTH, WITHOUT(2, PROT_EXEC))
+HOSTCALL(mprotect, ALL, WITHOUT(2, PROT_EXEC))
 int hc_mprotect(uint64_t addr, size_t n, int prot)
 {
 	return (int)raw_syscall3(SYS_mprotect, (long)addr, (long)n, prot);
 }
 
-HOSTCALL(mremap, BOTH)
+HOSTCALL(mremap, ALL)
 uint64_t hc_mremap(uint64_t addr, size_t n, size_t to_n, int flags, uint64_t to)
 {
 	return (uint64_t)raw_syscall6(SYS_mremap, (long)addr, (long)n, (long)to_n, flags, (long)to, 0);
 }
 
-HOSTCALL(madvise, BOTH)
+HOSTCALL(madvise, ALL)
 int hc_madvise(uint64_t addr, size_t n, int advice)
 {
 	return (int)raw_syscall3(SYS_madvise, (long)addr, (long)n, advice);
@@ -429,25 +431,29 @@ ssize_t hc_process_vm_writev(int pid, const struct iovec *local, unsigned count,
 
 /* ---- sockets */
 
-HOSTCALL(sendmsg, BOTH)
+HOSTCALL(sendmsg, SENTRY_ALONE | GOFERS)
+/* MSG_FASTOPEN connects: a socket whose connection is over must not go elsewhere */
+HOSTCALL(sendmsg, SENTRY_NAT | NET, WITHOUT(2, MSG_FASTOPEN))
 ssize_t hc_sendmsg(int fd, const struct msghdr *m, int flags)
 {
 	return raw_syscall3(SYS_sendmsg, fd, (long)m, flags | MSG_NOSIGNAL);
 }
 
-HOSTCALL(recvmsg, BOTH)
+HOSTCALL(recvmsg, ALL)
 ssize_t hc_recvmsg(int fd, struct msghdr *m, int flags)
 {
 	return raw_syscall3(SYS_recvmsg, fd, (long)m, flags | MSG_CMSG_CLOEXEC);
 }
 
-HOSTCALL(sendto, SENTRY)
+HOSTCALL(sendto, SENTRY_ALONE)
+HOSTCALL(sendto, SENTRY_NAT, WITHOUT(3, MSG_FASTOPEN), IS64(4, 0))
+HOSTCALL(sendto, NET, WITHOUT(3, MSG_FASTOPEN))
 ssize_t hc_sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *to, unsigned to_size)
 {
 	return raw_syscall6(SYS_sendto, fd, (long)buf, (long)n, flags | MSG_NOSIGNAL, (long)to, to_size);
 }
 
-HOSTCALL(recvfrom, SENTRY)
+HOSTCALL(recvfrom, SENTRY | NET)
 ssize_t hc_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *from, unsigned *from_size)
 {
 	return raw_syscall6(SYS_recvfrom, fd, (long)buf, (long)n, flags, (long)from, (long)from_size);
@@ -465,13 +471,19 @@ int hc_recvmmsg(int fd, struct mmsghdr *v, unsigned count, int flags)
 	return (int)raw_syscall6(SYS_recvmmsg, fd, (long)v, count, flags | MSG_CMSG_CLOEXEC, 0, 0);
 }
 
-HOSTCALL(socketpair, BOTH, IS(0, AF_UNIX))
+HOSTCALL(socketpair, ALL, IS(0, AF_UNIX))
 int hc_socketpair(int domain, int type, int protocol, int fds[2])
 {
 	return (int)raw_syscall6(SYS_socketpair, domain, type | SOCK_CLOEXEC, protocol, (long)fds, 0, 0);
 }
 
 HOSTCALL(socket, GOFER_UDS, IS(0, AF_UNIX))
+HOSTCALL(socket, NET, IS(0, AF_INET), MASKED(1, 0xf, SOCK_STREAM), IS(2, 0))
+HOSTCALL(socket, NET, IS(0, AF_INET6), MASKED(1, 0xf, SOCK_STREAM), IS(2, 0))
+HOSTCALL(socket, NET, IS(0, AF_INET), MASKED(1, 0xf, SOCK_DGRAM), IS(2, 0))
+HOSTCALL(socket, NET, IS(0, AF_INET6), MASKED(1, 0xf, SOCK_DGRAM), IS(2, 0))
+HOSTCALL(socket, NET, IS(0, AF_INET), MASKED(1, 0xf, SOCK_DGRAM), IS(2, IPPROTO_ICMP))
+HOSTCALL(socket, NET, IS(0, AF_INET6), MASKED(1, 0xf, SOCK_DGRAM), IS(2, IPPROTO_ICMPV6))
 int hc_socket(int domain, int type, int protocol)
 {
 	return (int)raw_syscall3(SYS_socket, domain, type | SOCK_CLOEXEC, protocol);
@@ -483,7 +495,7 @@ int hc_bind(int fd, const struct sockaddr *sa, unsigned size)
 	return (int)raw_syscall3(SYS_bind, fd, (long)sa, size);
 }
 
-HOSTCALL(connect, GOFER_UDS)
+HOSTCALL(connect, GOFER_UDS | NET)
 int hc_connect(int fd, const struct sockaddr *sa, unsigned size)
 {
 	return (int)raw_syscall3(SYS_connect, fd, (long)sa, size);
@@ -495,19 +507,20 @@ int hc_listen(int fd, int backlog)
 	return (int)raw_syscall3(SYS_listen, fd, backlog, 0);
 }
 
-HOSTCALL(accept4, NOBODY)
+HOSTCALL(accept4, NET)
 int hc_accept4(int fd, struct sockaddr *sa, unsigned *size, int flags)
 {
 	return (int)raw_syscall6(SYS_accept4, fd, (long)sa, (long)size, flags | SOCK_CLOEXEC, 0, 0);
 }
 
-HOSTCALL(shutdown, NOBODY)
+HOSTCALL(shutdown, SENTRY_NAT)
 int hc_shutdown(int fd, int how)
 {
 	return (int)raw_syscall3(SYS_shutdown, fd, how, 0);
 }
 
-HOSTCALL(getsockopt, NOBODY)
+HOSTCALL(getsockopt, SENTRY_NAT | NET, IS(1, SOL_SOCKET), IS(2, SO_ERROR))
+HOSTCALL(getsockopt, SENTRY_NAT, IS(1, IPPROTO_TCP), IS(2, TCP_INFO))
 int hc_getsockopt(int fd, int level, int name, void *value, unsigned *size)
 {
 	return (int)raw_syscall6(SYS_getsockopt, fd, level, name, (long)value, (long)size, 0);
@@ -515,6 +528,25 @@ int hc_getsockopt(int fd, int level, int name, void *value, unsigned *size)
 
 HOSTCALL(setsockopt, BOTH, IS(1, SOL_SOCKET), IS(2, SO_RCVTIMEO))
 HOSTCALL(setsockopt, BOTH, IS(1, SOL_SOCKET), IS(2, SO_SNDTIMEO))
+HOSTCALL(setsockopt, SENTRY_NAT, IS(1, IPPROTO_TCP), IS(2, TCP_NODELAY))
+HOSTCALL(setsockopt, SENTRY_NAT, IS(1, IPPROTO_TCP), IS(2, TCP_CORK))
+HOSTCALL(setsockopt, SENTRY_NAT, IS(1, IPPROTO_TCP), IS(2, TCP_QUICKACK))
+HOSTCALL(setsockopt, SENTRY_NAT, IS(1, IPPROTO_TCP), IS(2, TCP_KEEPIDLE))
+HOSTCALL(setsockopt, SENTRY_NAT, IS(1, IPPROTO_TCP), IS(2, TCP_KEEPINTVL))
+HOSTCALL(setsockopt, SENTRY_NAT, IS(1, IPPROTO_TCP), IS(2, TCP_KEEPCNT))
+HOSTCALL(setsockopt, SENTRY_NAT, IS(1, IPPROTO_TCP), IS(2, TCP_USER_TIMEOUT))
+HOSTCALL(setsockopt, SENTRY_NAT, IS(1, IPPROTO_TCP), IS(2, TCP_NOTSENT_LOWAT))
+HOSTCALL(setsockopt, SENTRY_NAT, IS(1, SOL_SOCKET), IS(2, SO_KEEPALIVE))
+HOSTCALL(setsockopt, SENTRY_NAT, IS(1, SOL_SOCKET), IS(2, SO_OOBINLINE))
+HOSTCALL(setsockopt, SENTRY_NAT, IS(1, SOL_SOCKET), IS(2, SO_RCVLOWAT))
+HOSTCALL(setsockopt, SENTRY_NAT, IS(1, SOL_SOCKET), IS(2, SO_SNDBUF))
+HOSTCALL(setsockopt, SENTRY_NAT, IS(1, SOL_SOCKET), IS(2, SO_RCVBUF))
+HOSTCALL(setsockopt, SENTRY_NAT | NET, IS(1, SOL_SOCKET), IS(2, SO_LINGER))
+HOSTCALL(setsockopt, NET, IS(1, IPPROTO_IP), IS(2, IP_RECVERR))
+HOSTCALL(setsockopt, NET, IS(1, IPPROTO_IPV6), IS(2, IPV6_RECVERR))
+HOSTCALL(setsockopt, NET, IS(1, IPPROTO_IP), IS(2, IP_TTL))
+HOSTCALL(setsockopt, NET, IS(1, IPPROTO_IPV6), IS(2, IPV6_UNICAST_HOPS))
+HOSTCALL(setsockopt, NET, IS(1, IPPROTO_IPV6), IS(2, IPV6_V6ONLY))
 int hc_setsockopt(int fd, int level, int name, const void *value, unsigned size)
 {
 	return (int)raw_syscall6(SYS_setsockopt, fd, level, name, (long)value, size, 0);
@@ -545,25 +577,25 @@ int hc_ppoll(struct pollfd *fds, unsigned count, const struct timespec *timeout,
 				 sizeof(*mask), 0);
 }
 
-HOSTCALL(epoll_create1, SENTRY)
+HOSTCALL(epoll_create1, SENTRY | NET)
 int hc_epoll_create(void)
 {
 	return (int)raw_syscall3(SYS_epoll_create1, EPOLL_CLOEXEC, 0, 0);
 }
 
-HOSTCALL(epoll_ctl, SENTRY)
+HOSTCALL(epoll_ctl, SENTRY | NET)
 int hc_epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 {
 	return (int)raw_syscall6(SYS_epoll_ctl, ep, op, fd, (long)ev, 0, 0);
 }
 
-HOSTCALL(epoll_pwait, SENTRY)
+HOSTCALL(epoll_pwait, SENTRY | NET)
 int hc_epoll_pwait(int ep, struct epoll_event *ev, int count, int timeout_ms)
 {
 	return (int)raw_syscall6(SYS_epoll_pwait, ep, (long)ev, count, timeout_ms, 0, 8);
 }
 
-HOSTCALL(futex, BOTH)
+HOSTCALL(futex, ALL)
 int hc_futex(uint32_t *word, int op, uint32_t val, const struct timespec *timeout, uint32_t *word2,
 	     uint32_t val3)
 {
@@ -576,13 +608,13 @@ int hc_clock_nanosleep(int clock, int flags, const struct timespec *ts, struct t
 	return (int)raw_syscall6(SYS_clock_nanosleep, clock, flags, (long)ts, (long)left, 0, 0);
 }
 
-HOSTCALL(clock_gettime, BOTH)
+HOSTCALL(clock_gettime, ALL)
 int hc_clock_gettime(int clock, struct timespec *ts)
 {
 	return (int)raw_syscall3(SYS_clock_gettime, clock, (long)ts, 0);
 }
 
-HOSTCALL(sched_yield, BOTH)
+HOSTCALL(sched_yield, ALL)
 int hc_sched_yield(void)
 {
 	return (int)raw_syscall3(SYS_sched_yield, 0, 0, 0);
@@ -620,7 +652,7 @@ int hc_setpgid(int pid, int pgid)
 	return (int)raw_syscall3(SYS_setpgid, pid, pgid, 0);
 }
 
-HOSTCALL(tgkill, BOTH)
+HOSTCALL(tgkill, ALL)
 int hc_tgkill(int tgid, int tid, int sig)
 {
 	return (int)raw_syscall3(SYS_tgkill, tgid, tid, sig);
@@ -632,13 +664,13 @@ int hc_kill(int pid, int sig)
 	return (int)raw_syscall3(SYS_kill, pid, sig, 0);
 }
 
-HOSTCALL(getpid, BOTH)
+HOSTCALL(getpid, ALL)
 int hc_getpid(void)
 {
 	return (int)raw_syscall3(SYS_getpid, 0, 0, 0);
 }
 
-HOSTCALL(gettid, BOTH)
+HOSTCALL(gettid, ALL)
 int hc_gettid(void)
 {
 	return (int)raw_syscall3(SYS_gettid, 0, 0, 0);
@@ -680,7 +712,7 @@ int hc_prlimit(int pid, int resource, const struct rlimit64 *set, struct rlimit6
 	return (int)raw_syscall6(SYS_prlimit64, pid, resource, (long)set, (long)old, 0, 0);
 }
 
-HOSTCALL(rt_sigprocmask, BOTH)
+HOSTCALL(rt_sigprocmask, ALL)
 int hc_sigprocmask(int how, const uint64_t *set, uint64_t *old)
 {
 	return (int)raw_syscall6(SYS_rt_sigprocmask, how, (long)set, (long)old, 8, 0, 0);
@@ -699,7 +731,7 @@ int hc_fork(uint64_t flags)
 	return (int)raw_syscall6(SYS_clone, (long)flags, 0, 0, 0, 0, 0);
 }
 
-HOSTCALL(rseq, BOTH)
+HOSTCALL(rseq, ALL)
 int hc_rseq(uint64_t area, unsigned size, int flags, uint32_t sig)
 {
 	return (int)raw_syscall6(SYS_rseq, (long)area, size, flags, sig, 0, 0);
@@ -776,20 +808,20 @@ int hc_setns(int fd, int type)
 	return (int)raw_syscall3(SYS_setns, fd, type, 0);
 }
 
-HOSTCALL(getrandom, BOTH)
+HOSTCALL(getrandom, ALL)
 ssize_t hc_getrandom(void *buf, size_t n, unsigned flags)
 {
 	return raw_syscall3(SYS_getrandom, (long)buf, (long)n, flags);
 }
 
-HOSTCALL(exit_group, BOTH)
+HOSTCALL(exit_group, ALL)
 NORETURN void hc_exit_group(int code)
 {
 	for (;;)
 		raw_syscall3(SYS_exit_group, code, 0, 0);
 }
 
-HOSTCALL(exit, BOTH)
+HOSTCALL(exit, ALL)
 NORETURN void hc_exit_thread(int code)
 {
 	for (;;)
@@ -799,10 +831,10 @@ NORETURN void hc_exit_thread(int code)
 /* ---- what the C library calls by itself */
 
 HOSTCALL(poll, SENTRY)
-HOSTCALL(brk, BOTH)
-HOSTCALL(set_robust_list, BOTH)
-HOSTCALL(rt_sigreturn, BOTH)
-HOSTCALL(restart_syscall, BOTH)
+HOSTCALL(brk, ALL)
+HOSTCALL(set_robust_list, ALL)
+HOSTCALL(rt_sigreturn, ALL)
+HOSTCALL(restart_syscall, ALL)
 /* Threads, and nothing else that can be cloned. clone3 hides its flags in memory; without it the C library
  * uses clone. */
 HOSTCALL(clone, BOTH,

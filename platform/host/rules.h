@@ -4,19 +4,30 @@
 #pragma once
 
 /* Who. 0: nobody; used at set-up only, before the list is loaded. */
-#define SYSTRAP	  1u /* the sentry on that platform */
-#define PTRACE	  2u
-#define SENTRY	  (SYSTRAP | PTRACE)
-#define GOFER	  4u /* the gofer */
-#define GOFER_UDS 8u /* one that may connect to sockets of the host */
-#define GOFERS	  (GOFER | GOFER_UDS)
-#define BOTH	  (SENTRY | GOFERS)
-#define NOBODY	  0u
+#define SYSTRAP_ALONE 1u /* the sentry on that platform */
+#define PTRACE_ALONE  2u
+#define GOFER	      4u  /* the gofer */
+#define GOFER_UDS     8u  /* one that may connect to sockets of the host */
+#define SYSTRAP_NAT   16u /* the sentry when sbx-net hands it connected sockets of the host */
+#define PTRACE_NAT    32u
+#define NET	      64u /* sbx-net */
+#define SYSTRAP	      (SYSTRAP_ALONE | SYSTRAP_NAT)
+#define PTRACE	      (PTRACE_ALONE | PTRACE_NAT)
+#define SENTRY_ALONE  (SYSTRAP_ALONE | PTRACE_ALONE)
+#define SENTRY_NAT    (SYSTRAP_NAT | PTRACE_NAT)
+#define SENTRY	      (SYSTRAP | PTRACE)
+#define GOFERS	      (GOFER | GOFER_UDS)
+#define BOTH	      (SENTRY | GOFERS)
+#define ALL	      (BOTH | NET)
+#define NOBODY	      0u
 
 #ifdef HOSTCALL_RULES
 
 #include <errno.h>
 #include <linux/membarrier.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <stdint.h>
 #include <sys/ioctl.h>

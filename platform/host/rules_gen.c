@@ -20,8 +20,11 @@ static const struct list {
 	const char *name, *title;
 	unsigned who;
 } lists[] = {
-	{"sentry_systrap", "sbx-sentry, platform systrap", SYSTRAP},
-	{"sentry_ptrace", "sbx-sentry, platform ptrace", PTRACE},
+	{"sentry_systrap", "sbx-sentry, platform systrap", SYSTRAP_ALONE},
+	{"sentry_ptrace", "sbx-sentry, platform ptrace", PTRACE_ALONE},
+	{"sentry_systrap_nat", "sbx-sentry, platform systrap, network nat", SYSTRAP_NAT},
+	{"sentry_ptrace_nat", "sbx-sentry, platform ptrace, network nat", PTRACE_NAT},
+	{"net", "sbx-net", NET},
 	{"gofer", "sbx-gofer", GOFER},
 	{"gofer_uds", "sbx-gofer with sockets of the host", GOFER_UDS},
 };

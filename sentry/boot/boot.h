@@ -55,6 +55,8 @@ struct dns_relay *dns_create(struct net_stack *st, int fd, void (*kick)(void *ar
 /* Moves what there is to move, both ways. */
 void dns_run(struct dns_relay *d);
 int dns_fd(const struct dns_relay *d);
+/* net_files.c: the files that go with it */
+void boot_net_files(struct boot *b, const struct vfs_at *at);
 /* A super of the gofer's root `index` (decimal), for dst. */
 struct super *boot_gofer_super(struct boot *b, const char *index, const char *dst, bool shared,
 			       bool below_overlay);

@@ -90,7 +90,7 @@ static void setup_platform(struct boot *b)
 	arena_set_root(ROOT_PLATFORM, b->platform);
 	if (config_get(&b->config, "no-spare-cpu", NULL) && ops->no_spare_cpu)
 		ops->no_spare_cpu(b->platform);
-	ret = process_confine(ops->name);
+	ret = process_confine(ops->name, config_get(&b->config, "net-control-fd", NULL) != NULL);
 	if (ret < 0)
 		boot_fail(b, EXIT_SBX, "the sandbox's kernel cannot confine itself: %s", strerror(-ret));
 }

@@ -271,6 +271,7 @@ void boot_mounts(struct boot *b)
 		add_pseudo(b, &at, fresh);
 		add_mounts(b, &at);
 	}
+	boot_net_files(b, &at);
 	if (strcmp(config_get(&b->config, "root-flags", ""), "ro") == 0) {
 		ret = vfs_mount(&at, "none", "/", NULL, LINUX_MS_REMOUNT | LINUX_MS_BIND | LINUX_MS_RDONLY,
 				NULL);

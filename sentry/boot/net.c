@@ -277,11 +277,54 @@ static struct net_links *make_links(struct net_stack *st)
 	return l;
 }
 
+/* ---- nat ---- */
+
+static void nat_loop(void *arg)
+{
+	for (;;)
+		net_nat_poll(arg);
+}
+
+static void boot_nat(struct boot *b, struct net_stack *st)
+{
+	const char *name = config_get(&b->config, "net-name", "eth0");
+	struct net_nat_config c = {.name = name,
+				   .ctl_fd = (int)config_get_u64(&b->config, "net-control-fd", 0),
+				   .dgram_fd = (int)config_get_u64(&b->config, "net-datagrams-fd", 0),
+				   .mtu = (uint32_t)config_get_u64(&b->config, "net-mtu", 1500),
+				   .pcap_fd = (int)config_get_u64(&b->config, "net-pcap-fd", 0),
+				   .rate_in = config_get_u64(&b->config, "net-rate", 0),
+				   .rate_out = config_get_u64(&b->config, "net-rate", 0)};
+	const char *wrong;
+	uint32_t ifindex;
+	int ret;
+
+	if (!hex_bytes(config_get(&b->config, "net-hw", ""), c.hw, 6) ||
+	    !hex_bytes(config_get(&b->config, "net-resolver", ""), c.resolver.b, 16))
+		boot_fail(b, 125, "bad configuration of the network");
+	ret = net_nat_add(st, &c, &ifindex);
+	if (ret < 0)
+		boot_fail(b, 125, "cannot make the network interface %s: %s", name, strerror(-ret));
+	wrong = add_addresses(&b->config, st, ifindex, name);
+	if (!wrong)
+		wrong = add_routes(&b->config, st, ifindex, "net-gateway", true);
+	if (wrong)
+		boot_fail(b, 125, "cannot make the network interface %s: %s", name, wrong);
+	net_stack_get(st); /* the thread's, for ever */
+	ret = thread_start(nat_loop, st, "sbx-nat");
+	if (ret < 0)
+		boot_fail(b, 125, "cannot start the network's thread: %s", strerror(-ret));
+}
+
 void boot_net(struct boot *b, struct net_stack *st)
 {
 	const char *wrong;
 	int fd = (int)config_get_u64(&b->config, "net-fd", 0);
 
+	if (config_get(&b->config, "net-control-fd", NULL)) {
+		boot_nat(b, st);
+		return;
+	}
 	if (!fd)
 		return;
 	b->links = make_links(st);

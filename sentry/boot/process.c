@@ -24,12 +24,13 @@ int process_setup(void)
 	return hc_set_capabilities(0);
 }
 
-int process_confine(const char *platform)
+int process_confine(const char *platform, bool nat)
 {
+	static const struct hostcall_filter *const lists[2][2] = {
+		{&hostcall_filter_sentry_systrap, &hostcall_filter_sentry_systrap_nat},
+		{&hostcall_filter_sentry_ptrace, &hostcall_filter_sentry_ptrace_nat}};
 	bool ptrace = strcmp(platform, "ptrace") == 0;
 	int ret = hc_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* no other process of this user may look in */
 
-	return ret < 0 ? ret
-		       : hostcall_confine(ptrace ? &hostcall_filter_sentry_ptrace
-						 : &hostcall_filter_sentry_systrap);
+	return ret < 0 ? ret : hostcall_confine(lists[ptrace][nat]);
 }

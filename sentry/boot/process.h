@@ -6,5 +6,5 @@
 
 /* First of all. -errno */
 MUST_CHECK int process_setup(void);
-/* Once the platform exists, before guest code runs. -errno */
-MUST_CHECK int process_confine(const char *platform);
+/* Once the platform exists, before guest code runs. nat: sockets of the host will come. -errno */
+MUST_CHECK int process_confine(const char *platform, bool nat);

@@ -215,12 +215,21 @@ static int add_network(const struct run_options *o, struct launch *l)
 
 	if (!o->network)
 		return 0;
-	if (strncmp(o->network, "host-veth:", 10) != 0) {
+	if (strncmp(o->network, "host-veth:", 10) != 0 && strcmp(o->network, "nat") != 0) {
 		config_add(&l->config, "network", "%s", o->network);
 		return 0;
 	}
 	if (o->pcap_file && open_output(o->pcap_file, &l->pcap_fd) < 0)
 		return -1;
+	if (strcmp(o->network, "nat") == 0) {
+		l->nat = calloc(1, sizeof(*l->nat));
+		BUG_ON(!l->nat);
+		if (nat_prepare(&o->nat, o->hostname ? o->hostname : "sbx", &l->config, l->nat, err, sizeof(err)) < 0) {
+			complain("--network nat: %s", err);
+			return -1;
+		}
+		return 0;
+	}
 	config_add(&l->config, "network", "host-veth");
 	config_add(&l->config, "net-vnet", "1");
 	l->net_fd = netdev_take_over(o->network + 10, &l->config, NULL, err, sizeof(err));
@@ -481,5 +490,6 @@ int cmd_run(int argc, char **argv)
 	launch_free(&l);
 	free(o.volumes);
 	free(o.env);
+	nat_options_free(&o.nat);
 	return status;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "platform/base/attr.h"
+#include "sentry/oci/nat.h"
 
 struct volume {
 	const char *source, *target;
@@ -18,6 +19,7 @@ struct run_options {
 	uint64_t memory, cpus, pids, files; /* 0: not given */
 	double timeout;			    /* seconds; 0: none */
 	const char *network, *pcap_file;    /* NULL: loopback; none */
+	struct nat_options nat;
 	const char *strace_file, *log_file, *stats_file;
 	char **argv; /* the program; NULL-terminated */
 };

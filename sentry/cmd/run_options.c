@@ -26,6 +26,11 @@ enum {
 	OPT_DEBUG,
 	OPT_STATS,
 	OPT_PCAP,
+	OPT_DNS,
+	OPT_ADD_HOST,
+	OPT_ALLOW,
+	OPT_DENY,
+	OPT_RATE,
 	OPT_HELP,
 };
 
@@ -51,6 +56,12 @@ static const struct option long_options[] = {
 	{"debug", no_argument, NULL, OPT_DEBUG},
 	{"stats", optional_argument, NULL, OPT_STATS},
 	{"pcap", required_argument, NULL, OPT_PCAP},
+	{"publish", required_argument, NULL, 'p'},
+	{"dns", required_argument, NULL, OPT_DNS},
+	{"add-host", required_argument, NULL, OPT_ADD_HOST},
+	{"allow", required_argument, NULL, OPT_ALLOW},
+	{"deny", required_argument, NULL, OPT_DENY},
+	{"rate", required_argument, NULL, OPT_RATE},
 	{"help", no_argument, NULL, OPT_HELP},
 	{NULL, 0, NULL, 0},
 };
@@ -72,8 +83,15 @@ static const char help[] =
 	"  --cpus N              processors that the program sees and may use\n"
 	"  --pids N              limit of threads and processes\n"
 	"  --files N             limit of open files of each process\n"
-	"  --network KIND        none, loopback (the default), or host-veth:NAME: the interface NAME of the\n"
-	"                        network namespace that sbx runs in becomes the sandbox's, addresses and all\n"
+	"  --network KIND        none, loopback (the default), nat: out through the host's own sockets, or\n"
+	"                        host-veth:NAME: the interface NAME of the network namespace that sbx runs in\n"
+	"                        becomes the sandbox's, addresses and all\n"
+	"  -p [IP:]HOST:GUEST[/udp]   with nat: the host's port HOST leads to the program's GUEST (or ranges)\n"
+	"  --dns IP              with nat: ask this name server, not the host's\n"
+	"  --add-host NAME:IP    with nat: a line for /etc/hosts (IP host-gateway: this host)\n"
+	"  --allow WHERE[:PORT]  with nat: only there; WHERE is a name, an address or NETWORK/BITS\n"
+	"  --deny WHERE[:PORT]   with nat: not there\n"
+	"  --rate BYTES          with nat: at most so many bytes a second, each way\n"
 	"  --pcap FILE           write a copy of that interface's packets there\n"
 	"  --timeout SECONDS     kill everything after that time; exit status 124\n"
 	"  --read-only           no changes at all, not even in memory (but /tmp, /dev/shm, -v)\n"
@@ -193,17 +211,52 @@ static int parse_timeout(struct run_options *o, const char *text)
 
 static int parse_network(struct run_options *o, const char *text)
 {
-	if (strcmp(text, "none") != 0 && strcmp(text, "loopback") != 0 &&
+	if (strcmp(text, "none") != 0 && strcmp(text, "loopback") != 0 && strcmp(text, "nat") != 0 &&
 	    (strncmp(text, "host-veth:", 10) != 0 || !text[10])) {
-		complain("--network: '%s' is none of none, loopback, host-veth:NAME", text);
+		complain("--network: '%s' is none of none, loopback, nat, host-veth:NAME", text);
 		return -1;
 	}
 	o->network = text;
 	return 0;
 }
 
+/* What only `--network nat` has. 1: c is none of these */
+static int parse_nat(struct run_options *o, int c)
+{
+	char err[512];
+	int ret;
+
+	switch (c) {
+	case 'p':
+		ret = nat_add_port(&o->nat, optarg, err, sizeof(err));
+		break;
+	case OPT_DNS:
+		ret = nat_add_dns(&o->nat, optarg, err, sizeof(err));
+		break;
+	case OPT_ADD_HOST:
+		ret = nat_add_host(&o->nat, optarg, err, sizeof(err));
+		break;
+	case OPT_ALLOW:
+	case OPT_DENY:
+		ret = nat_add_rule(&o->nat, c == OPT_ALLOW, optarg, err, sizeof(err));
+		break;
+	case OPT_RATE:
+		ret = nat_set_rate(&o->nat, optarg, err, sizeof(err));
+		break;
+	default:
+		return 1;
+	}
+	if (ret < 0)
+		complain("%s", err);
+	return ret;
+}
+
 static int parse_one(struct run_options *o, int c)
 {
+	int ret = parse_nat(o, c);
+
+	if (ret <= 0)
+		return ret;
 	switch (c) {
 	case OPT_ROOTFS:
 		o->rootfs = optarg;
@@ -276,7 +329,7 @@ int run_options_parse(struct run_options *o, int argc, char **argv)
 
 	opterr = 0;
 	optind = 1;
-	while ((c = getopt_long(argc, argv, "+:v:e:w:u:ith", long_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+:v:e:w:u:p:ith", long_options, NULL)) != -1) {
 		if (c == ':') {
 			complain("%s needs a value (try `sbx run --help`)", argv[optind - 1]);
 			return -1;
@@ -288,6 +341,10 @@ int run_options_parse(struct run_options *o, int argc, char **argv)
 		ret = parse_one(o, c == 'h' ? OPT_HELP : c);
 		if (ret)
 			return ret;
+	}
+	if (nat_options_given(&o->nat) && (!o->network || strcmp(o->network, "nat") != 0)) {
+		complain("-p, --dns, --add-host, --allow, --deny and --rate need --network nat");
+		return -1;
 	}
 	if (optind == argc) {
 		complain("no program given (try `sbx run --help`)");

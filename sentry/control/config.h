@@ -9,7 +9,7 @@
  *   root-flags=ro
  *   mount=KIND:INDEX:DST                   KIND overlay | rw | ro; INDEX of the gofer's root
  *   symlink=TARGET:PATH  dir=PATH          in the fresh root (tmpfs roots only)
- *   network=none|loopback|host-veth        and net-*: sentry/oci/netdev.c
+ *   network=none|loopback|host-veth|nat    and net-*: sentry/oci/netdev.c, sentry/oci/nat.c
  *   tty=ROWSxCOLS  ttyfd=N
  *   logfd=N loglevel=N stracefd=N statsfd=N gofer-fd=N control-fd=N */
 #pragma once

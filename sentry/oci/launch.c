@@ -310,6 +310,64 @@ static int start_gofer(struct launch *l, struct child *c, int sock, char *err, s
 	return l->gofer_pid < 0 ? -1 : 0;
 }
 
+/* It stays in the network namespace, and sees nothing else of the host. */
+static int spawn_net(struct launch *l, struct child *c, char *err, size_t err_size)
+{
+	int home = -1, pid;
+
+	if (l->nat->netns >= 0) {
+		home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+		if (home < 0 || setns(l->nat->netns, CLONE_NEWNET) < 0) {
+			snprintf(err, err_size, "cannot enter the host's network: %s", strerror(errno));
+			if (home >= 0)
+				close(home);
+			return -1;
+		}
+	}
+	pid = spawn(c, err, err_size);
+	if (home >= 0) {
+		BUG_ON(setns(home, CLONE_NEWNET) < 0);
+		close(home);
+	}
+	return pid;
+}
+
+static int start_net(struct launch *l, struct child *c, char *err, size_t err_size)
+{
+	struct nat_launch *n = l->nat;
+	char **argv = calloc(n->arg_count + n->socket_count + 4, sizeof(*argv));
+	size_t count = 0;
+
+	c->stack = malloc(CHILD_STACK);
+	BUG_ON(!argv || !c->stack);
+	*c = (struct child){.name = "sbx-net",
+			    .fds = {-1, -1, is_folder(2) ? -1 : 2},
+			    .fd_count = 3,
+			    .namespaces = NAMESPACES & ~(uint64_t)CLONE_NEWNET,
+			    .threads = THREADS_SPARE,
+			    .ids = geteuid() == 0 ? IDMAP_NOBODY : IDMAP_OWN,
+			    .nobody = geteuid() == 0,
+			    .pidfd = &l->net_pidfd,
+			    .argv = argv,
+			    .stack = c->stack,
+			    .sync = -1};
+	c->exe_fd = open_program(c->name, err, err_size);
+	if (c->exe_fd < 0)
+		return -1;
+	argv[count++] = strdup("sbx-net");
+	BUG_ON(asprintf(&argv[count++], "--control=%d", add_fd(c, n->control[1])) < 0);
+	BUG_ON(asprintf(&argv[count++], "--datagrams=%d", add_fd(c, n->datagrams[1])) < 0);
+	for (size_t i = 0; i < n->socket_count; i++)
+		BUG_ON(asprintf(&argv[count++], "--%s=%d:%u", n->sockets[i].udp ? "udp" : "tcp",
+				add_fd(c, n->sockets[i].fd), n->sockets[i].guest) < 0);
+	for (size_t i = 0; i < n->arg_count; i++)
+		argv[count++] = n->args[i];
+	n->arg_count = 0; /* they are the child's now */
+	l->net_pid = spawn_net(l, c, err, err_size);
+	close(c->exe_fd);
+	return l->net_pid < 0 ? -1 : 0;
+}
+
 static int start_sentry(struct launch *l, struct child *c, int control, int sock, char *err, size_t err_size)
 {
 	char **argv = calloc(3, sizeof(*argv));
@@ -350,11 +408,14 @@ static int start_sentry(struct launch *l, struct child *c, int control, int sock
 	for (size_t i = 0; i < l->fd_count; i++)
 		config_add(&l->config, "fd", "%d:%d", l->fds[i].guest,
 			   add_fd(c, is_folder(l->fds[i].host) ? -1 : l->fds[i].host));
-	if (l->net_fd > 0) {
+	if (l->net_fd > 0)
 		config_add(&l->config, "net-fd", "%d", add_fd(c, l->net_fd));
-		if (l->pcap_fd > 0)
-			config_add(&l->config, "net-pcap-fd", "%d", add_fd(c, l->pcap_fd));
+	if (l->nat) {
+		config_add(&l->config, "net-control-fd", "%d", add_fd(c, l->nat->control[0]));
+		config_add(&l->config, "net-datagrams-fd", "%d", add_fd(c, l->nat->datagrams[0]));
 	}
+	if (l->pcap_fd > 0)
+		config_add(&l->config, "net-pcap-fd", "%d", add_fd(c, l->pcap_fd));
 	config_fd = config_seal(&l->config);
 	if (config_fd < 0) {
 		snprintf(err, err_size, "cannot make the configuration: %s", strerror(-config_fd));
@@ -385,10 +446,11 @@ int launch_start(struct launch *l, char *err, size_t err_size)
 {
 	int control[2] = {-1, -1}, gofer[2] = {-1, -1}, ret = -1;
 	char stacks[2][CHILD_STACK] ALIGNED(16); /* here, where pages were in use already */
-	struct child g = {.sync = -1, .stack = stacks[0]}, s = {.sync = -1, .stack = stacks[1]};
+	struct child g = {.sync = -1, .stack = stacks[0]}, s = {.sync = -1, .stack = stacks[1]}, n = {.sync = -1};
 	int dumpable = prctl(PR_GET_DUMPABLE);
 
-	l->sentry_pid = l->gofer_pid = l->sentry_pidfd = l->gofer_pidfd = -1;
+	l->sentry_pid = l->gofer_pid = l->net_pid = -1;
+	l->sentry_pidfd = l->gofer_pidfd = l->net_pidfd = -1;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) < 0 ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gofer) < 0) {
 		snprintf(err, err_size, "cannot make a socket pair: %s", strerror(errno));
@@ -396,8 +458,10 @@ int launch_start(struct launch *l, char *err, size_t err_size)
 	}
 	/* side by side */
 	if (start_gofer(l, &g, gofer[1], err, err_size) < 0 ||
+	    (l->nat && start_net(l, &n, err, err_size) < 0) ||
 	    start_sentry(l, &s, control[1], gofer[0], err, err_size) < 0 ||
-	    spawned(&g, &l->gofer_pid, err, err_size) < 0 || spawned(&s, &l->sentry_pid, err, err_size) < 0) {
+	    spawned(&g, &l->gofer_pid, err, err_size) < 0 || spawned(&s, &l->sentry_pid, err, err_size) < 0 ||
+	    (l->nat && spawned(&n, &l->net_pid, err, err_size) < 0)) {
 		launch_stop(l);
 		goto out;
 	}
@@ -413,6 +477,11 @@ out:
 	}
 	child_free(&g);
 	child_free(&s);
+	if (l->nat) {
+		child_free(&n);
+		free(n.stack);
+		nat_launch_free(l->nat);
+	}
 	/* a child that changes its user while it has our memory takes that from us */
 	if (dumpable == 1)
 		prctl(PR_SET_DUMPABLE, 1);
@@ -423,9 +492,9 @@ out:
 
 void launch_stop(struct launch *l)
 {
-	int *pids[] = {&l->gofer_pid, &l->sentry_pid};
+	int *pids[] = {&l->gofer_pid, &l->sentry_pid, &l->net_pid};
 
-	/* the host takes both apart at the same time */
+	/* the host takes them apart at the same time */
 	for (size_t i = 0; i < ARRAY_SIZE(pids); i++)
 		if (*pids[i] > 0)
 			kill(*pids[i], SIGKILL);
@@ -450,4 +519,6 @@ void launch_free(struct launch *l)
 	free(l->fds);
 	free(l->roots);
 	free(l->config.data);
+	free(l->nat);
+	l->nat = NULL;
 }

@@ -117,3 +117,19 @@ void uio_skip(struct uio *u, size_t n)
 {
 	(void)uio_move(u, SKIP_UIO, NULL, n);
 }
+
+void uio_back(struct uio *u, size_t n)
+{
+	u->resid += n;
+	while (n) {
+		size_t step = MIN(n, u->seg_off);
+
+		if (step == 0) {
+			u->seg--;
+			u->seg_off = u->segs[u->seg].iov_len;
+			continue;
+		}
+		u->seg_off -= step;
+		n -= step;
+	}
+}

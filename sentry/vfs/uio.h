@@ -35,6 +35,8 @@ ssize_t uio_get(struct uio *u, void *dst, size_t n);	   /* uio -> kernel (a file
 ssize_t uio_put_zeros(struct uio *u, size_t n);
 /* Skips without copying. */
 void uio_skip(struct uio *u, size_t n);
+/* Goes back over the last n bytes that moved. */
+void uio_back(struct uio *u, size_t n);
 
 /* Linux's MAX_RW_COUNT: a single read or write never moves more. */
 #define UIO_MAX_RW 0x7ffff000UL

@@ -142,6 +142,12 @@ static ssize_t move_in(struct net_io *io, void *buf, size_t n)
 	return ret;
 }
 
+static void move_back(struct net_io *io, size_t n)
+{
+	uio_back(io->arg, n);
+	io->resid += n;
+}
+
 static ssize_t move_out(struct net_io *io, void *buf, size_t n)
 {
 	struct uio *u = io->arg;
@@ -167,7 +173,8 @@ static int send_name(struct socket *s, const struct sockaddr_buf *a, struct net_
 
 static ssize_t inet_send(struct socket *s, const struct sock_caller *c, struct sock_msg *m)
 {
-	struct net_io io = {.move = move_in, .arg = m->uio, .resid = m->uio->resid};
+	struct net_io io = {
+		.move = move_in, .back = move_back, .arg = m->uio, .resid = m->uio->resid};
 	struct inet_sock *i = inet_of(s);
 	struct net_tx tx = {.flags = 0};
 	struct net_name name;

@@ -342,7 +342,7 @@ static int get_socket(struct inet_sock *i, const struct sock_caller *c, int name
 
 	switch (name) {
 	case LINUX_SO_ERROR:
-		v = net_take_error(i->sk);
+		v = net_so_error(i->sk);
 		break;
 	case LINUX_SO_ACCEPTCONN:
 		v = net_sock_state(i->sk) == NET_LISTEN;
