@@ -446,9 +446,13 @@ int launch_start(struct launch *l, char *err, size_t err_size)
 {
 	int control[2] = {-1, -1}, gofer[2] = {-1, -1}, ret = -1;
 	char stacks[2][CHILD_STACK] ALIGNED(16); /* here, where pages were in use already */
-	struct child g = {.sync = -1, .stack = stacks[0]}, s = {.sync = -1, .stack = stacks[1]}, n = {.sync = -1};
+	struct child g = {.sync = -1, .stack = stacks[0]}, s = {.sync = -1, .stack = stacks[1]};
+	struct child *n = l->nat ? calloc(1, sizeof(*n)) : NULL; /* others need no room for it */
 	int dumpable = prctl(PR_GET_DUMPABLE);
 
+	BUG_ON(l->nat && !n);
+	if (n)
+		n->sync = -1;
 	l->sentry_pid = l->gofer_pid = l->net_pid = -1;
 	l->sentry_pidfd = l->gofer_pidfd = l->net_pidfd = -1;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) < 0 ||
@@ -458,10 +462,10 @@ int launch_start(struct launch *l, char *err, size_t err_size)
 	}
 	/* side by side */
 	if (start_gofer(l, &g, gofer[1], err, err_size) < 0 ||
-	    (l->nat && start_net(l, &n, err, err_size) < 0) ||
+	    (n && start_net(l, n, err, err_size) < 0) ||
 	    start_sentry(l, &s, control[1], gofer[0], err, err_size) < 0 ||
 	    spawned(&g, &l->gofer_pid, err, err_size) < 0 || spawned(&s, &l->sentry_pid, err, err_size) < 0 ||
-	    (l->nat && spawned(&n, &l->net_pid, err, err_size) < 0)) {
+	    (n && spawned(n, &l->net_pid, err, err_size) < 0)) {
 		launch_stop(l);
 		goto out;
 	}
@@ -477,9 +481,10 @@ out:
 	}
 	child_free(&g);
 	child_free(&s);
-	if (l->nat) {
-		child_free(&n);
-		free(n.stack);
+	if (n) {
+		child_free(n);
+		free(n->stack);
+		free(n);
 		nat_launch_free(l->nat);
 	}
 	/* a child that changes its user while it has our memory takes that from us */
