@@ -428,6 +428,8 @@ ssize_t nat_send(struct tcp_sock *t, struct net_io *io, const struct net_tx *tx)
 	if (total) {
 		__atomic_add_fetch(&c->sent, (uint64_t)total, __ATOMIC_RELAXED);
 		NAT_COUNT(c->n, tcp_out, (uint64_t)total);
+		if (ret == -EAGAIN && !waitq_empty(&t->sk.wq) && !nat_rate_empty(c->n, &c->n->out))
+			arm(c, ARM_OUT);
 		return total;
 	}
 	if (ret == -EAGAIN && nat_rate_empty(c->n, &c->n->out))
@@ -549,6 +551,9 @@ ssize_t nat_recv(struct tcp_sock *t, struct net_io *io, struct net_rx *rx)
 			__atomic_add_fetch(&c->received, (uint64_t)ret, __ATOMIC_RELAXED);
 			NAT_COUNT(c->n, tcp_in, (uint64_t)ret);
 		}
+		/* an edge-triggered epoll hears of what comes next only if we do */
+		if (!waitq_empty(&t->sk.wq) && !(rx->flags & (NET_PEEK | NET_OOB)))
+			arm(c, ARM_IN);
 		return ret;
 	}
 	if (ret == 0) {

@@ -177,6 +177,7 @@ void inet_show_netstat(struct net_stack *st, struct strbuf *out)
 
 void inet_stats(struct net_stack *st, void (*add)(void *arg, const char *name, uint64_t value), void *arg)
 {
+	struct net_nat_counters n;
 	struct net_counters c;
 	struct net_if_info i;
 
@@ -193,6 +194,19 @@ void inet_stats(struct net_stack *st, void (*add)(void *arg, const char *name, u
 	add(arg, "udp_receive_buffer_errors", c.udp_rcvbuf_errors);
 	add(arg, "icmp_in", c.icmp_in);
 	add(arg, "icmp_out", c.icmp_out);
+	if (net_nat_counters(st, &n)) {
+		add(arg, "nat_connects", n.connects);
+		add(arg, "nat_accepted", n.accepted);
+		add(arg, "nat_refused", n.refused);
+		add(arg, "nat_failed", n.failed);
+		add(arg, "nat_tcp_in", n.tcp_in);
+		add(arg, "nat_tcp_out", n.tcp_out);
+		add(arg, "nat_datagrams_in", n.dgrams_in);
+		add(arg, "nat_datagrams_out", n.dgrams_out);
+		add(arg, "nat_datagrams_dropped", n.dgrams_dropped);
+		add(arg, "nat_datagram_bytes_in", n.dgram_bytes_in);
+		add(arg, "nat_datagram_bytes_out", n.dgram_bytes_out);
+	}
 	if (net_if_at(st, 0, &i)) {
 		add(arg, "lo_packets", i.rx_packets);
 		add(arg, "lo_bytes", i.rx_bytes);
