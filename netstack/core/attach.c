@@ -184,18 +184,19 @@ static void want_write(struct link *l)
 		ts->kick(ts->kick_arg);
 }
 
-int stack_add_iface(struct net_stack *st, const char *name, uint32_t mtu, const uint8_t hw[6], uint32_t *ifindex)
+int stack_add_iface(struct net_stack *st, const char *name, uint32_t mtu, const uint8_t hw[6],
+		    uint32_t *ifindex)
 {
 	struct net_iface *i = kmalloc(sizeof(*i));
 	int ret = -EEXIST;
 
 	if (!i)
 		return -ENOMEM;
-	i->info = (struct net_if_info){
-		.flags = IFF_UP_ | IFF_RUNNING_ | IFF_LOWER_UP_ | IFF_MULTICAST_ | IFF_BROADCAST_,
-		.mtu = mtu,
-		.type = ARPHRD_ETHER_,
-		.hw_len = ETH_ALEN};
+	i->info = (struct net_if_info){.flags = IFF_UP_ | IFF_RUNNING_ | IFF_LOWER_UP_ | IFF_MULTICAST_ |
+						IFF_BROADCAST_,
+				       .mtu = mtu,
+				       .type = ARPHRD_ETHER_,
+				       .hw_len = ETH_ALEN};
 	memcpy(i->info.hw, hw, ETH_ALEN);
 	strncpy(i->info.name, name, NET_IF_MAX - 1);
 	rwlock_write(&st->lock);

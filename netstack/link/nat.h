@@ -1,6 +1,6 @@
 /* nat.h: what nat.c, nat_tcp.c and nat_dgram.c share: the sentry's side of `--network nat`. It stands where the
- * wire stands (struct net_wire_ops), but below it are no segments: a TCP connection is a socket of the host that
- * sbx-net has connected and handed over, which is read and written here; datagrams go through sbx-net.
+ * wire stands (struct net_wire_ops), but below it are no segments: a TCP connection is a socket of the host
+ * that sbx-net has connected and handed over, which is read and written here; datagrams go through sbx-net.
  *
  * Locks: a connection's lock (rank NET_CONN) holds what is waited for; nat->lock (NET_WIRE) the table of
  * connections, so that whoever finds one there can take a reference to its socket. */
@@ -49,9 +49,9 @@ struct nat {
 	uint32_t next, used;	  /* [lock] where to look for a free one */
 	uint32_t generation;	  /* [lock] */
 	struct nat_rate in, out;
-	bool throttled;	    /* [lock] some connection waits for its share */
-	uint8_t *packet;    /* [poller] a message with its payload */
-	uint8_t *ip_packet; /* [poller] as it goes up */
+	bool throttled;			      /* [lock] some connection waits for its share */
+	uint8_t *packet;		      /* [poller] a message with its payload */
+	uint8_t *ip_packet;		      /* [poller] as it goes up */
 	struct nat_parked parked[NAT_PARKED]; /* [poller] */
 	uint32_t parked_count;
 	uint8_t *bounce[NAT_BUFFERS]; /* made when first needed; [bit of taken] */

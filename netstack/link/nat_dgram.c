@@ -1,5 +1,5 @@
-/* nat_dgram.c: datagrams by way of sbx-net: UDP, and ICMP echoes. What goes out loses its UDP header, what comes
- * in gets one, and from there on is as a packet from a wire. */
+/* nat_dgram.c: datagrams by way of sbx-net: UDP, and ICMP echoes. What goes out loses its UDP header, what
+ * comes in gets one, and from there on is as a packet from a wire. */
 #include <sys/socket.h>
 
 #include "netstack/link/nat.h"
@@ -122,7 +122,8 @@ static void error_input(struct nat *n, const struct nat_msg *m, const uint8_t *d
 
 void nat_dgram_input(struct nat *n, const struct nat_msg *m, const uint8_t *data, uint32_t len)
 {
-	struct ip_packet p = {.protocol = m->protocol, .ttl = m->ttl ?: 64, .tos = m->tos, .ifindex = n->ifindex};
+	struct ip_packet p = {
+		.protocol = m->protocol, .ttl = m->ttl ?: 64, .tos = m->tos, .ifindex = n->ifindex};
 	uint32_t sum, at;
 
 	if (m->type == NAT_ERROR) {
@@ -157,9 +158,9 @@ void nat_dgram_input(struct nat *n, const struct nat_msg *m, const uint8_t *data
 		return;
 	}
 	if (p.v6 || m->protocol != PROTO_UDP || n->pcap) {
-		sum = net_checksum(m->protocol == PROTO_ICMP ? 0
-							     : net_pseudo_sum(&p.src, &p.dst, m->protocol, p.len),
-				   p.data, p.len);
+		sum = net_checksum(
+			m->protocol == PROTO_ICMP ? 0 : net_pseudo_sum(&p.src, &p.dst, m->protocol, p.len),
+			p.data, p.len);
 		put16(n->ip_packet + at, sum ? sum : m->protocol == PROTO_UDP ? 0xffff : 0);
 	}
 	if (n->pcap)

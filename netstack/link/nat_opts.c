@@ -1,4 +1,5 @@
-/* nat_opts.c: options of TCP sockets that are the host's business here, and what it tells about a connection. */
+/* nat_opts.c: options of TCP sockets that are the host's business here, and what it tells about a connection.
+ */
 #include <netinet/in.h>
 #include <sys/socket.h>
 

@@ -1,6 +1,6 @@
-/* nat_tcp.c: TCP sockets whose connection is a socket of the host. sbx-net connects it, as its policy allows, and
- * hands it over; from then on it is read and written here, on the thread that asks. What is waited for is armed
- * once (EPOLLONESHOT), so that a stream that flows wakes nobody. */
+/* nat_tcp.c: TCP sockets whose connection is a socket of the host. sbx-net connects it, as its policy allows,
+ * and hands it over; from then on it is read and written here, on the thread that asks. What is waited for is
+ * armed once (EPOLLONESHOT), so that a stream that flows wakes nobody. */
 #include "netstack/link/nat.h"
 
 #include <poll.h>

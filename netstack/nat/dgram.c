@@ -1,6 +1,6 @@
-/* dgram.c: UDP and ICMP echoes: a connected socket of the host for each flow of the guest, so that only the other
- * end's answers come back and its errors are told. The sockets stay here: one that takes datagrams would also send
- * them to anybody. The least recently used flow goes when there are too many. */
+/* dgram.c: UDP and ICMP echoes: a connected socket of the host for each flow of the guest, so that only the
+ * other end's answers come back and its errors are told. The sockets stay here: one that takes datagrams would
+ * also send them to anybody. The least recently used flow goes when there are too many. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -119,7 +119,8 @@ static struct nat_msg inward(const struct flow *f)
 	return m;
 }
 
-static void told(struct broker *b, struct flow *f, const struct sock_extended_err *e, const struct endpoint *from)
+static void told(struct broker *b, struct flow *f, const struct sock_extended_err *e,
+		 const struct endpoint *from)
 {
 	struct nat_msg m = {.type = NAT_ERROR,
 			    .protocol = f->key.protocol,
@@ -144,8 +145,10 @@ static void drain_errors(struct broker *b, struct flow *f)
 
 	for (int i = 0; i < BATCH; i++) {
 		struct iovec iov = {data, sizeof(data)};
-		struct msghdr h = {
-			.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+		struct msghdr h = {.msg_iov = &iov,
+				   .msg_iovlen = 1,
+				   .msg_control = control,
+				   .msg_controllen = sizeof(control)};
 		struct {
 			struct sock_extended_err e;
 			struct sockaddr_storage from;
@@ -278,7 +281,8 @@ static void published_ready(struct broker *b, struct source *s, uint32_t events)
 		struct sockaddr_storage sa;
 		unsigned size = sizeof(sa), at = PEERS_MAX;
 		struct endpoint from;
-		ssize_t n = hc_recvfrom(s->fd, b->buf, NAT_DGRAM_MAX, MSG_DONTWAIT, (struct sockaddr *)&sa, &size);
+		ssize_t n =
+			hc_recvfrom(s->fd, b->buf, NAT_DGRAM_MAX, MSG_DONTWAIT, (struct sockaddr *)&sa, &size);
 
 		if (n < 0)
 			return;
@@ -374,9 +378,10 @@ void dgram_request(struct broker *b, const struct nat_msg *m, const uint8_t *dat
 		addr_outward(b, m->dst, to);
 		ret = policy_allows(b, to, m->dport) ? flow_open(b, m, to, &f) : -EACCES;
 		if (ret < 0) {
-			cannot(b, m, ret == -EACCES && m->protocol != IPPROTO_UDP && !policy_allows(b, to, m->dport)
-					     ? -EHOSTUNREACH
-					     : ret);
+			cannot(b, m,
+			       ret == -EACCES && m->protocol != IPPROTO_UDP && !policy_allows(b, to, m->dport)
+				       ? -EHOSTUNREACH
+				       : ret);
 			return;
 		}
 	}

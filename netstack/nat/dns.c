@@ -1,6 +1,6 @@
-/* dns.c: the resolver that the guest asks: passes each query on to one of the host's name servers, from a socket and
- * under an id of its own, and remembers which addresses were answered for which name. A query that isn't whole, or
- * whose name the policy doesn't allow, goes nowhere. */
+/* dns.c: the resolver that the guest asks: passes each query on to one of the host's name servers, from a
+ * socket and under an id of its own, and remembers which addresses were answered for which name. A query that
+ * isn't whole, or whose name the policy doesn't allow, goes nowhere. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -11,10 +11,10 @@
 #include "platform/base/random.h"
 #include "platform/host/hostcall.h"
 
-#define TRY_NS	  (3 * NSEC_PER_SEC)
-#define STREAM_NS (20 * NSEC_PER_SEC)
-#define SERVFAIL  2
-#define REFUSED	  5
+#define TRY_NS	   (3 * NSEC_PER_SEC)
+#define STREAM_NS  (20 * NSEC_PER_SEC)
+#define SERVFAIL   2
+#define REFUSED	   5
 #define STREAM_BUF (65536u + 2)
 
 /* A query of a datagram on its way. */
@@ -104,7 +104,8 @@ static int ask(struct broker *b, struct query *q)
 		ret = q->s.fd < 0 ? q->s.fd : hc_connect(q->s.fd, (struct sockaddr *)&sa, size);
 		if (ret == 0)
 			ret = source_add(b, &q->s, EPOLLIN);
-		if (ret == 0 && hc_sendto(q->s.fd, q->text, q->size, MSG_DONTWAIT, NULL, 0) == (ssize_t)q->size) {
+		if (ret == 0 &&
+		    hc_sendto(q->s.fd, q->text, q->size, MSG_DONTWAIT, NULL, 0) == (ssize_t)q->size) {
 			q->until = clock_monotonic_ns() + TRY_NS;
 			return 0;
 		}
@@ -114,7 +115,8 @@ static int ask(struct broker *b, struct query *q)
 
 void dns_request(struct broker *b, const struct nat_msg *m, const uint8_t *data, size_t n)
 {
-	struct nat_msg back = {.type = NAT_DGRAM, .protocol = IPPROTO_UDP, .sport = m->dport, .dport = m->sport};
+	struct nat_msg back = {
+		.type = NAT_DGRAM, .protocol = IPPROTO_UDP, .sport = m->dport, .dport = m->sport};
 	struct dns_question question;
 	struct query *q;
 	unsigned rcode;
@@ -267,7 +269,8 @@ static bool pass_on(struct broker *b, struct stream *st)
 		return false;
 	server = &b->servers[b->next_server++ % b->server_count];
 	size = sockaddr_of(server->addr, server->port, &sa);
-	up->s = (struct source){.fd = hc_socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0), .ready = up_ready};
+	up->s = (struct source){.fd = hc_socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0),
+				.ready = up_ready};
 	up->of = st;
 	ret = up->s.fd < 0 ? up->s.fd : hc_connect(up->s.fd, (struct sockaddr *)&sa, size);
 	if (ret == 0 || ret == -EINPROGRESS)

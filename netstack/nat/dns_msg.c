@@ -6,17 +6,17 @@
 #include "netstack/nat/internal.h"
 #include "platform/abi/errno.h"
 
-#define HEAD	   12u
-#define CLASS_IN   1
-#define TYPE_OPT   41
-#define JUMPS_MAX  64
-#define RECORDS	   512u
-#define QR	   0x80 /* of byte 2 */
-#define OPCODE	   0x78
-#define RCODE_BAD  1
-#define RCODE_NOT  4
-#define NAME_WIRE  255u
-#define LABEL_MAX  63u
+#define HEAD	  12u
+#define CLASS_IN  1
+#define TYPE_OPT  41
+#define JUMPS_MAX 64
+#define RECORDS	  512u
+#define QR	  0x80 /* of byte 2 */
+#define OPCODE	  0x78
+#define RCODE_BAD 1
+#define RCODE_NOT 4
+#define NAME_WIRE 255u
+#define LABEL_MAX 63u
 
 static unsigned get16(const uint8_t *p)
 {
@@ -117,7 +117,8 @@ int dns_parse_query(const uint8_t *m, size_t n, struct dns_question *q, unsigned
 	if (n < HEAD || m[2] & QR)
 		return -EINVAL;
 	*rcode = m[2] & OPCODE ? RCODE_NOT : RCODE_BAD;
-	if (m[2] & OPCODE || n > DNS_MAX || get16(m + 4) != 1 || get16(m + 6) || get16(m + 8) || get16(m + 10) > 2)
+	if (m[2] & OPCODE || n > DNS_MAX || get16(m + 4) != 1 || get16(m + 6) || get16(m + 8) ||
+	    get16(m + 10) > 2)
 		return -EINVAL;
 	if (parse_question(m, n, q) < 0) {
 		q->end = 0;

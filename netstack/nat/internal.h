@@ -1,6 +1,6 @@
-/* internal.h of sbx-net: the process that opens sockets of the host for one sandbox's sentry, as the policy that
- * it was started with allows. One thread, one loop. It believes nothing that the sentry says: every message is
- * checked as a hostile program's, and the most it can ask for is what the policy grants. */
+/* internal.h of sbx-net: the process that opens sockets of the host for one sandbox's sentry, as the policy
+ * that it was started with allows. One thread, one loop. It believes nothing that the sentry says: every
+ * message is checked as a hostile program's, and the most it can ask for is what the policy grants. */
 #pragma once
 
 #include <netinet/in.h>
@@ -11,17 +11,17 @@
 #include "platform/base/attr.h"
 #include "platform/base/list.h"
 
-#define SERVERS_MAX	3
-#define RESOLVERS_MAX	3
-#define PENDING_MAX	1024u /* connections on their way */
-#define FLOWS_MAX	1024u /* UDP and echo */
-#define FLOW_BUCKETS	1024u
-#define QUERIES_MAX	256u /* to the name servers */
-#define STREAMS_MAX	32u  /* of DNS over TCP */
-#define NAMES_MAX	4096u
-#define PEERS_MAX	256u /* of a published UDP port */
-#define DNS_MAX		4096u
-#define DNS_PORT	53
+#define SERVERS_MAX   3
+#define RESOLVERS_MAX 3
+#define PENDING_MAX   1024u /* connections on their way */
+#define FLOWS_MAX     1024u /* UDP and echo */
+#define FLOW_BUCKETS  1024u
+#define QUERIES_MAX   256u /* to the name servers */
+#define STREAMS_MAX   32u  /* of DNS over TCP */
+#define NAMES_MAX     4096u
+#define PEERS_MAX     256u /* of a published UDP port */
+#define DNS_MAX	      4096u
+#define DNS_PORT      53
 
 struct broker;
 

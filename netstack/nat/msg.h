@@ -1,7 +1,7 @@
-/* msg.h: what a sentry with `--network nat` and sbx-net say to each other. Two SEQPACKET socket pairs: on one go
- * connections (with a descriptor when there is one), on the other datagrams, so that many of these don't hold
- * those up. Every message is a struct nat_msg; behind NAT_DGRAM's comes the payload. Addresses are 16 bytes,
- * IPv4 ones as v4-mapped IPv6 ones; ports are in host order. */
+/* msg.h: what a sentry with `--network nat` and sbx-net say to each other. Two SEQPACKET socket pairs: on one
+ * go connections (with a descriptor when there is one), on the other datagrams, so that many of these don't
+ * hold those up. Every message is a struct nat_msg; behind NAT_DGRAM's comes the payload. Addresses are 16
+ * bytes, IPv4 ones as v4-mapped IPv6 ones; ports are in host order. */
 #pragma once
 
 #include "platform/base/attr.h"
@@ -14,7 +14,8 @@ enum nat_type {
 	NAT_DGRAM,
 	/* net to sentry */
 	NAT_CONNECTED, /* id; error: a positive errno, or 0 and the connected socket comes along */
-	NAT_ACCEPTED,  /* somebody at src, sport connected to the published port dst, dport: the socket comes along */
+	NAT_ACCEPTED,  /* somebody at src, sport connected to the published port dst, dport: the socket comes
+			  along */
 	NAT_ERROR,     /* an ICMP error about a datagram from src to dst: type, code, offender (as `from`) */
 };
 

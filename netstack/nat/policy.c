@@ -1,6 +1,6 @@
-/* policy.c: where the guest may go. In this order: --deny; what is denied unless an --allow names it, or a part of
- * it, by address; then, if there is any --allow, one of them must fit; else everything is allowed. A name stands
- * for the addresses that our resolver answered for it, as long as it said. */
+/* policy.c: where the guest may go. In this order: --deny; what is denied unless an --allow names it, or a part
+ * of it, by address; then, if there is any --allow, one of them must fit; else everything is allowed. A name
+ * stands for the addresses that our resolver answered for it, as long as it said. */
 #include <string.h>
 
 #include "netstack/nat/internal.h"
@@ -71,7 +71,8 @@ static bool allows(struct broker *b, const uint8_t addr[16], uint16_t port)
 	return !b->allow_count;
 }
 
-/* The IPv4 address that a translator on the way would make of it: 64:ff9b::/96 (RFC 6052), 2002::/16 (RFC 3056). */
+/* The IPv4 address that a translator on the way would make of it: 64:ff9b::/96 (RFC 6052), 2002::/16 (RFC
+ * 3056). */
 static bool inner4(const uint8_t addr[16], uint8_t out[16])
 {
 	static const uint8_t nat64[12] = {0x00, 0x64, 0xff, 0x9b};
@@ -113,7 +114,8 @@ void policy_learn(struct broker *b, const char *name, const uint8_t addr[16], ui
 	struct known_name *k = NULL;
 
 	for (unsigned i = 0; i < NAMES_MAX && !k; i++)
-		if (b->names[i].expires && addr_eq(b->names[i].addr, addr) && strcmp(b->names[i].name, name) == 0)
+		if (b->names[i].expires && addr_eq(b->names[i].addr, addr) &&
+		    strcmp(b->names[i].name, name) == 0)
 			k = &b->names[i];
 	if (!k) { /* the oldest goes */
 		k = &b->names[b->next_name];

@@ -1,5 +1,5 @@
-/* rule.h: one line of the egress policy, as text and parsed. No I/O; sbx checks options with it, sbx-net goes by
- * it. Addresses are 16 bytes, IPv4 ones as v4-mapped IPv6 ones. */
+/* rule.h: one line of the egress policy, as text and parsed. No I/O; sbx checks options with it, sbx-net goes
+ * by it. Addresses are 16 bytes, IPv4 ones as v4-mapped IPv6 ones. */
 #pragma once
 
 #include "platform/base/attr.h"
@@ -10,8 +10,8 @@ struct nat_rule {
 	bool is_name;
 	char name[NAT_NAME_MAX]; /* lower case; "*" for all, "*.DOMAIN" for all below */
 	uint8_t addr[16];
-	uint8_t prefix;		 /* of 128 */
-	uint16_t first, last;	 /* ports */
+	uint8_t prefix;	      /* of 128 */
+	uint16_t first, last; /* ports */
 };
 
 /* HOST|ADDRESS|NETWORK[:PORT[-PORT]]; an IPv6 address with a port stands in brackets. -EINVAL */

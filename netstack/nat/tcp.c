@@ -1,5 +1,5 @@
-/* tcp.c: TCP connections: made here as the policy allows, handed over once they stand. Not before: a socket that
- * isn't connected yet, or whose connect failed, could be made to connect elsewhere. */
+/* tcp.c: TCP connections: made here as the policy allows, handed over once they stand. Not before: a socket
+ * that isn't connected yet, or whose connect failed, could be made to connect elsewhere. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -41,8 +41,8 @@ static void forget(struct broker *b, struct pending *p)
 static void decided(struct broker *b, struct pending *p, int err)
 {
 	if (err == 0) {
-		/* A second connect marks the socket as connected for good: before it, Linux would let its owner start
-		 * anew with MSG_FASTOPEN. */
+		/* A second connect marks the socket as connected for good: before it, Linux would let its owner
+		 * start anew with MSG_FASTOPEN. */
 		err = -hc_connect(p->s.fd, (struct sockaddr *)&p->to, p->to_size);
 		if (err == EISCONN)
 			err = 0;

@@ -1,6 +1,6 @@
-/* net_files.c: the files that go with a network: /etc/resolv.conf and /etc/hosts, as sbx wrote them. In a root that
- * takes changes in memory they replace what is there; over one that doesn't (read-only, or an engine's) they are
- * mounted. */
+/* net_files.c: the files that go with a network: /etc/resolv.conf and /etc/hosts, as sbx wrote them. In a root
+ * that takes changes in memory they replace what is there; over one that doesn't (read-only, or an engine's)
+ * they are mounted. */
 #include <string.h>
 
 #include "platform/abi/fcntl.h"

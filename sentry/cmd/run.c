@@ -224,7 +224,8 @@ static int add_network(const struct run_options *o, struct launch *l)
 	if (strcmp(o->network, "nat") == 0) {
 		l->nat = calloc(1, sizeof(*l->nat));
 		BUG_ON(!l->nat);
-		if (nat_prepare(&o->nat, o->hostname ? o->hostname : "sbx", &l->config, l->nat, err, sizeof(err)) < 0) {
+		if (nat_prepare(&o->nat, o->hostname ? o->hostname : "sbx", &l->config, l->nat, err,
+				sizeof(err)) < 0) {
 			complain("--network nat: %s", err);
 			return -1;
 		}

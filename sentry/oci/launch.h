@@ -1,5 +1,5 @@
-/* launch.h: starts the programs of a sandbox: the gofer, the sentry and, for `--network nat`, sbx-net, each in namespaces of its own, with
- * the descriptors that it is to have and no others. */
+/* launch.h: starts the programs of a sandbox: the gofer, the sentry and, for `--network nat`, sbx-net, each in
+ * namespaces of its own, with the descriptors that it is to have and no others. */
 #pragma once
 
 #include "platform/base/attr.h"

@@ -150,9 +150,8 @@ static void tell_hosts(const struct nat_options *o, struct config_writer *w, con
 	FILE *text = open_memstream(&file, &size);
 
 	BUG_ON(!text);
-	fprintf(text,
-		"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n"
-		"ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
+	fprintf(text, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n"
+		      "ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
 	if (hostname && *hostname)
 		fprintf(text, "%s.15\t%s\n", net, hostname);
 	for (size_t i = 0; i < o->host_count; i++) {
@@ -184,7 +183,8 @@ static int open_port(const struct nat_port *p, int family, uint16_t port, int *f
 		(void)setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (!v4)
 		(void)setsockopt(*fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	if (bind(*fd, v4 ? (struct sockaddr *)&in : (struct sockaddr *)&in6, v4 ? sizeof(in) : sizeof(in6)) == 0 &&
+	if (bind(*fd, v4 ? (struct sockaddr *)&in : (struct sockaddr *)&in6, v4 ? sizeof(in) : sizeof(in6)) ==
+		    0 &&
 	    (p->udp || listen(*fd, BACKLOG) == 0))
 		return 0;
 	one = errno;
@@ -209,8 +209,7 @@ static int publish(const struct nat_port *p, uint16_t port, struct nat_launch *n
 		if (ret < 0) {
 			snprintf(err, err_size, "cannot publish the host's port %u/%s%s%s: %s%s", port,
 				 p->udp ? "udp" : "tcp", p->host ? " at " : "", p->host ? p->host : "",
-				 strerror(-ret),
-				 ret == -EACCES ? " (ports below 1024 need a privilege)" : "");
+				 strerror(-ret), ret == -EACCES ? " (ports below 1024 need a privilege)" : "");
 			return -1;
 		}
 		n->sockets = realloc(n->sockets, (n->socket_count + 1) * sizeof(*n->sockets));
@@ -239,8 +238,8 @@ static int make_pairs(struct nat_launch *n)
 	return 0;
 }
 
-int nat_prepare(const struct nat_options *o, const char *hostname, struct config_writer *w, struct nat_launch *n,
-		char *err, size_t err_size)
+int nat_prepare(const struct nat_options *o, const char *hostname, struct config_writer *w,
+		struct nat_launch *n, char *err, size_t err_size)
 {
 	char net[16];
 

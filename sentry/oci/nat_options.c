@@ -91,7 +91,8 @@ int nat_add_port(struct nat_options *o, const char *text, char *err, size_t err_
 	if (ok)
 		snprintf(err, err_size, "-p: '%s': no more than %u ports can be published", text, PORTS_MAX);
 	else
-		snprintf(err, err_size, "-p: '%s' is not [IP:]HOSTPORT:GUESTPORT[/udp] (or two ranges as long)", text);
+		snprintf(err, err_size, "-p: '%s' is not [IP:]HOSTPORT:GUESTPORT[/udp] (or two ranges as long)",
+			 text);
 	return -1;
 }
 
@@ -136,7 +137,8 @@ int nat_add_rule(struct nat_options *o, bool allow, const char *text, char *err,
 	struct nat_rule r;
 
 	if (nat_rule_parse(text, &r) < 0 || *count >= RULES_MAX) {
-		snprintf(err, err_size, "--%s: '%s' is not NAME, ADDRESS or NETWORK/BITS, with or without :PORT[-PORT]",
+		snprintf(err, err_size,
+			 "--%s: '%s' is not NAME, ADDRESS or NETWORK/BITS, with or without :PORT[-PORT]",
 			 allow ? "allow" : "deny", text);
 		return -1;
 	}
@@ -160,8 +162,8 @@ int nat_set_rate(struct nat_options *o, const char *text, char *err, size_t err_
 	if (unit)
 		end++;
 	if (errno || !isdigit((unsigned char)*text) || (*end && strcmp(end, "/s") != 0) || o->rate < 1024) {
-		snprintf(err, err_size, "--rate: '%s' is not a number of bytes a second (1K or more; with K, M or G)",
-			 text);
+		snprintf(err, err_size,
+			 "--rate: '%s' is not a number of bytes a second (1K or more; with K, M or G)", text);
 		return -1;
 	}
 	return 0;

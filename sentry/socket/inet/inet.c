@@ -173,8 +173,7 @@ static int send_name(struct socket *s, const struct sockaddr_buf *a, struct net_
 
 static ssize_t inet_send(struct socket *s, const struct sock_caller *c, struct sock_msg *m)
 {
-	struct net_io io = {
-		.move = move_in, .back = move_back, .arg = m->uio, .resid = m->uio->resid};
+	struct net_io io = {.move = move_in, .back = move_back, .arg = m->uio, .resid = m->uio->resid};
 	struct inet_sock *i = inet_of(s);
 	struct net_tx tx = {.flags = 0};
 	struct net_name name;
