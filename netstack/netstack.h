@@ -60,10 +60,10 @@ static inline bool net_addr_linklocal6(const struct net_addr *a)
  * less than n only at a fault, -EFAULT when nothing moved. */
 struct net_io {
 	ssize_t (*move)(struct net_io *io, void *buf, size_t n);
-	/* optional, sending: the last n bytes that moved did not after all */
-	void (*back)(struct net_io *io, size_t n);
 	void *arg;
 	uint64_t resid;
+	/* optional, sending: the last n bytes that moved did not after all */
+	void (*back)(struct net_io *io, size_t n);
 };
 
 enum net_kind {
