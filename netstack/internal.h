@@ -369,6 +369,14 @@ void tcp_pipe_put(struct tcp_pipe *p);
 void tcp_caps_locked(struct tcp_sock *a, struct tcp_sock *b);
 void tcp_flush_counters(struct net_stack *st, struct tcp_pipe *p);
 
+/* tcp_tap.c: shows those who listen in on the loopback what segments c's connection would have had: its
+ * handshake (c has just connected), its refusal, n bytes that t has just put into its pipe, its FIN or RST.
+ * Call only if stack_tapped. */
+void tcp_tap_open(const struct tcp_sock *c);
+void tcp_tap_refused(const struct tcp_sock *c);
+void tcp_tap_data(const struct tcp_sock *t, uint64_t n);
+void tcp_tap_end(const struct tcp_sock *t, bool reset);
+
 /* transport/dgram.c */
 MUST_CHECK int dgram_create(struct net_sock **out);
 void dgram_destroy(struct net_sock *sk);

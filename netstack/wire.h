@@ -22,6 +22,7 @@
 #define NEIGH_BUCKETS 64u
 #define NEIGH_MAX     1024u /* entries */
 #define NEIGH_QUEUE   64u   /* packets that wait for one address */
+#define TCP_MEM_BYTES (256u * 1024 * 1024)
 #define FRAG_BYTES    (4u * 1024 * 1024)
 #define PMTU_SLOTS    256u
 
@@ -94,6 +95,7 @@ struct wire_counters {
 		tcp_challenge;
 	uint64_t tcp_paws, tcp_ooo, tcp_dsack, tcp_fast_recovery, tcp_tlp, tcp_syn_cookies_sent,
 		tcp_syn_cookies_ok;
+	uint64_t tcp_mem_dropped;
 	uint64_t tcp_syn_dropped, tcp_listen_overflow, tcp_undo, tcp_probes, tcp_keepalive;
 	uint64_t arp_in, arp_out, nd_in, nd_out, neigh_failed, icmp_in, icmp_out, icmp_limited;
 };
@@ -120,6 +122,7 @@ struct wire {
 	uint32_t icmp_credit;		     /* [lock] */
 	struct conn_bucket *conns;	     /* [I] CONN_BUCKETS */
 	uint32_t conn_count, half_open, time_waits; /* [a] */
+	uint64_t tcp_bytes, tcp_mem; /* [a] held by connections' buffers; how much there may be (tcp(7), tcp_mem) */
 	uint32_t ip_id;				    /* [a] */
 	uint32_t challenge_left;		    /* [a] RFC 5961 section 7 */
 	uint64_t challenge_at;			    /* [a] */

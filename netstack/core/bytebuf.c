@@ -35,6 +35,22 @@ static int grow(struct bytebuf *b, uint32_t base, uint32_t need)
 	return 0;
 }
 
+static bool take_chunk(struct bytebuf *b, uint8_t **c)
+{
+	*c = kmalloc(CHUNK_SIZE);
+	if (*c && b->used)
+		__atomic_add_fetch(b->used, CHUNK_SIZE, __ATOMIC_RELAXED);
+	return *c != NULL;
+}
+
+static void give_chunk(struct bytebuf *b, uint8_t **c)
+{
+	if (*c && b->used)
+		__atomic_sub_fetch(b->used, CHUNK_SIZE, __ATOMIC_RELAXED);
+	kfree(*c);
+	*c = NULL;
+}
+
 int bytebuf_reserve(struct bytebuf *b, uint32_t base, uint32_t from, uint32_t to)
 {
 	uint32_t span = ((number_of(to - 1) - number_of(base)) & (UINT32_MAX >> CHUNK_SHIFT)) + 1, k;
@@ -46,9 +62,7 @@ int bytebuf_reserve(struct bytebuf *b, uint32_t base, uint32_t from, uint32_t to
 	for (k = number_of(from);; k = (k + 1) & (UINT32_MAX >> CHUNK_SHIFT)) {
 		uint8_t **c = &b->chunks[k & (b->slots - 1)];
 
-		if (!*c)
-			*c = kmalloc(CHUNK_SIZE);
-		if (!*c)
+		if (!*c && !take_chunk(b, c))
 			return -ENOMEM;
 		if (k == number_of(to - 1))
 			return 0;
@@ -85,20 +99,16 @@ void bytebuf_drop(struct bytebuf *b, uint32_t from, uint32_t to, bool last)
 
 	if (!b->slots || (from == to && !last))
 		return;
-	for (k = number_of(from); k != end; k = (k + 1) & (UINT32_MAX >> CHUNK_SHIFT)) {
-		kfree(b->chunks[k & (b->slots - 1)]);
-		b->chunks[k & (b->slots - 1)] = NULL;
-	}
-	if (last) {
-		kfree(b->chunks[end & (b->slots - 1)]);
-		b->chunks[end & (b->slots - 1)] = NULL;
-	}
+	for (k = number_of(from); k != end; k = (k + 1) & (UINT32_MAX >> CHUNK_SHIFT))
+		give_chunk(b, &b->chunks[k & (b->slots - 1)]);
+	if (last)
+		give_chunk(b, &b->chunks[end & (b->slots - 1)]);
 }
 
 void bytebuf_free(struct bytebuf *b)
 {
 	for (uint32_t i = 0; i < b->slots; i++)
-		kfree(b->chunks[i]);
+		give_chunk(b, &b->chunks[i]);
 	kfree(b->chunks);
 	b->chunks = NULL;
 	b->slots = 0;

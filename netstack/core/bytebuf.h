@@ -11,6 +11,7 @@
 struct bytebuf {
 	uint8_t **chunks;
 	uint32_t slots; /* a power of two; 0: nothing yet */
+	uint64_t *used; /* [I] counts the bytes of all chunks of many buffers; NULL: nobody counts */
 };
 
 /* Memory for [from, to), of a span that begins at base. -ENOMEM */

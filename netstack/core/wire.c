@@ -42,6 +42,7 @@ int wire_create(const struct wire_up *up, void *arg, uint64_t (*clock)(void *), 
 	list_init(&w->frags);
 	net_timer_init(&w->neigh_timer, neigh_timer_run, NULL);
 	net_timer_init(&w->frag_timer, frag_timer_run, NULL);
+	w->tcp_mem = TCP_MEM_BYTES;
 	w->cookie_after = 512;
 	w->ecn = 2;
 	snprintf(w->cc, sizeof(w->cc), "cubic");

@@ -99,6 +99,8 @@ void net_sock_options_changed(struct net_sock *sk)
 /* As an answer of RST to a SYN. */
 void tcp_refuse_locked(struct tcp_sock *c, int err)
 {
+	if (UNLIKELY(stack_tapped(c->sk.st)) && err == ECONNREFUSED)
+		tcp_tap_refused(c);
 	sk_set_error(&c->sk, err);
 	COUNT(c->sk.st, tcp_fails);
 	sk_set_state(&c->sk, NET_CLOSE);

@@ -28,6 +28,8 @@ void tcp_fin_locked(struct tcp_sock *a, struct tcp_sock *b)
 	sk_add_shut(&a->sk, SHUT_WR_);
 	if (a->sk.state != NET_ESTABLISHED && a->sk.state != NET_CLOSE_WAIT)
 		return;
+	if (UNLIKELY(stack_tapped(a->sk.st)))
+		tcp_tap_end(a, false);
 	__atomic_store_n(&a->out->fin, 1, __ATOMIC_RELEASE);
 	if (a == b) {
 		port_time_wait(&a->sk, false);
@@ -68,6 +70,8 @@ static void close_states_locked(struct tcp_sock *t, struct tcp_sock *peer, bool 
 	bool unread = t->in && t->in->tail != t->in->head;
 
 	if (abort || unread || (t->sk.opts.linger_on && t->sk.opts.linger == 0)) {
+		if (UNLIKELY(stack_tapped(t->sk.st)) && t->sk.state != NET_CLOSE)
+			tcp_tap_end(t, true);
 		if (peer != t)
 			tcp_reset_locked(peer);
 		if (t->sk.state != NET_CLOSE)

@@ -84,6 +84,7 @@ int conn_new(struct wire *w, const struct net_name *local, const struct net_name
 	refs_init(&c->refs);
 	mutex_init(&c->lock, RANK_NET_CONN);
 	c->w = w;
+	c->snd.used = c->rcv.used = &w->tcp_bytes;
 	list_init(&c->node);
 	list_init(&c->by_time);
 	c->local = *local;
@@ -332,6 +333,8 @@ static uint32_t room_of(const struct tcp_conn *c)
 {
 	uint32_t used = c->snd_end - c->snd_una;
 
+	if (UNLIKELY(used >= CHUNK_SIZE && __atomic_load_n(&c->w->tcp_bytes, __ATOMIC_RELAXED) >= c->w->tcp_mem))
+		return 0; /* what is acknowledged makes room */
 	return used < c->sndbuf ? c->sndbuf - used : 0;
 }
 

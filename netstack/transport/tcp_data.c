@@ -215,6 +215,8 @@ static ssize_t send_locked(struct tcp_sock *t, struct net_io *io, const struct n
 		if (ret < 0)
 			return total ? total : ret;
 		total += ret;
+		if (UNLIKELY(stack_tapped(t->sk.st)))
+			tcp_tap_data(t, (uint64_t)ret);
 		if (UNLIKELY((tx->flags & NET_OOB) && !io->resid)) {
 			set_urgent(p);
 			waitq_wake(&peer->sk.wq, EV_PRI | EV_RDBAND);

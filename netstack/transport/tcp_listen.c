@@ -40,6 +40,8 @@ int tcp_link_locked(struct tcp_sock *l, struct tcp_sock *c)
 	} else {
 		__atomic_store_n(&l->queued, l->queued + 1, __ATOMIC_RELEASE);
 	}
+	if (UNLIKELY(stack_tapped(l->sk.st)))
+		tcp_tap_open(c);
 	COUNT(l->sk.st, tcp_passive);
 	__atomic_add_fetch(&l->sk.st->counters.tcp_established, 2, __ATOMIC_RELAXED);
 	return 0;

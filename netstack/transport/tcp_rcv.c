@@ -82,8 +82,9 @@ void conn_tune_rcvbuf(struct tcp_conn *c, uint64_t now)
 	uint64_t rtt = c->rcv_rtt ? c->rcv_rtt : c->srtt, took;
 	uint32_t most;
 
-	if (c->cfg.rcvbuf || !rtt || now - c->drs_ns < rtt)
-		return;
+	if (c->cfg.rcvbuf || !rtt || now - c->drs_ns < rtt ||
+	    __atomic_load_n(&c->w->tcp_bytes, __ATOMIC_RELAXED) > c->w->tcp_mem / 2)
+		return; /* under pressure no buffer grows */
 	took = c->rcv_read - c->drs_seq;
 	/* twice what is read in a round trip: the window never holds the sender back in slow start */
 	most = MIN(TCP_BUF_MAX, 65535u << c->rcv_wscale);
@@ -212,10 +213,24 @@ static void trim(struct tcp_conn *c, struct seg_in *s)
 	}
 }
 
+/* All connections together hold as much as they may (tcp_mem): each still gets its next few bytes, so that it moves
+ * on once its reader does; what is out of order can wait. */
+static bool short_of_memory(const struct tcp_conn *c, bool in_order)
+{
+	if (LIKELY(__atomic_load_n(&c->w->tcp_bytes, __ATOMIC_RELAXED) < c->w->tcp_mem))
+		return false;
+	return !in_order || c->rcv_nxt - c->rcv_read >= CHUNK_SIZE;
+}
+
 static void store(struct tcp_conn *c, struct seg_in *s)
 {
 	bool in_order = s->seq == c->rcv_nxt;
 
+	if (UNLIKELY(short_of_memory(c, in_order))) {
+		WCOUNT(c->w, tcp_mem_dropped);
+		c->ack_now = true;
+		return;
+	}
 	if (bytebuf_reserve(&c->rcv, c->rcv_read, s->seq, s->seq + s->len) < 0)
 		return; /* as if it were lost */
 	if (in_order) {

@@ -770,3 +770,27 @@ Test(tcp_rfc, soft_errors_dont_end_a_connection_5461)
 	run(3000 * SEC);
 	cr_assert_eq(u->conn->error, EHOSTUNREACH, "but it is what the end is called");
 }
+
+/* tcp(7), tcp_mem: all connections together; one that holds little still moves on. */
+Test(tcp_rfc, buffers_of_all_connections_are_bounded)
+{
+	struct netuser *u = plain();
+	struct tcp_conn *c = u->conn;
+	uint32_t n;
+
+	h->w->tcp_mem = 2 * CHUNK_SIZE;
+	for (n = 0; n < 40; n++) {
+		inject(TCP_ACK, c->rcv_nxt, our_seq, 1000);
+		while (next_out())
+			cr_assert_eq(out.h.ack, c->rcv_nxt);
+	}
+	cr_assert_geq(c->rcv_nxt - c->rcv_read, CHUNK_SIZE);
+	cr_assert_leq(c->rcv_nxt - c->rcv_read, 2 * CHUNK_SIZE);
+	cr_assert_leq(h->w->tcp_bytes, 3 * CHUNK_SIZE);
+	n = c->rcv_nxt;
+	inject(TCP_ACK, n + 1000, our_seq, 1000); /* out of order: not now */
+	cr_assert_eq(c->ooo_count, 0);
+	h->w->tcp_mem = 100 * CHUNK_SIZE;
+	inject(TCP_ACK, n, our_seq, 1000);
+	cr_assert_eq(c->rcv_nxt, n + 1000);
+}

@@ -145,6 +145,12 @@ static bool has_locked_children(const struct mount *m, struct dentry *root)
 	return false;
 }
 
+/* Of the files without a name, only namespaces can be given one (ip-netns(8) keeps them so). */
+static bool names_namespace(const struct inode *i)
+{
+	return i->fops && i->fops->name && strcmp(i->fops->name, "nsfs") == 0;
+}
+
 static int mount_bind(const struct vfs_at *at, const char *source, const struct path *p, uint64_t flags)
 {
 	struct vfs *v = at->ns->vfs;
@@ -158,7 +164,9 @@ static int mount_bind(const struct vfs_at *at, const char *source, const struct 
 	if (ret < 0)
 		return ret;
 	mount_write_lock(v);
-	if (!from.mnt || from.mnt->ns != at->ns)
+	if (!from.mnt && names_namespace(from.dentry->inode))
+		ret = mount_create(v->anon, from.dentry, 0, &m);
+	else if (!from.mnt || from.mnt->ns != at->ns)
 		ret = -EINVAL;
 	else if (from.dentry->unhashed)
 		ret = -ENOENT;

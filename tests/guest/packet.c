@@ -134,6 +134,50 @@ static void hear(void)
 	close(to);
 }
 
+static uint16_t sum16(const void *p, size_t n);
+
+/* A TCP connection's segments, as far as they don't depend on options and timing. */
+static void segments(void)
+{
+	int s = open_bound(SOCK_DGRAM, ETH_P_IP), l = socket(AF_INET, SOCK_STREAM, 0),
+	    c = socket(AF_INET, SOCK_STREAM, 0), a;
+	int syn = 0, syn_ack = 0, fin = 0, rst = 0, bad = 0;
+	struct sockaddr_in to = lo(0);
+	uint8_t buf[256];
+	uint32_t base = 0;
+	ssize_t n;
+
+	MUST(bind(l, sa(&to), sizeof(to)) == 0 && listen(l, 1) == 0);
+	to = lo(port_of(l));
+	MUST(connect(c, sa(&to), sizeof(to)) == 0);
+	a = accept(l, NULL, NULL);
+	MUST(write(c, "payload", 7) == 7);
+	MUST(read(a, buf, sizeof(buf)) == 7);
+	close(c);
+	close(a);
+	close(l);
+	c = socket(AF_INET, SOCK_STREAM, 0);
+	SHOW(connect(c, sa(&to), sizeof(to)));
+	while ((n = recv(s, buf, sizeof(buf), MSG_DONTWAIT)) >= 40) {
+		uint8_t *t = buf + (buf[0] & 15) * 4, *data = t + (t[12] >> 4) * 4;
+		uint32_t seq;
+
+		memcpy(&seq, t + 4, 4);
+		seq = ntohl(seq);
+		bad += buf[9] != IPPROTO_TCP || sum16(buf, (size_t)(t - buf)) != 0;
+		if ((t[13] & 0x12) == 0x02 && !syn++)
+			base = seq;
+		syn_ack += (t[13] & 0x12) == 0x12;
+		fin += t[13] & 1;
+		rst += (t[13] & 4) != 0;
+		if (data < buf + n)
+			printf("data at %u: %.*s\n", seq - base, (int)(buf + n - data), data);
+	}
+	printf("syn %d syn+ack %d fin %d rst %d bad %d\n", syn, syn_ack, fin, rst, bad);
+	close(c);
+	close(s);
+}
+
 static uint16_t sum16(const void *p, size_t n)
 {
 	const uint16_t *w = p;
@@ -380,6 +424,7 @@ int main(void)
 	lo_up();
 	errors();
 	hear();
+	segments();
 	inject(SOCK_RAW);
 	inject(SOCK_DGRAM);
 	filters();

@@ -86,6 +86,7 @@ static int wrap(struct net_sock *sk, int family, int type, int protocol, const s
 	socket_init(&i->s, &inet_ops, family, type, protocol, c);
 	i->s.wait = net_sock_waitq(sk);
 	i->sk = sk;
+	inet_hints_init(i);
 	net_sock_adopt(sk, i, caller_uid(c));
 	*out = i;
 	return 0;
@@ -115,6 +116,7 @@ static int inet_accept(struct socket *s, const struct sock_caller *c, struct soc
 	i->s.mark = s->mark;
 	i->s.rcvlowat = s->rcvlowat;
 	i->wanted = from->wanted;
+	memcpy(i->hints, from->hints, sizeof(i->hints));
 	inet_name_out(s->family, &name, peer);
 	*out = &i->s;
 	return 0;
@@ -177,6 +179,7 @@ static ssize_t inet_send(struct socket *s, const struct sock_caller *c, struct s
 	struct inet_sock *i = inet_of(s);
 	struct net_tx tx = {.flags = 0};
 	struct net_name name;
+	ssize_t sent;
 	int ret;
 
 	if (UNLIKELY(m->flags & (LINUX_MSG_OOB | LINUX_MSG_MORE | LINUX_MSG_EOR)))
@@ -186,7 +189,12 @@ static ssize_t inet_send(struct socket *s, const struct sock_caller *c, struct s
 	ret = send_name(s, m->name, &name, &tx);
 	if (ret == 0 && UNLIKELY(m->control_len))
 		ret = inet_cmsg_in(i, c, m, &tx);
-	return ret < 0 ? ret : net_send(i->sk, &io, &tx);
+	if (ret < 0)
+		return ret;
+	sent = net_send(i->sk, &io, &tx);
+	if (UNLIKELY(m->flags & LINUX_MSG_ZEROCOPY))
+		inet_zerocopy_sent(i, m, sent);
+	return sent;
 }
 
 static ssize_t inet_recv(struct socket *s, const struct sock_caller *c, struct sock_msg *m)
@@ -206,6 +214,13 @@ static ssize_t inet_recv(struct socket *s, const struct sock_caller *c, struct s
 	m->flags = 0;
 	m->file_count = 0;
 	m->have_cred = false;
+	if (UNLIKELY(in & LINUX_MSG_ERRQUEUE) && inet_zerocopy_take(i, &rx)) {
+		inet_cmsg_out(i, &rx, m);
+		m->flags |= LINUX_MSG_ERRQUEUE;
+		return 0;
+	}
+	if (UNLIKELY(in & LINUX_MSG_ERRQUEUE) && s->type == LINUX_SOCK_STREAM)
+		return -EAGAIN;
 	ret = net_recv(i->sk, &io, &rx);
 	if (ret < 0)
 		return ret;
@@ -233,7 +248,7 @@ static int inet_shutdown(struct socket *s, int how)
 
 static uint32_t inet_ready(struct socket *s)
 {
-	return net_ready(inet_of(s)->sk);
+	return net_ready(inet_of(s)->sk) | (UNLIKELY(inet_zerocopy_pending(inet_of(s))) ? EV_ERR : 0);
 }
 
 static void inet_release(struct socket *s)

@@ -19,6 +19,9 @@ struct inet_sock {
 	uint64_t pacing;     /* [a] SO_MAX_PACING_RATE */
 	uint32_t addr_pref;  /* [a] IPV6_ADDR_PREFERENCES */
 	uint32_t port_range; /* [a] IP_LOCAL_PORT_RANGE */
+	int32_t hints[8];    /* [a] by HINT_* */
+	/* MSG_ZEROCOPY: sends so far, and those whose end hasn't been told: [zc_told, zc_sent) */
+	uint32_t zc_sent, zc_told; /* [a] */
 };
 
 enum want {
@@ -100,6 +103,23 @@ void inet_name_out(int family, const struct net_name *n, struct sockaddr_buf *ou
 MUST_CHECK int inet_cmsg_in(struct inet_sock *i, const struct sock_caller *c, const struct sock_msg *m,
 			    struct net_tx *tx);
 void inet_cmsg_out(struct inet_sock *i, const struct net_rx *rx, struct sock_msg *m);
+
+/* hints.c. 1: another option */
+enum { HINT_CPU, HINT_BUSY, HINT_REHASH, HINT_RCVMARK, HINT_NOFCS, HINT_WIFI };
+void inet_hints_init(struct inet_sock *i);
+MUST_CHECK int inet_hint_set(struct inet_sock *i, int name, const void *val, uint32_t len);
+MUST_CHECK int inet_hint_get(struct inet_sock *i, int name, int32_t *v);
+/* sockopt.c: as SO_SNDBUF and SO_RCVBUF show it */
+int32_t inet_buffer_size(const struct inet_sock *i, bool snd);
+
+/* zerocopy.c: MSG_ZEROCOPY. A send of n bytes has succeeded. */
+void inet_zerocopy_sent(struct inet_sock *i, const struct sock_msg *m, ssize_t n);
+static inline bool inet_zerocopy_pending(const struct inet_sock *i)
+{
+	return __atomic_load_n(&i->zc_sent, __ATOMIC_RELAXED) != __atomic_load_n(&i->zc_told, __ATOMIC_RELAXED);
+}
+/* What the error queue says of them, as one notice. False: nothing */
+bool inet_zerocopy_take(struct inet_sock *i, struct net_rx *rx);
 
 /* sockopt.c, ip_opts.c, ip6_opts.c, tcp_opts.c. The latter: -ENOPROTOOPT. */
 int inet_setsockopt(struct socket *s, const struct sock_caller *c, int level, int name, const void *val,

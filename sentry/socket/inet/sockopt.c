@@ -167,20 +167,26 @@ static int set_socket(struct inet_sock *i, const struct sock_caller *c, int name
 
 	if (name == LINUX_SO_BINDTODEVICE)
 		return bind_device_name(i, c, val, len);
+	ret = inet_hint_set(i, name, val, len);
+	if (ret <= 0)
+		return ret;
 	if (len >= sizeof(v))
 		memcpy(&v, val, sizeof(v));
 	switch (name) {
 	case LINUX_SO_BINDTOIFINDEX:
 		return len < sizeof(v) ? -EINVAL : v < 0 ? -EINVAL : bind_device(i, c, (uint32_t)v);
-	case LINUX_SO_ZEROCOPY: /* completions would have to be told: sent data is always copied */
-		return len < sizeof(v) ? -EINVAL : v ? -EOPNOTSUPP : 0;
+	case LINUX_SO_ZEROCOPY:
+		if (i->s.type == LINUX_SOCK_RAW || i->s.protocol == LINUX_IPPROTO_ICMP ||
+		    i->s.protocol == LINUX_IPPROTO_ICMPV6)
+			return -EOPNOTSUPP;
+		if (len >= sizeof(v) && (v < 0 || v > 1))
+			return -EINVAL;
+		break;
 	case LINUX_SO_PASSCRED:
 	case LINUX_SO_PASSSEC:
 		return -EOPNOTSUPP;
 	case LINUX_SO_BSDCOMPAT:
 		return 0;
-	case LINUX_SO_PEEK_OFF:
-		return len < sizeof(v) ? -EINVAL : v < 0 ? 0 : -EOPNOTSUPP;
 	case LINUX_SO_TIMESTAMPING:
 		if (len < sizeof(v))
 			return -EINVAL;
@@ -317,7 +323,7 @@ static int get_device(struct inet_sock *i, void *val, uint32_t *len)
 	return socket_option_put(val, len, info.name, (uint32_t)strnlen(info.name, IFNAMSIZ - 1) + 1);
 }
 
-static int32_t buffer_size(const struct inet_sock *i, bool snd)
+int32_t inet_buffer_size(const struct inet_sock *i, bool snd)
 {
 	const struct net_opts *o = net_sock_opts(i->sk);
 	enum net_state state = net_sock_state(i->sk);
@@ -338,8 +344,10 @@ static int get_socket(struct inet_sock *i, const struct sock_caller *c, int name
 	struct sockaddr_buf a;
 	struct net_name peer;
 	int32_t v;
-	int ret;
+	int ret = inet_hint_get(i, name, &v);
 
+	if (ret <= 0)
+		return ret < 0 ? ret : socket_option_put(val, len, &v, sizeof(v));
 	switch (name) {
 	case LINUX_SO_ERROR:
 		v = net_so_error(i->sk);
@@ -349,16 +357,13 @@ static int get_socket(struct inet_sock *i, const struct sock_caller *c, int name
 		break;
 	case LINUX_SO_SNDBUF:
 	case LINUX_SO_RCVBUF:
-		v = buffer_size(i, name == LINUX_SO_SNDBUF);
+		v = inet_buffer_size(i, name == LINUX_SO_SNDBUF);
 		break;
 	case LINUX_SO_PASSCRED:
 	case LINUX_SO_PASSSEC:
 		return -EOPNOTSUPP;
 	case LINUX_SO_BSDCOMPAT:
 		v = 0;
-		break;
-	case LINUX_SO_PEEK_OFF:
-		v = -1;
 		break;
 	case LINUX_SO_BINDTODEVICE:
 		return get_device(i, val, len);
@@ -378,8 +383,8 @@ static int get_socket(struct inet_sock *i, const struct sock_caller *c, int name
 		inet_name_out(i->s.family, &peer, &a);
 		return *len < a.len ? -EINVAL : socket_option_put(val, len, a.bytes, a.len);
 	case LINUX_SO_MEMINFO:
-		mem[1] = (uint32_t)buffer_size(i, false);
-		mem[3] = (uint32_t)buffer_size(i, true);
+		mem[1] = (uint32_t)inet_buffer_size(i, false);
+		mem[3] = (uint32_t)inet_buffer_size(i, true);
 		return socket_option_put(val, len, mem, sizeof(mem));
 	case LINUX_SO_PEERCRED:
 		memcpy(mem, (uint32_t[]){0, UINT32_MAX, UINT32_MAX}, 12);

@@ -332,8 +332,10 @@ int nl_new_link(struct nl_request *r)
 	}
 	if (r->body_len < sizeof(struct ifinfomsg))
 		return -EINVAL;
-	if (r->h.type != LINUX_RTM_NEWLINK || !(r->h.flags & LINUX_NLM_F_CREATE))
+	if (r->h.type != LINUX_RTM_NEWLINK)
 		return ret;
+	if (!(r->h.flags & LINUX_NLM_F_CREATE))
+		return -ENODEV; /* programs ask with nothing at all whether links can be made */
 	return make_link(r);
 }
 

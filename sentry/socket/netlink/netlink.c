@@ -393,7 +393,9 @@ static ssize_t nl_recv(struct socket *s, const struct sock_caller *c, struct soc
 	if (m->flags & LINUX_MSG_OOB)
 		return -EOPNOTSUPP;
 	m->file_count = 0;
-	m->have_cred = false;
+	m->have_cred = socket_option(s, LINUX_SO_PASSCRED); /* the kernel's: no process, root */
+	m->cred_pid = 0;
+	m->cred_uid = m->cred_gid = 0;
 	m->flags &= ~LINUX_MSG_TRUNC;
 	mutex_lock(&n->lock);
 	msg = list_first(&n->msgs, struct nl_msg, node);

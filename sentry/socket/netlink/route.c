@@ -9,6 +9,7 @@
 #include "sentry/socket/netlink/internal.h"
 
 #define PERMANENT 0x80u /* IFA_F_PERMANENT */
+#define NETNSA_NSID 1
 
 struct ifaddrmsg {
 	uint8_t family, prefix, flags, scope;
@@ -226,6 +227,17 @@ static int change(struct nl_request *r)
 	}
 }
 
+/* Namespaces have no numbers for one another: none has been given (RTM_NEWNSID). */
+static int get_nsid(struct nl_request *r)
+{
+	uint8_t family[4] = {0};
+	size_t at = nl_begin(r, LINUX_RTM_NEWNSID, 0, family, sizeof(family));
+
+	nl_attr_u32(r, NETNSA_NSID, UINT32_MAX);
+	nl_end(r, at);
+	return 0;
+}
+
 int nl_route(struct nl_request *r)
 {
 	bool is_get = (r->h.type & 3) == 2; /* NEW, DEL, GET, SET */
@@ -243,6 +255,8 @@ int nl_route(struct nl_request *r)
 		return nl_get_link(r);
 	case LINUX_RTM_GETROUTE:
 		return nl_get_route(r);
+	case LINUX_RTM_GETNSID:
+		return get_nsid(r);
 	default:
 		return -EOPNOTSUPP;
 	}
