@@ -122,13 +122,14 @@ struct wire {
 	uint32_t icmp_credit;		     /* [lock] */
 	struct conn_bucket *conns;	     /* [I] CONN_BUCKETS */
 	uint32_t conn_count, half_open, time_waits; /* [a] */
-	uint64_t tcp_bytes, tcp_mem; /* [a] held by connections' buffers; how much there may be (tcp(7), tcp_mem) */
-	uint32_t ip_id;				    /* [a] */
-	uint32_t challenge_left;		    /* [a] RFC 5961 section 7 */
-	uint64_t challenge_at;			    /* [a] */
-	uint32_t cookie_after; /* [a] half-open connections beyond which SYN cookies are sent */
-	uint8_t ecn;	       /* [a] net.ipv4.tcp_ecn: 0 never, 1 asks for it, 2 agrees */
-	char cc[NET_CC_MAX];   /* [I] the default */
+	uint64_t tcp_bytes,
+		tcp_mem;	 /* [a] held by connections' buffers; how much there may be (tcp(7), tcp_mem) */
+	uint32_t ip_id;		 /* [a] */
+	uint32_t challenge_left; /* [a] RFC 5961 section 7 */
+	uint64_t challenge_at;	 /* [a] */
+	uint32_t cookie_after;	 /* [a] half-open connections beyond which SYN cookies are sent */
+	uint8_t ecn;		 /* [a] net.ipv4.tcp_ecn: 0 never, 1 asks for it, 2 agrees */
+	char cc[NET_CC_MAX];	 /* [I] the default */
 	struct wire_counters counters;
 };
 

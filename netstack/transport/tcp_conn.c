@@ -333,7 +333,8 @@ static uint32_t room_of(const struct tcp_conn *c)
 {
 	uint32_t used = c->snd_end - c->snd_una;
 
-	if (UNLIKELY(used >= CHUNK_SIZE && __atomic_load_n(&c->w->tcp_bytes, __ATOMIC_RELAXED) >= c->w->tcp_mem))
+	if (UNLIKELY(used >= CHUNK_SIZE &&
+		     __atomic_load_n(&c->w->tcp_bytes, __ATOMIC_RELAXED) >= c->w->tcp_mem))
 		return 0; /* what is acknowledged makes room */
 	return used < c->sndbuf ? c->sndbuf - used : 0;
 }

@@ -159,7 +159,7 @@ struct tcp_conn {
 	uint64_t first_retry_ns; /* when the oldest unanswered one was sent */
 
 	/* receiving */
-	struct bytebuf rcv; /* counted in w->tcp_bytes, as snd */
+	struct bytebuf rcv;			  /* counted in w->tcp_bytes, as snd */
 	uint32_t irs, rcv_nxt, rcv_read, rcv_adv; /* read: what the user has taken; adv: the right edge told */
 	uint32_t rcvbuf;
 	struct tcp_block ooo[TCP_OOO_MAX]; /* by start; ooo[0].start > rcv_nxt */

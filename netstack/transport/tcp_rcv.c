@@ -213,8 +213,8 @@ static void trim(struct tcp_conn *c, struct seg_in *s)
 	}
 }
 
-/* All connections together hold as much as they may (tcp_mem): each still gets its next few bytes, so that it moves
- * on once its reader does; what is out of order can wait. */
+/* All connections together hold as much as they may (tcp_mem): each still gets its next few bytes, so that it
+ * moves on once its reader does; what is out of order can wait. */
 static bool short_of_memory(const struct tcp_conn *c, bool in_order)
 {
 	if (LIKELY(__atomic_load_n(&c->w->tcp_bytes, __ATOMIC_RELAXED) < c->w->tcp_mem))

@@ -8,7 +8,7 @@
 #include "platform/abi/socket.h"
 #include "sentry/socket/netlink/internal.h"
 
-#define PERMANENT 0x80u /* IFA_F_PERMANENT */
+#define PERMANENT   0x80u /* IFA_F_PERMANENT */
 #define NETNSA_NSID 1
 
 struct ifaddrmsg {
