@@ -2,7 +2,7 @@
 _sbx() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
 	if [ "$COMP_CWORD" = 1 ]; then
-		COMPREPLY=($(compgen -W "run debug syscalls version --help" -- "$cur"))
+		COMPREPLY=($(compgen -W "run debug syscalls version install uninstall --help" -- "$cur"))
 		return
 	fi
 	case $prev in

@@ -20,6 +20,8 @@ static const struct command commands[] = {
 	{"get-key", cmd_cvm, "confidential VMs: ask a broker for a key"},
 	{"image", cmd_cvm, "confidential VMs: build and sign guest images"},
 	/* the OCI runtime's */
+	{"install", cmd_install, "add sbx to the runtimes of Docker, containerd, Podman"},
+	{"uninstall", cmd_install, "take it out again"},
 	{"create", cmd_create, "create a container from a bundle"},
 	{"start", cmd_start, "start a created container"},
 	{"state", cmd_state, "print a container's state"},

@@ -47,3 +47,4 @@ int cmd_spec(int argc, char **argv);
 int cmd_features(int argc, char **argv);
 int cmd_checkpoint(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
+int cmd_install(int argc, char **argv); /* uninstall, too: argv[0] */
