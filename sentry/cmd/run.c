@@ -22,6 +22,7 @@
 #include "sentry/cmd/cmd.h"
 #include "sentry/cmd/inspect.h"
 #include "sentry/control/proto.h"
+#include "sentry/oci/cgroup.h"
 #include "sentry/oci/launch.h"
 #include "sentry/oci/netdev.h"
 
@@ -448,6 +449,7 @@ static void let_it_end(struct launch *l)
 static int run(struct run_options *o, struct launch *l)
 {
 	static const int passed[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGALRM};
+	struct cgroup_set groups;
 	char err[512];
 	sigset_t set;
 	int signal_fd, status;
@@ -465,9 +467,11 @@ static int run(struct run_options *o, struct launch *l)
 	} else if (!o->interactive && isatty(0)) {
 		l->stdio[0] = -1;
 	}
+	run_cgroup_enter(o, &groups);
 	if (launch_start(l, err, sizeof(err)) < 0) {
 		restore_terminal();
 		complain("%s", err);
+		run_cgroup_leave(&groups);
 		return EXIT_SBX;
 	}
 	status = supervise(o, l, signal_fd);
@@ -475,6 +479,7 @@ static int run(struct run_options *o, struct launch *l)
 		let_it_end(l);
 	launch_stop(l);
 	restore_terminal();
+	run_cgroup_leave(&groups);
 	return status;
 }
 

@@ -26,3 +26,10 @@ struct run_options {
 
 /* 0; -1 after a message (exit EXIT_SBX); 1 when --help was printed. */
 int run_options_parse(struct run_options *o, int argc, char **argv);
+
+/* run_cgroup.c: the limits in control groups of the host, where they can be made; else *set is empty, which
+ * --debug tells. */
+struct cgroup_set;
+void run_cgroup_enter(const struct run_options *o, struct cgroup_set *set);
+/* Once the sandbox's programs are gone. */
+void run_cgroup_leave(struct cgroup_set *set);
