@@ -1,6 +1,6 @@
-/* install.c: `sbx install` and `sbx uninstall`: the runtime's entry in the configuration of Docker, containerd and
- * Podman. A file is replaced as a whole, a copy of what was there is kept beside it, and what is as wanted already
- * isn't touched. */
+/* install.c: `sbx install` and `sbx uninstall`: the runtime's entry in the configuration of Docker, containerd
+ * and Podman. A file is replaced as a whole, a copy of what was there is kept beside it, and what is as wanted
+ * already isn't touched. */
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -89,8 +89,8 @@ static int write_text(const char *path, const char *text)
 	return ret;
 }
 
-/* Puts fresh (NULL: nothing, the file goes) where before (NULL: no file) was, and says so. hint: what then has to
- * be done. */
+/* Puts fresh (NULL: nothing, the file goes) where before (NULL: no file) was, and says so. hint: what then has
+ * to be done. */
 static int replace(const struct install *in, const char *engine, const char *before, const char *fresh,
 		   const char *hint)
 {
@@ -170,7 +170,7 @@ static int install_docker(struct install *in)
 		return -1;
 	}
 	doc = before && before[strspn(before, " \t\r\n")] ? json_parse(&c, before, strlen(before))
-							   : json_object_new_object();
+							  : json_object_new_object();
 	if (!doc) {
 		complain("docker: %s: it is left as it is", err);
 		free(before);
@@ -182,9 +182,9 @@ static int install_docker(struct install *in)
 		bool same = json_object_equal(old, doc);
 
 		BUG_ON(asprintf(&fresh, "%s\n",
-				json_object_to_json_string_ext(doc, JSON_C_TO_STRING_PRETTY |
-									    JSON_C_TO_STRING_SPACED |
-									    JSON_C_TO_STRING_NOSLASHESCAPE)) < 0);
+				json_object_to_json_string_ext(
+					doc, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+						     JSON_C_TO_STRING_NOSLASHESCAPE)) < 0);
 		ret = replace(in, "docker", before, same ? before : fresh, "then: systemctl reload docker");
 		free(fresh);
 	}
@@ -297,7 +297,8 @@ static const struct {
 };
 
 static const char help[] =
-	"usage: sbx install|uninstall [--dry-run] [--etc DIR] [--program PATH] [docker|containerd|podman...]\n\n"
+	"usage: sbx install|uninstall [--dry-run] [--etc DIR] [--program PATH] "
+	"[docker|containerd|podman...]\n\n"
 	"Adds sbx to the runtimes of these engines (default: those that are there), or takes it out again.\n\n"
 	"  --dry-run        print what would be written, write nothing\n"
 	"  --etc DIR        where the configuration lies (default: /etc)\n"

@@ -1,6 +1,6 @@
-/* run_cgroup.c: the host's control groups of `sbx run` with limits: a second wall behind the sentry's own books,
- * where this user may make one (root, or a part of the hierarchy that was delegated). sbx is in it while the
- * sandbox runs, so that both programs are from their start. */
+/* run_cgroup.c: the host's control groups of `sbx run` with limits: a second wall behind the sentry's own
+ * books, where this user may make one (root, or a part of the hierarchy that was delegated). sbx is in it while
+ * the sandbox runs, so that both programs are from their start. */
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -19,7 +19,8 @@
 
 #define PREFIX "sbx-"
 
-/* What the sandbox's programs need besides the guest's memory. The sentry's books say no first, call by call. */
+/* What the sandbox's programs need besides the guest's memory. The sentry's books say no first, call by call.
+ */
 #define MEMORY_SPARE (128LL << 20)
 
 static bool is_needed(const struct run_options *o, const char *controllers)
