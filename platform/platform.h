@@ -104,6 +104,8 @@ struct map_request {
 	uint64_t offset; /* into fd */
 };
 
+#define CALL_WORDS 8 /* calls have numbers below 64 times that */
+
 /* Answers that depend on nothing but the task. */
 struct context_facts {
 	int32_t pid, tid, ppid, pgid, sid;
@@ -111,7 +113,9 @@ struct context_facts {
 	uint64_t sigmask; /* blocked signals when published; a change of the mask alone isn't published */
 	bool umask_own;	  /* nobody shares the umask: the platform may change it, and says so in run_event */
 	uint32_t umask;
-	bool no_fast; /* answer nothing (the task is traced, filtered or logged) */
+	bool no_fast; /* answer nothing (the task is traced or logged) */
+	/* CALL_WORDS words, a bit for each call that may be answered; NULL: all. Borrowed for publish. */
+	const uint64_t *allowed;
 };
 
 /* An answer about a name or a descriptor, which the platform may give again in the kernel's place while the

@@ -7,24 +7,35 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+_Static_assert(CALL_WORDS == STUB_CALL_WORDS, "platform.h");
+
 /* Answers that fit the table: not negative, and one less than what a word holds. */
 static void quick(struct stub_slot *s, unsigned nr, int64_t value)
 {
-	s->quick[nr] = value >= 0 && value < UINT32_MAX ? (uint32_t)value + 1 : 0;
+	bool fits = value >= 0 && value < UINT32_MAX && !(s->refused[nr / 64] >> nr % 64 & 1);
+
+	s->quick[nr] = fits ? (uint32_t)value + 1 : 0;
 }
 
 void systrap_publish(struct context *ctx, const struct context_facts *f)
 {
-	struct stub_slot *s = sys_context(ctx)->slot;
+	struct sys_context *c = sys_context(ctx);
+	struct stub_slot *s = c->slot;
 
-	sys_context(ctx)->facts = *f;
-	answers_forget(sys_context(ctx)); /* who asks, and in what surroundings, may be new */
+	if (f->allowed && f->allowed != c->allowed)
+		memcpy(c->allowed, f->allowed, sizeof(c->allowed));
+	c->facts = *f;
+	c->facts.allowed = f->allowed ? c->allowed : NULL;
+	f = &c->facts;
+	answers_forget(c); /* who asks, and in what surroundings, may be new */
 	if (f->no_fast) {
 		s->fast = 0;
 		s->robust = 0;
 		memset(s->quick, 0, sizeof(s->quick));
 		return;
 	}
+	for (int i = 0; i < CALL_WORDS; i++)
+		s->refused[i] = f->allowed ? ~f->allowed[i] : 0;
 	quick(s, SYS_getpid, f->pid);
 	quick(s, SYS_gettid, f->tid);
 	quick(s, SYS_getppid, f->ppid);

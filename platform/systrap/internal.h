@@ -139,6 +139,7 @@ struct sys_context {
 	uint64_t host_fs, host_gs;  /* [T] what its thread has loaded; host_gs 0: the stub's */
 	struct guest_regs regs;	    /* [T] */
 	struct context_facts facts; /* [T] as published last */
+	uint64_t allowed[CALL_WORDS]; /* [T] facts.allowed */
 	struct call_copies copies;  /* [T] */
 	struct systrap_stats stats; /* [T] */
 	uint32_t penalty, skip;	    /* [T] of spinning for the guest */

@@ -248,6 +248,11 @@ Test(systrap_travel, ids_are_answered_until_told_otherwise)
 		cr_assert_eq(ev.args[0] & 0x202, 0x202);
 	}
 	cr_assert_geq(sys_context(c)->slot->tier0, 9);
+	f.allowed = (const uint64_t[CALL_WORDS]){[39 / 64] = 1UL << 39, [186 / 64] = 1UL << 186 % 64};
+	OPS->publish(c, &f);
+	next_call(c, 102, &ev); /* the one in between is answered, this isn't */
+	next_call(c, 1000, &ev);
+	f.allowed = NULL;
 	f.no_fast = true;
 	OPS->publish(c, &f);
 	next_call(c, 39, &ev);

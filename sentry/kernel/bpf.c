@@ -1,6 +1,7 @@
 /* bpf.c: see bpf.h. */
 #include "sentry/kernel/bpf.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "platform/abi/errno.h"
@@ -172,7 +173,8 @@ static uint32_t load(const struct bpf_insn *i, const struct seccomp_data *d, con
 	}
 }
 
-uint32_t bpf_run(const struct bpf_prog *p, const struct seccomp_data *d)
+/* known: as much of d as may be looked at; *beyond: it looked at more, and the result says nothing. */
+static uint32_t run(const struct bpf_prog *p, const struct seccomp_data *d, uint32_t known, bool *beyond)
 {
 	uint32_t mem[LINUX_BPF_MEMWORDS] = {0}, a = 0, x = 0;
 
@@ -180,6 +182,10 @@ uint32_t bpf_run(const struct bpf_prog *p, const struct seccomp_data *d)
 		const struct bpf_insn *i = &p->insns[pc];
 		uint32_t v = i->code & LINUX_BPF_X ? x : i->k;
 
+		if (i->code == LD_W_ABS && i->k >= known) {
+			*beyond = true;
+			return 0;
+		}
 		switch (CLASS(i->code)) {
 		case LINUX_BPF_LD:
 			a = load(i, d, mem);
@@ -212,4 +218,20 @@ uint32_t bpf_run(const struct bpf_prog *p, const struct seccomp_data *d)
 		}
 	}
 	return 0; /* not reached by a checked program; kills */
+}
+
+uint32_t bpf_run(const struct bpf_prog *p, const struct seccomp_data *d)
+{
+	bool beyond;
+
+	return run(p, d, sizeof(*d), &beyond);
+}
+
+bool bpf_answer(const struct bpf_prog *p, int32_t nr, uint32_t arch, uint32_t *out)
+{
+	const struct seccomp_data d = {.nr = nr, .arch = arch};
+	bool beyond = false;
+
+	*out = run(p, &d, offsetof(struct seccomp_data, instruction_pointer), &beyond);
+	return !beyond;
 }

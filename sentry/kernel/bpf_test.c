@@ -97,3 +97,23 @@ Test(bpf, refuses_what_could_escape)
 	cr_assert_eq(bpf_check(bad[0], 0), -EINVAL);
 	cr_assert_eq(bpf_check(bad[0], BPF_INSNS_MAX + 1), -EINVAL);
 }
+
+Test(bpf, answers_for_a_number_alone)
+{
+	/* the argument of 1 matters, and the address of 2; 3 and others are settled */
+	const struct bpf_insn prog[] = {LD_ABS(0), JEQ(1, 0, 2), LD_ABS(16), RET(5), JEQ(2, 0, 2), LD_ABS(8), RET(6),
+					LD_ABS(4), JEQ(7, 0, 1), RET(8),     RET(9)};
+	struct bpf_prog *p;
+	uint32_t r;
+
+	cr_assert_eq(arena_init(), 0);
+	cr_assert_eq(bpf_check(prog, ARRAY_SIZE(prog)), 0);
+	cr_assert_eq(bpf_create(prog, ARRAY_SIZE(prog), &p), 0);
+	cr_assert_not(bpf_answer(p, 1, 7, &r));
+	cr_assert_not(bpf_answer(p, 2, 7, &r));
+	cr_assert(bpf_answer(p, 3, 7, &r));
+	cr_assert_eq(r, 8);
+	cr_assert(bpf_answer(p, 3, 6, &r));
+	cr_assert_eq(r, 9);
+	kfree(p);
+}

@@ -407,6 +407,8 @@ void posix_timer_signal_taken_locked(struct process *p, struct sigqueue *q, stru
 struct seccomp_filter *seccomp_filter_get(struct seccomp_filter *f);
 void seccomp_filter_put(struct seccomp_filter *f);
 uint32_t seccomp_filter_count(struct seccomp_filter *f);
+/* Has t filters? Then free[CALL_WORDS] are the calls, a bit each, that they allow whatever the arguments. */
+bool seccomp_free_calls(struct task *t, uint64_t *free);
 
 /* ---- signalfd.c ---- */
 extern const struct file_ops signalfd_ops;

@@ -2,6 +2,8 @@
  * shared by children; all run, and the most restrictive answer counts. */
 #include "sentry/kernel/seccomp.h"
 
+#include <string.h>
+
 #include "platform/abi/x86_64/nr.h"
 #include "platform/base/log.h"
 #include "sentry/kernel/internal.h"
@@ -15,7 +17,39 @@ struct seccomp_filter {
 	uint32_t total;		     /* [I] cost of the chain up to here */
 	uint32_t count;		     /* [I] filters of the chain */
 	bool log;		     /* [I] */
+	uint64_t free[CALL_WORDS];   /* [I] by number: calls that the chain allows, whatever their arguments */
 };
+
+static bool is_free(const struct seccomp_filter *f, int64_t nr)
+{
+	uint32_t n = (uint32_t)nr;
+
+	return n < CALL_WORDS * 64 && (f->free[n / 64] >> n % 64 & 1);
+}
+
+/* Once for each filter; f->prev is set. */
+static void find_free(struct seccomp_filter *f)
+{
+	uint32_t r;
+
+	for (int32_t nr = 0; nr < CALL_WORDS * 64; nr++)
+		if ((!f->prev || is_free(f->prev, nr)) &&
+		    bpf_answer(f->prog, nr, LINUX_AUDIT_ARCH_X86_64, &r) &&
+		    (r & LINUX_SECCOMP_RET_ACTION_FULL) == LINUX_SECCOMP_RET_ALLOW)
+			f->free[nr / 64] |= 1UL << nr % 64;
+}
+
+bool seccomp_free_calls(struct task *t, uint64_t *free)
+{
+	bool filtered;
+
+	mutex_lock(&t->process->lock);
+	filtered = t->p->seccomp_mode == LINUX_SECCOMP_MODE_FILTER;
+	if (filtered)
+		memcpy(free, t->p->filter->free, sizeof(t->p->filter->free));
+	mutex_unlock(&t->process->lock);
+	return filtered;
+}
 
 struct seccomp_filter *seccomp_filter_get(struct seccomp_filter *f)
 {
@@ -133,6 +167,7 @@ int seccomp_add_filter(struct task *t, struct bpf_prog *prog, uint32_t flags)
 								    : pid_nr_in(stuck->pid, task_pid_ns(t));
 	if (ret == 0) {
 		f->prev = t->p->filter; /* its reference moves into the chain */
+		find_free(f);
 		t->p->filter = f;
 		t->p->seccomp_mode = LINUX_SECCOMP_MODE_FILTER;
 		if (flags & LINUX_SECCOMP_FILTER_FLAG_TSYNC)
@@ -273,7 +308,12 @@ bool seccomp_check(struct task *t, const struct run_event *ev, int64_t *result)
 	if (t->p->seccomp_mode == LINUX_SECCOMP_MODE_STRICT)
 		return strict_check(t, ev, result);
 	mutex_lock(&t->process->lock); /* TSYNC may replace the chain */
-	f = seccomp_filter_get(t->p->filter);
+	f = t->p->filter;
+	if (is_free(f, ev->nr)) {
+		mutex_unlock(&t->process->lock);
+		return true;
+	}
+	seccomp_filter_get(f);
 	mutex_unlock(&t->process->lock);
 	fill_data(t, ev, &d);
 	r = run_chain(f, &d, &log);

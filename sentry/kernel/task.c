@@ -263,10 +263,13 @@ void task_set_work(struct task *t, uint32_t work)
 		task_poke(t);
 }
 
-/* Nobody looks at its calls one by one. */
+/* Nobody looks at its calls one by one, but for filters. */
 bool task_is_fast(struct task *t)
 {
-	return !task_needs_syscall_work(t) && !t->kernel->strace;
+	uint32_t work = __atomic_load_n(&t->syscall_work, __ATOMIC_RELAXED);
+
+	return !(work & ~SYSCALL_WORK_SECCOMP) && t->p->seccomp_mode != LINUX_SECCOMP_MODE_STRICT &&
+	       !t->kernel->strace;
 }
 
 /* What the platform may answer in our place; called by the task itself. */
@@ -275,6 +278,7 @@ void task_publish(struct task *t)
 	const struct platform_ops *ops = task_platform(t);
 	struct pid_ns *ns = task_pid_ns(t);
 	struct context_facts f = {.no_fast = !task_is_fast(t)};
+	uint64_t free[CALL_WORDS];
 
 	if (!ops->publish)
 		return;
@@ -292,6 +296,7 @@ void task_publish(struct task *t)
 	f.sigmask = t->p->blocked;
 	f.umask_own = refs_read(&t->fs->refs) == 1;
 	f.umask = __atomic_load_n(&t->fs->umask, __ATOMIC_RELAXED);
+	f.allowed = seccomp_free_calls(t, free) ? free : NULL;
 	ops->publish(t->ctx, &f);
 	lent_forget(t);
 }

@@ -136,6 +136,8 @@ int stub_answer(struct stub_slot *s, int64_t nr, const uint64_t a[6], int64_t *r
 	uint64_t a0 = a[0], a1 = a[1];
 	struct time_pair t;
 
+	if ((uint64_t)nr >= STUB_CALL_WORDS * 64 || (s->refused[nr / 64] >> nr % 64 & 1))
+		return 0;
 	switch (nr) {
 	case NR_clock_gettime:
 		if (!read_clock(s, a0, &t))

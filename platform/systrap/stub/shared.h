@@ -53,6 +53,7 @@
 #define SPIN_PENALTY_MAX 127
 #define YIELDS		 3
 #define HOPELESS	 32
+#define STUB_CALL_WORDS	 8 /* platform.h: CALL_WORDS */
 /* Changing text costs 110 to 350 us where page tables are expensive, a signal 3.5 us more than a jump. */
 #define TRAPS_ENOUGH 32
 
@@ -195,6 +196,7 @@ struct stub_slot {
 	uint64_t sig_plain; /* signals whose action is all zero, which the guest may change the rest of */
 	uint64_t sig_set;   /* those that it gave this one: */
 	struct stub_action sig_action;
+	uint64_t refused[STUB_CALL_WORDS]; /* by number: calls that the sentry must see */
 };
 
 #define HOPELESS_INDEX(ip) (((ip) >> 2 ^ (ip) >> 8) % HOPELESS)
