@@ -135,19 +135,19 @@ struct sys_context {
 	int64_t result;		     /* [T] */
 	int64_t nr;		     /* [T] of the last call, -1 outside one */
 	uint64_t frame; /* [T] offset in the slot of the frame's ucontext; 0: registers in the slot */
-	uint64_t fs_base, gs_base;  /* [T] what the guest has or wants */
-	uint64_t host_fs, host_gs;  /* [T] what its thread has loaded; host_gs 0: the stub's */
-	struct guest_regs regs;	    /* [T] */
-	struct context_facts facts; /* [T] as published last */
+	uint64_t fs_base, gs_base;    /* [T] what the guest has or wants */
+	uint64_t host_fs, host_gs;    /* [T] what its thread has loaded; host_gs 0: the stub's */
+	struct guest_regs regs;	      /* [T] */
+	struct context_facts facts;   /* [T] as published last */
 	uint64_t allowed[CALL_WORDS]; /* [T] facts.allowed */
-	struct call_copies copies;  /* [T] */
-	struct systrap_stats stats; /* [T] */
-	uint32_t penalty, skip;	    /* [T] of spinning for the guest */
-	uint32_t together;	    /* [T] waits with the guest on our own processor */
-	uint32_t answers_used;	    /* [T] of the guest's count, seen */
-	uint64_t answer_stamp;	    /* [T] */
-	uint32_t lent;		    /* [T] bits: files lent with their position */
-	uint64_t cpu_ns;	    /* [proc lock] its share so far */
+	struct call_copies copies;    /* [T] */
+	struct systrap_stats stats;   /* [T] */
+	uint32_t penalty, skip;	      /* [T] of spinning for the guest */
+	uint32_t together;	      /* [T] waits with the guest on our own processor */
+	uint32_t answers_used;	      /* [T] of the guest's count, seen */
+	uint64_t answer_stamp;	      /* [T] */
+	uint32_t lent;		      /* [T] bits: files lent with their position */
+	uint64_t cpu_ns;	      /* [proc lock] its share so far */
 };
 
 static inline struct sys_platform *sys_platform(struct platform *p)

@@ -29,5 +29,6 @@ MUST_CHECK int bpf_check(const struct bpf_insn *insns, uint32_t count);
 /* insns checked; the copy is freed with kfree. */
 MUST_CHECK int bpf_create(const struct bpf_insn *insns, uint32_t count, struct bpf_prog **out);
 uint32_t bpf_run(const struct bpf_prog *p, const struct seccomp_data *d);
-/* What p answers to every call nr of arch, whatever its arguments and wherever it is made; false: that depends. */
+/* What p answers to every call nr of arch, whatever its arguments and wherever it is made; false: that depends.
+ */
 bool bpf_answer(const struct bpf_prog *p, int32_t nr, uint32_t arch, uint32_t *out);

@@ -101,8 +101,8 @@ Test(bpf, refuses_what_could_escape)
 Test(bpf, answers_for_a_number_alone)
 {
 	/* the argument of 1 matters, and the address of 2; 3 and others are settled */
-	const struct bpf_insn prog[] = {LD_ABS(0), JEQ(1, 0, 2), LD_ABS(16), RET(5), JEQ(2, 0, 2), LD_ABS(8), RET(6),
-					LD_ABS(4), JEQ(7, 0, 1), RET(8),     RET(9)};
+	const struct bpf_insn prog[] = {LD_ABS(0), JEQ(1, 0, 2), LD_ABS(16),   RET(5), JEQ(2, 0, 2), LD_ABS(8),
+					RET(6),	   LD_ABS(4),	 JEQ(7, 0, 1), RET(8), RET(9)};
 	struct bpf_prog *p;
 	uint32_t r;
 

@@ -191,8 +191,8 @@ static void unprivileged(void)
 	SHOW(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT));
 }
 
-/* Calls that a filter lets pass need not be looked at, whoever answers them; those whose arguments it looks at, or
- * that it refuses later on, must be, also where they were made before. */
+/* Calls that a filter lets pass need not be looked at, whoever answers them; those whose arguments it looks at,
+ * or that it refuses later on, must be, also where they were made before. */
 static void fast_ones(void)
 {
 	struct stat s;
