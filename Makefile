@@ -32,7 +32,7 @@ CFLAGS_tsan := -O1 -fsanitize=thread -DSBX_DEBUG
 
 # ---- rooms -------------------------------------------------------------------------------------------
 # Every .c and .S file of a room but its tests and its programs' main files.
-MAINS := sentry/boot/main.c sentry/cmd/main.c gofer/main.c netstack/nat/main.c cvm-host/main.c
+MAINS := sentry/boot/main.c sentry/cmd/main.c gofer/main.c netstack/nat/main.c cvm-host/main.c cvm-host/guest/main.c
 FREESTANDING := $(wildcard platform/systrap/stub/*.c platform/systrap/stub/*.S)
 RULES_GEN := platform/host/rules_gen.c
 ROOM_DIRS := $(shell find platform netstack gofer sentry cvm-host tests/harness -type d 2>/dev/null)
@@ -49,13 +49,20 @@ GOFER_SRC := $(filter platform/base/% platform/host/% gofer/%,$(LIB_SRC)) gofer/
 
 NET_SRC := $(filter platform/base/% platform/host/% netstack/nat/%,$(LIB_SRC)) netstack/nat/main.c
 
-CVM_SRC := $(filter platform/base/% platform/host/% cvm-host/%,$(LIB_SRC)) cvm-host/main.c
+CVM_SRC := $(filter-out cvm-host/guest/%,$(filter platform/base/% platform/host/% cvm-host/%,$(LIB_SRC))) cvm-host/main.c
+# PID 1 of a confidential VM: static, the client's half of the broker protocol, no verifier.
+GUEST_INIT_SRC := $(filter cvm-host/guest/% cvm-host/volume/% cvm-host/image/cpio.c cvm-host/launch/verbs.c \
+	$(patsubst %,cvm-host/kbs/%.c,client protocol http json util jwe jwk jws tls manifest merkle tee_json) cvm-host/attest/names.c \
+	platform/base/%,$(LIB_SRC)) cvm-host/guest/main.c
 
-PROGRAMS := $(BIN)/sbx $(BIN)/sbx-sentry $(BIN)/sbx-gofer $(BIN)/sbx-net $(BIN)/sbx-cvm
+PROGRAMS := $(BIN)/sbx $(BIN)/sbx-sentry $(BIN)/sbx-gofer $(BIN)/sbx-net $(BIN)/sbx-cvm $(BIN)/sbx-guest
 
 # sbx-cvm is an ordinary host program: it links shared libraries, and is no part of running a sandbox.
 CVM_LIBS := -lssl -lcrypto -ljansson -lcbor -lxml2
 LIBS_sbx-cvm := $(CVM_LIBS)
+LIBS_sbx-guest := -lssl -lcrypto -ljansson
+# libcrypto names functions of libc that a static program should not call, and that nothing here reaches
+$(B)/prog/sbx-guest: LDFLAGS_release += -Wl,--no-warnings -s
 $(B)/prog/sbx-cvm: LDFLAGS_release := -pie -Wl,-z,relro,-z,now -Wl,--gc-sections
 $(B)/cvm-host/%.o: CFLAGS_ALL += -I/usr/include/libxml2
 
@@ -67,6 +74,7 @@ $(B)/prog/sbx-sentry: $(call obj,$(SENTRY_SRC)) $(B)/gen/filters.o
 $(B)/prog/sbx-gofer: $(call obj,$(GOFER_SRC)) $(B)/gen/filters.o
 $(B)/prog/sbx-net: $(call obj,$(NET_SRC)) $(B)/gen/filters.o
 $(B)/prog/sbx-cvm: $(call obj,$(CVM_SRC))
+$(B)/prog/sbx-guest: $(call obj,$(GUEST_INIT_SRC))
 $(B)/prog/%:
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)

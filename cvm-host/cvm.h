@@ -7,6 +7,7 @@
 
 #define EXIT_REFUSED 1
 #define EXIT_USAGE   2
+#define EXIT_TIMEOUT 124
 #define EXIT_OWN     125
 
 int cvm_verify(int argc, char **argv);
@@ -15,6 +16,8 @@ int cvm_policy(int argc, char **argv);
 int cvm_manifest(int argc, char **argv);
 int cvm_volume(int argc, char **argv);
 int cvm_log(int argc, char **argv);
+int cvm_image(int argc, char **argv);
+int cvm_run(int argc, char **argv);
 int cvm_broker(int argc, char **argv);
 int cvm_get_key(int argc, char **argv);
 

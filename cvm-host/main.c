@@ -15,6 +15,8 @@ static const struct {
 	{"manifest", cvm_manifest, "sign and check what may run"},
 	{"volume", cvm_volume, "make, fill and check sealed volumes"},
 	{"log", cvm_log, "read a sealed log"},
+	{"image", cvm_image, "build guest images"},
+	{"run", cvm_run, "run a program in a confidential VM"},
 	{"broker", cvm_broker, "release keys to attested guests"},
 	{"get-key", cvm_get_key, "attest to a broker and get keys"},
 };

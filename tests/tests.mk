@@ -90,9 +90,12 @@ check-break: all $(BREAK_BIN)
 check-integration: all
 	$(Q)tests/integration/run $(PLATFORMS)
 
-# The confidential host's programs: broker and client against strangers and tampering (ONLY=name).
+# The confidential host's programs: broker and client against strangers and tampering (ONLY=name); without QUICK also
+# guests that boot in QEMU under TCG (packages of `tests/deps cvm`, Debian's cloud kernel), some four minutes.
 .PHONY: check-cvm
-check-cvm: $(BIN)/sbx-cvm
+check-cvm: all
+	$(Q)[ -n "$(QUICK)" ] || tests/deps cvm || true
+	$(Q)[ -n "$(QUICK)" ] || tests/cvm/kernel || true
 	$(Q)tests/cvm/run
 
 # Fuzz targets of the confidential host, SECONDS each.

@@ -11,25 +11,6 @@
 
 #define COLLATERAL_MAX 48
 
-static const char *const item_names[ITEM_KIND_COUNT] = {
-	[ITEM_CERTS] = "certs",
-	[ITEM_CRL] = "crl",
-	[ITEM_OCSP] = "ocsp",
-	[ITEM_TCB_INFO] = "tcb-info",
-	[ITEM_QE_IDENTITY] = "qe-identity",
-	[ITEM_PCS_CHAIN] = "pcs-chain",
-	[ITEM_CCA_KEY] = "cca-key",
-	[ITEM_TD_QUOTE] = "td-quote",
-	[ITEM_TPM_QUOTE] = "tpm-quote",
-	[ITEM_TPM_SIGNATURE] = "tpm-signature",
-	[ITEM_TPM_AK] = "tpm-ak",
-	[ITEM_TPM_PCRS] = "tpm-pcrs",
-	[ITEM_EVENTLOG] = "eventlog",
-	[ITEM_CCEL] = "ccel",
-	[ITEM_RIM] = "rim",
-	[ITEM_ROOT] = "root",
-};
-
 static const struct tee {
 	const char *name;
 	enum attest_kind kind;
@@ -103,15 +84,11 @@ int tee_init_data(const char *tee, const struct tee_verdict *v, const char *body
 	return -EKEYREJECTED;
 }
 
-const char *tee_item_name(enum attest_item_kind kind)
-{
-	return kind < ITEM_KIND_COUNT ? item_names[kind] : "unknown";
-}
-
 static int item_of(const char *name, size_t len, enum attest_item_kind *out)
 {
 	for (size_t i = 0; i < ITEM_KIND_COUNT; i++)
-		if (strlen(item_names[i]) == len && !strncmp(item_names[i], name, len)) {
+		if (strlen(tee_item_name((enum attest_item_kind)i)) == len &&
+		    !strncmp(tee_item_name((enum attest_item_kind)i), name, len)) {
 			*out = (enum attest_item_kind)i;
 			return 0;
 		}
@@ -438,40 +415,4 @@ int tee_verify(const char *tee, const json_t *primary, const uint8_t report_data
 	if (t->kind == ATTEST_AUTO)
 		return verify_sample(primary, report_data, hash_size, out, e);
 	return verify_hardware(t, primary, report_data, hash_size, c, now, out, e);
-}
-
-/* ---- the attester's side -----------------------------------------------------------------------------------
- */
-
-json_t *tee_evidence_json(enum attest_kind kind, const struct blob *evidence, const struct attest_item *items,
-			  size_t count)
-{
-	json_t *list = json_array(), *v;
-	char *s;
-
-	for (size_t i = 0; i < count; i++) {
-		s = b64_encode(items[i].bytes.data, items[i].bytes.size);
-		json_array_append_new(list,
-				      json_pack("{ss ss}", "kind", tee_item_name(items[i].kind), "data", s));
-		free(s);
-	}
-	s = b64_encode(evidence->data, evidence->size);
-	v = json_pack("{s{ss ss so}}", "sbx-evidence", "kind", attest_kind_name(kind), "evidence", s, "items",
-		      list);
-	free(s);
-	return v;
-}
-
-json_t *tee_sample_json(const uint8_t report_data[64], const struct blob *init)
-{
-	char *s = b64_encode(report_data, 64);
-	json_t *v = json_pack("{ss ss}", "svn", "1", "report_data", s);
-
-	free(s);
-	if (init) {
-		s = b64_encode(init->data, init->size);
-		json_object_set_new(v, "init_data", json_string(s));
-		free(s);
-	}
-	return v;
 }

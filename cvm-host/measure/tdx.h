@@ -52,6 +52,11 @@ struct boot_files {
  * image. */
 MUST_CHECK int authenticode(const void *pe, size_t pe_size, size_t size, uint8_t *out);
 
+/* Changes a kernel as QEMU before 8.0 does for a guest (q35) with that much memory in bytes before its firmware
+ * sees it; later ones, and guests of SEV and TDX, leave it. -EINVAL: no kernel of boot protocol 2.03 or later
+ * that is loaded high. */
+MUST_CHECK int boot_qemu_setup(void *kernel, size_t size, size_t initrd_size, uint64_t memory);
+
 /* Digests of the boot's parts at one hash size: SHA-384 for RTMRs, SHA-256 for PCRs. */
 struct boot_digests {
 	size_t size;

@@ -81,6 +81,8 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(verb, "--version") == 0)
 		return cmd_version(argc, argv);
+	if (strcmp(verb, "run") == 0 && argc > 1 && strncmp(argv[1], "--confidential", 14) == 0)
+		return cmd_cvm(argc, argv);
 	if (strcmp(verb, "run") == 0 && oci_run_wanted(argc, argv))
 		return cmd_oci_run(argc, argv);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)

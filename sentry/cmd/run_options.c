@@ -70,6 +70,7 @@ static const char help[] =
 	"usage: sbx run [OPTION...] [--] PROGRAM [ARG...]\n\n"
 	"Runs PROGRAM on sbx's own kernel. Without --rootfs it sees the host's system folders and the current\n"
 	"folder, read-only below an overlay in memory: what it writes stays inside and goes with it.\n\n"
+	"  --confidential=TEE    first of all options: in a confidential VM (`sbx run --confidential --help`)\n"
 	"  --rootfs DIR          use DIR as the root file system (changes stay in memory)\n"
 	"  --platform NAME       how system calls are caught: systrap, ptrace\n"
 	"  -v SRC:DST[:ro]       show the host's SRC at DST, writable unless :ro\n"
