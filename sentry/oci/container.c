@@ -174,10 +174,13 @@ int container_create(const struct create_options *o, const char *id, struct oci_
 		return -1;
 	}
 	if (create(o, &s, out, err, err_size) == 0) {
+		monitor_keep(out);
 		spec_free(&s);
 		return 0;
 	}
 	end_monitor(out->pid);
+	if (out->creator > 0)
+		close(out->creator);
 	cgroup_kill(&out->cgroup);
 	cgroup_remove(&out->cgroup);
 	state_remove(out);

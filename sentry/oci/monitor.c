@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "platform/base/bug.h"
+#include "sentry/oci/cgroup_file.h"
 #include "sentry/oci/client.h"
 #include "sentry/oci/console.h"
 #include "sentry/oci/describe.h"
@@ -32,7 +33,7 @@ struct monitor {
 	const struct oci_spec *spec;
 	struct oci_state *state;
 	struct launch l;
-	int report; /* to `create`: a text why it failed, or the byte 1 */
+	int report; /* to `create`: a text why it failed, or the byte 1; from it: the byte 1 at its end */
 	int listener, signals, console;
 	int log; /* the sandbox's own messages: a file beside the state */
 	char err[1024];
@@ -216,6 +217,32 @@ static void wait_until_ready(struct monitor *m)
 	}
 	if (write(m->report, &ready, 1) != 1)
 		give_up(m); /* `create` is gone: so is the container */
+}
+
+/* `create` was killed before others could know of the container: nobody else would ever remove it. */
+static NORETURN void abandoned(struct monitor *m)
+{
+	struct cgroup_set *groups = &m->state->cgroup;
+	char parent[PATH_MAX];
+
+	launch_stop(&m->l);
+	for (size_t i = 0; i < groups->count; i++) {
+		snprintf(parent, sizeof(parent), "%s", groups->entries[i].path);
+		*strrchr(parent, '/') = 0;
+		(void)!cgroup_write(parent, "cgroup.procs", "0");
+	}
+	cgroup_remove(groups);
+	state_remove(m->state);
+	_exit(EXIT_LOST);
+}
+
+/* What `create` says at its end. */
+static void hear_creator(struct monitor *m)
+{
+	char byte;
+
+	if (read(m->report, &byte, 1) != 1)
+		abandoned(m);
 	close(m->report);
 	m->report = -1;
 }
@@ -223,12 +250,18 @@ static void wait_until_ready(struct monitor *m)
 static int loop(struct monitor *m)
 {
 	static struct client_msg msg;
-	struct pollfd p[3] = {{m->l.control_fd, POLLIN, 0}, {m->listener, POLLIN, 0}, {m->signals, POLLIN, 0}};
+	struct pollfd p[4] = {{m->l.control_fd, POLLIN, 0},
+			      {m->listener, POLLIN, 0},
+			      {m->signals, POLLIN, 0},
+			      {m->report, POLLIN, 0}};
 	int status;
 
 	for (;;) {
-		if (poll(p, 3, -1) < 0 && errno != EINTR)
+		if (poll(p, 4, -1) < 0 && errno != EINTR)
 			return EXIT_LOST;
+		if (p[3].revents)
+			hear_creator(m);
+		p[3].fd = m->report;
 		if (p[0].revents) {
 			if (!next_message(m, &msg))
 				return EXIT_LOST;
@@ -313,6 +346,15 @@ static NORETURN void monitor_main(struct monitor *m)
 	_exit(status);
 }
 
+void monitor_keep(struct oci_state *state)
+{
+	char byte = 1;
+
+	(void)!send(state->creator, &byte, 1, MSG_NOSIGNAL); /* if it is dead, the next command finds out */
+	close(state->creator);
+	state->creator = 0;
+}
+
 int monitor_start(const struct create_options *o, const struct oci_spec *s, struct oci_state *state, char *err,
 		  size_t err_size)
 {
@@ -321,20 +363,24 @@ int monitor_start(const struct create_options *o, const struct oci_spec *s, stru
 	ssize_t n;
 
 	/* above the descriptors that are passed on */
-	if (pipe2(report, O_CLOEXEC) < 0 ||
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, report) < 0 ||
 	    (m.report = fcntl(report[1], F_DUPFD_CLOEXEC, 3 + (int)o->preserve_fds)) < 0) {
-		snprintf(err, err_size, "cannot make a pipe: %s", strerror(errno));
+		snprintf(err, err_size, "cannot make a socket pair: %s", strerror(errno));
 		return -1;
 	}
 	close(report[1]);
 	pid = fork();
-	if (pid == 0)
+	if (pid == 0) {
+		close(report[0]);
 		monitor_main(&m);
+	}
 	close(m.report);
 	n = pid < 0 ? -1 : read(report[0], m.err, sizeof(m.err) - 1);
-	close(report[0]);
-	if (n == 1 && m.err[0] == 1)
+	if (n == 1 && m.err[0] == 1) {
+		state->creator = report[0];
 		return pid;
+	}
+	close(report[0]);
 	if (n > 0)
 		snprintf(err, err_size, "%.*s", (int)n, m.err);
 	else

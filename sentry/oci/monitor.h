@@ -17,3 +17,5 @@ struct create_options {
  * folder exists; its cgroup is made. */
 MUST_CHECK int monitor_start(const struct create_options *o, const struct oci_spec *s, struct oci_state *state,
 			     char *err, size_t err_size);
+/* `create` is done; without this the monitor removes the container when its creator is gone. */
+void monitor_keep(struct oci_state *state);

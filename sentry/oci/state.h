@@ -22,6 +22,7 @@ struct oci_state {
 	/* not stored */
 	char *dir; /* ROOT/ID */
 	int lock;  /* -1: not held */
+	int creator; /* the creating command's end of its talk with the monitor; 0: none */
 };
 
 /* The default of --root: /run/sbx for root, else $XDG_RUNTIME_DIR/sbx. */
