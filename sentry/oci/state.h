@@ -20,8 +20,8 @@ struct oci_state {
 	struct json_object *annotations;		/* NULL: none */
 	struct cgroup_set cgroup;
 	/* not stored */
-	char *dir; /* ROOT/ID */
-	int lock;  /* -1: not held */
+	char *dir;   /* ROOT/ID */
+	int lock;    /* -1: not held */
 	int creator; /* the creating command's end of its talk with the monitor; 0: none */
 };
 
