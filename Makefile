@@ -40,12 +40,13 @@ ALL_SRC := $(foreach d,$(ROOM_DIRS),$(wildcard $(d)/*.c $(d)/*.S))
 TEST_SRC := $(filter %_test.c,$(ALL_SRC))
 LIB_SRC := $(filter-out $(TEST_SRC) $(MAINS) $(FREESTANDING) $(RULES_GEN) tests/%,$(ALL_SRC))
 obj = $(patsubst %,$(B)/%.o,$(basename $(1)))
+confined_obj = $(patsubst %,$(B)/$(MUSL)%.o,$(basename $(1)))
 
 HOST_ROOMS := sentry/cmd/% sentry/oci/%
 GOFER_SERVER := gofer/server% gofer/session% gofer/handle% gofer/hostfs% gofer/filter%
 SBX_SRC := $(filter $(HOST_ROOMS) sentry/control/% platform/base/% platform/host/% netstack/nat/rule.c,$(LIB_SRC)) sentry/cmd/main.c
 SENTRY_SRC := $(filter-out $(HOST_ROOMS) $(GOFER_SERVER) netstack/nat/% cvm-host/%,$(LIB_SRC)) sentry/boot/main.c
-GOFER_SRC := $(filter platform/base/% platform/host/% gofer/%,$(LIB_SRC)) gofer/main.c
+GOFER_SRC := $(filter platform/arch/% platform/base/% platform/host/% gofer/%,$(LIB_SRC)) gofer/main.c
 
 NET_SRC := $(filter platform/base/% platform/host/% netstack/nat/%,$(LIB_SRC)) netstack/nat/main.c
 
@@ -70,8 +71,6 @@ $(B)/cvm-host/%.o: CFLAGS_ALL += -I/usr/include/libxml2
 all: $(PROGRAMS)
 
 $(B)/prog/sbx: $(call obj,$(SBX_SRC)) $(B)/gen/filters.o
-$(B)/prog/sbx-sentry: $(call obj,$(SENTRY_SRC)) $(B)/gen/filters.o
-$(B)/prog/sbx-gofer: $(call obj,$(GOFER_SRC)) $(B)/gen/filters.o
 $(B)/prog/sbx-net: $(call obj,$(NET_SRC)) $(B)/gen/filters.o
 $(B)/prog/sbx-cvm: $(call obj,$(CVM_SRC))
 $(B)/prog/sbx-guest: $(call obj,$(GUEST_INIT_SRC))
@@ -131,6 +130,52 @@ $(STUB_BIN): $(STUB_OBJ) platform/systrap/stub/stub.lds
 	$(Q)objcopy -O binary -j .text $(@:.bin=.elf) $@
 $(B)/platform/systrap/blob.o: CFLAGS_ALL += -DSTUB_BLOB=\"$(STUB_BIN)\"
 $(B)/platform/systrap/blob.o: $(STUB_BIN)
+
+# ---- the sentry and the gofer are linked against musl: a static program of glibc's asks the processor some forty
+# questions before main, and on a virtual machine each is a journey to the host. Debug builds keep glibc, whose
+# sanitizers they need, and so does everybody who has no musl.
+MUSL_ARCH := $(shell uname -m)-linux-musl
+ifeq ($(MODE),release)
+MUSL_LIB := $(dir $(firstword $(wildcard /usr/lib/$(MUSL_ARCH)/libc.a)))
+endif
+ifneq ($(MUSL_LIB),)
+MUSL := musl/
+# musl's headers, the compiler's, and the kernel's through links: the folder that they share with glibc's can't be named
+MUSL_CFLAGS := -nostdinc -isystem /usr/include/$(MUSL_ARCH) -isystem $(shell $(CC) -print-file-name=include) \
+	-isystem $(B)/musl/include
+MUSL_LINK := -nostdlib -static-pie -Wl,-z,relro,-z,now -Wl,--gc-sections -Wl,--no-dynamic-linker \
+	$(MUSL_LIB)rcrt1.o $(MUSL_LIB)crti.o
+MUSL_LIBS := $(MUSL_LIB)libc.a $(shell $(CC) -print-file-name=libgcc.a) $(MUSL_LIB)crtn.o
+$(B)/musl/include/.done:
+	@mkdir -p $(@D)
+	$(Q)ln -sfn /usr/include/linux /usr/include/asm-generic $(@D)
+	$(Q)ln -sfn $$(dirname $$(echo '#include <asm/errno.h>' | $(CC) -E -M - | grep -o '/[^ ]*asm/errno.h')) $(@D)/asm
+	@touch $@
+$(B)/musl/%.o: %.c $(B)/musl/include/.done
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS_ALL) $(filter-out -D_FORTIFY_SOURCE=%,$(CFLAGS_$(MODE))) $(MUSL_CFLAGS) $(FILE_CFLAGS) -c -o $@ $<
+$(B)/musl/%.o: %.S $(B)/musl/include/.done
+	@mkdir -p $(@D)
+	$(call say,AS,$<)
+	$(Q)$(CC) $(CFLAGS_ALL) $(MUSL_CFLAGS) -c -o $@ $<
+$(B)/musl/gen/filters.o: $(B)/gen/filters.c $(B)/musl/include/.done
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) $(MUSL_CFLAGS) -c -o $@ $<
+$(B)/musl/platform/systrap/blob.o: CFLAGS_ALL += -DSTUB_BLOB=\"$(STUB_BIN)\"
+$(B)/musl/platform/systrap/blob.o: $(STUB_BIN)
+# the compiler may not see the functions in themselves
+$(B)/musl/platform/arch/x86_64/mem.o: FILE_CFLAGS := -fno-builtin -fno-tree-loop-distribute-patterns
+link_confined = $(CC) $(MUSL_LINK) $(1) -o $@ $(filter %.o,$^) $(MUSL_LIBS)
+else
+link_confined = $(CC) $(CFLAGS_$(MODE)) $(LDFLAGS_$(MODE)) $(1) -o $@ $(filter %.o,$^) -lpthread
+endif
+$(B)/prog/sbx-sentry: $(call confined_obj,$(SENTRY_SRC)) $(B)/$(MUSL)gen/filters.o
+$(B)/prog/sbx-gofer: $(call confined_obj,$(GOFER_SRC)) $(B)/$(MUSL)gen/filters.o
+$(B)/prog/sbx-sentry $(B)/prog/sbx-gofer:
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(call link_confined,)
 
 # `make room R=sentry/vfs` compiles one room.
 .PHONY: room

@@ -64,18 +64,17 @@ FUZZ_BIN += build/fuzz/bin/spec
 fuzz-smoke: $(FUZZ_BIN)
 	$(Q)tests/fuzz/run $(FUZZ_SECONDS) $(FUZZ_BIN)
 # sbx-sentry and sbx-gofer as a guest that took them over would use them: release builds only, as the lists are.
-BREAK_OBJ := $(call obj,tests/break/attempts.c tests/break/special.c)
+BREAK_OBJ := $(call confined_obj,tests/break/attempts.c tests/break/special.c)
 BREAK_BIN := $(foreach w,sentry gofer,$(addprefix build/break/$(w)/,sbx sbx-sentry sbx-gofer))
-$(B)/tests/break/%.o: FILE_CFLAGS := -Wno-missing-field-initializers
-build/break/sentry/sbx-sentry: $(call obj,$(SENTRY_SRC) tests/break/sentry.c) $(B)/gen/filters.o $(BREAK_OBJ)
+$(B)/tests/break/%.o $(B)/musl/tests/break/%.o: FILE_CFLAGS := -Wno-missing-field-initializers
+build/break/sentry/sbx-sentry: $(call confined_obj,$(SENTRY_SRC) tests/break/sentry.c) $(B)/$(MUSL)gen/filters.o $(BREAK_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(CFLAGS_$(MODE)) $(LDFLAGS_$(MODE)) -Wl,--wrap=process_confine -o $@ $(filter %.o,$^) -lpthread
-build/break/gofer/sbx-gofer: $(call obj,$(GOFER_SRC) tests/break/gofer.c) $(B)/gen/filters.o $(BREAK_OBJ)
+	$(Q)$(call link_confined,-Wl$(comma)--wrap=process_confine)
+build/break/gofer/sbx-gofer: $(call confined_obj,$(GOFER_SRC) tests/break/gofer.c) $(B)/$(MUSL)gen/filters.o $(BREAK_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(CFLAGS_$(MODE)) $(LDFLAGS_$(MODE)) -Wl,--wrap=gofer_confine -Wl,--wrap=server_init -o $@ \
-		$(filter %.o,$^) -lpthread
+	$(Q)$(call link_confined,-Wl$(comma)--wrap=gofer_confine -Wl$(comma)--wrap=server_init)
 build/break/sentry/%: $(B)/prog/%
 	@mkdir -p $(@D)
 	$(Q)cp -f $< $@

@@ -28,8 +28,7 @@
 #endif
 
 #define ARENA_PAGES	(ARENA_SIZE / PAGE_SIZE)
-#define SLAB_PAGES	8
-#define POPULATE_PAGES	32
+#define POPULATE_PAGES	16 /* twice that once there is more than a little */
 #define GIVE_BACK_PAGES 256
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; older hosts refuse, and fault */
@@ -184,11 +183,13 @@ static size_t bin_find(size_t count)
  * together. Large runs are left alone, they may be meant to stay sparse. */
 static void pages_populate(size_t count)
 {
-	if (HEADER->top <= HEADER->populated || count > POPULATE_PAGES) {
+	size_t ahead = HEADER->top < FIRST_PAGE + 64 * POPULATE_PAGES ? POPULATE_PAGES : 2 * POPULATE_PAGES;
+
+	if (HEADER->top <= HEADER->populated || count > ahead) {
 		HEADER->populated = MAX(HEADER->populated, HEADER->top);
 		return;
 	}
-	HEADER->populated = MIN(HEADER->top + POPULATE_PAGES, ARENA_PAGES);
+	HEADER->populated = MIN(HEADER->top + ahead, ARENA_PAGES);
 	madvise(page_addr(HEADER->top - count), (HEADER->populated - HEADER->top + count) * PAGE_SIZE,
 		MADV_POPULATE_WRITE);
 }
@@ -278,22 +279,29 @@ static size_t class_of(size_t size)
 	return lo;
 }
 
+/* Of the small classes a sandbox that does little needs few objects each. */
+static size_t slab_pages(size_t class_index)
+{
+	return class_sizes[class_index] < 768 ? 4 : 8;
+}
+
 static struct slab *slab_create(size_t class_index)
 {
 	size_t size = class_sizes[class_index], head = ROUND_UP(sizeof(struct slab), (size_t)16);
+	size_t pages = slab_pages(class_index);
 	bool fresh;
-	size_t page = pages_alloc(SLAB_PAGES, &fresh);
+	size_t page = pages_alloc(pages, &fresh);
 	struct slab *s;
 
 	if (!page)
 		return NULL;
-	for (size_t i = 0; i < SLAB_PAGES; i++)
+	for (size_t i = 0; i < pages; i++)
 		DESCS[page + i] = (struct page_desc){
 			.kind = PAGE_SLAB, .class_index = (uint8_t)class_index, .slab_offset = (uint8_t)i};
 	s = page_addr(page);
 	UNPOISON(s, sizeof(*s));
 	*s = (struct slab){.class_index = (uint16_t)class_index, .base = (char *)s + head};
-	s->total = (uint16_t)((SLAB_PAGES * PAGE_SIZE - head) / size);
+	s->total = (uint16_t)((pages * PAGE_SIZE - head) / size);
 	s->fresh = s->free_count = s->total;
 	POISON(s->base, s->total * size);
 	return s;
@@ -363,6 +371,8 @@ static void slab_free(void *p)
 	struct slab *s = slab_of(p);
 	struct size_class *c = &HEADER->classes[s->class_index];
 	size_t size = class_sizes[s->class_index];
+	/* the slab itself may be gone when it is asked */
+	size_t pages = slab_pages(s->class_index);
 	bool release = false;
 
 	BUG_ON(((uintptr_t)p - (uintptr_t)s->base) % size != 0);
@@ -382,7 +392,7 @@ static void slab_free(void *p)
 	}
 	mutex_unlock(&c->lock);
 	if (release)
-		pages_free(addr_page(s), SLAB_PAGES);
+		pages_free(addr_page(s), pages);
 }
 
 void kfree(void *p)

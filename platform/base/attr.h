@@ -58,7 +58,7 @@
 #define ROUND_DOWN(x, n) ((x) & ~((__typeof__(x))(n)-1))
 #define ROUND_UP(x, n)	 (((x) + ((__typeof__(x))(n)-1)) & ~((__typeof__(x))(n)-1))
 #define IS_ALIGNED(x, n) (((x) & ((__typeof__(x))(n)-1)) == 0)
-
+#undef PAGE_SIZE /* of some <limits.h>: not of this type */
 #define PAGE_SHIFT 12
 #define PAGE_SIZE  4096UL
 #define PAGE_MASK  (~(PAGE_SIZE - 1))

@@ -17,7 +17,9 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#ifdef __GLIBC__
 #include <sys/rseq.h>
+#endif
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -93,6 +95,7 @@ static void child_reset_signals(void)
 /* The C library registered its rseq area for this thread; the kernel would go on writing there. */
 static int child_leave_rseq(void)
 {
+#ifdef __GLIBC__ /* musl has no use for such an area */
 	uint64_t area = (uint64_t)(uintptr_t)__builtin_thread_pointer() + (uint64_t)__rseq_offset;
 	unsigned feature = (unsigned)getauxval(27 /* AT_RSEQ_FEATURE_SIZE */);
 	const unsigned sizes[] = {32, __rseq_size, ROUND_UP(feature, 32u)};
@@ -103,6 +106,9 @@ static int child_leave_rseq(void)
 		if (!hc_rseq(area, sizes[i], 1 /* UNREGISTER */, 0x53053053))
 			return 0;
 	return -EINVAL;
+#else
+	return 0;
+#endif
 }
 
 static int child_map_stub(int fd)

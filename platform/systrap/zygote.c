@@ -15,7 +15,9 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#ifdef __GLIBC__
 #include <sys/rseq.h>
+#endif
 #include <sys/syscall.h>
 
 #include "platform/base/arena.h"
@@ -190,11 +192,13 @@ static void set_limits(void)
 
 static void leave_rseq(void)
 {
+#ifdef __GLIBC__ /* musl has no use for such an area */
 	char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
 
 	/* The kernel would write to memory that is unmapped soon. The size is what libc registered. */
 	if (hc_rseq((uint64_t)area, 32, 1, RSEQ_SIG) < 0 && __rseq_size)
 		(void)hc_rseq((uint64_t)area, __rseq_size, 1, RSEQ_SIG);
+#endif
 }
 
 NORETURN static void zygote_child(const struct zygote_setup *z)

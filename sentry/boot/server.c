@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "platform/host/text.h"
 #include "platform/base/log.h"
 #include "platform/base/strbuf.h"
 #include "sentry/boot/boot.h"
@@ -12,6 +13,9 @@
 #include "sentry/boot/program.h"
 #include "sentry/boot/terminal.h"
 #include "sentry/control/proto.h"
+
+/* A program that runs this long isn't a short one. */
+#define IDLE_MS 1000
 
 static void forward_signal(struct boot *b, int sig)
 {
@@ -126,6 +130,7 @@ static bool serve_one(struct boot *b)
 void control_serve(struct boot *b)
 {
 	struct pollfd *p = kmalloc((2 + CLIENTS_MAX) * sizeof(*p));
+	int timeout = IDLE_MS, got;
 	uint64_t events;
 	size_t n;
 
@@ -135,7 +140,13 @@ void control_serve(struct boot *b)
 		p[0] = (struct pollfd){b->control_fd, POLLIN, 0};
 		p[1] = (struct pollfd){b->exit_event, POLLIN, 0};
 		n = clients_poll(b, p + 2);
-		if (poll(p, 2 + n, -1) < 0) {
+		got = poll(p, 2 + n, timeout);
+		if (got == 0) { /* once */
+			timeout = -1;
+			text_release();
+			continue;
+		}
+		if (got < 0) {
 			if (errno == EINTR)
 				continue;
 			break;

@@ -19,12 +19,16 @@
 #include <unistd.h>
 
 #include "platform/base/bug.h"
+#include "platform/host/text.h"
 #include "sentry/cmd/cmd.h"
 #include "sentry/cmd/inspect.h"
 #include "sentry/control/proto.h"
 #include "sentry/oci/cgroup.h"
 #include "sentry/oci/launch.h"
 #include "sentry/oci/netdev.h"
+
+/* A program that runs this long isn't a short one. */
+#define IDLE_MS 1000
 
 /* The host's system folders, shown when there is no --rootfs. */
 static const char *const system_folders[] = {"/usr",   "/bin",	  "/sbin", "/lib", "/lib32",
@@ -406,7 +410,7 @@ static int supervise(const struct run_options *o, struct launch *l, int signal_f
 				{-1, POLLIN, 0},
 				{inspect_listen(), POLLIN, 0}};
 	struct itimerspec its = {0};
-	int status = EXIT_SBX, client = -1;
+	int status = EXIT_SBX, client = -1, wait_ms = IDLE_MS, got;
 	uint32_t request;
 
 	if (o->timeout > 0) {
@@ -416,8 +420,14 @@ static int supervise(const struct run_options *o, struct launch *l, int signal_f
 		timerfd_settime(fds[2].fd, 0, &its, NULL);
 	}
 	for (;;) {
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+		got = poll(fds, ARRAY_SIZE(fds), wait_ms);
+		if (got < 0 && errno != EINTR)
 			break;
+		if (got == 0) { /* once */
+			wait_ms = -1;
+			text_release();
+			continue;
+		}
 		if (fds[0].revents && on_message(l, &status, &client))
 			break;
 		if (fds[1].revents)

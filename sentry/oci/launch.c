@@ -460,10 +460,11 @@ int launch_start(struct launch *l, char *err, size_t err_size)
 		snprintf(err, err_size, "cannot make a socket pair: %s", strerror(errno));
 		goto out;
 	}
-	/* side by side */
-	if (start_gofer(l, &g, gofer[1], err, err_size) < 0 || (n && start_net(l, n, err, err_size) < 0) ||
+	/* side by side; who has more to do first */
+	if ((n && start_net(l, n, err, err_size) < 0) ||
 	    start_sentry(l, &s, control[1], gofer[0], err, err_size) < 0 ||
-	    spawned(&g, &l->gofer_pid, err, err_size) < 0 || spawned(&s, &l->sentry_pid, err, err_size) < 0 ||
+	    start_gofer(l, &g, gofer[1], err, err_size) < 0 || spawned(&g, &l->gofer_pid, err, err_size) < 0 ||
+	    spawned(&s, &l->sentry_pid, err, err_size) < 0 ||
 	    (n && spawned(n, &l->net_pid, err, err_size) < 0)) {
 		launch_stop(l);
 		goto out;

@@ -20,13 +20,15 @@
 #include <unistd.h>
 
 #include "platform/base/bug.h"
+#include "platform/host/text.h"
 #include "sentry/oci/cgroup_file.h"
 #include "sentry/oci/client.h"
 #include "sentry/oci/console.h"
 #include "sentry/oci/describe.h"
 #include "sentry/oci/log.h"
 
-#define EXIT_LOST 137 /* the sandbox was killed, as engines expect of a kill from outside */
+#define IDLE_MS	  1000 /* a program that runs this long isn't a short one */
+#define EXIT_LOST 137  /* the sandbox was killed, as engines expect of a kill from outside */
 
 struct monitor {
 	const struct create_options *o;
@@ -254,11 +256,17 @@ static int loop(struct monitor *m)
 			      {m->listener, POLLIN, 0},
 			      {m->signals, POLLIN, 0},
 			      {m->report, POLLIN, 0}};
-	int status;
+	int status, wait_ms = IDLE_MS, got;
 
 	for (;;) {
-		if (poll(p, 4, -1) < 0 && errno != EINTR)
+		got = poll(p, 4, wait_ms);
+		if (got < 0 && errno != EINTR)
 			return EXIT_LOST;
+		if (got == 0) { /* once */
+			wait_ms = -1;
+			text_release();
+			continue;
+		}
 		if (p[3].revents)
 			hear_creator(m);
 		p[3].fd = m->report;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "platform/abi/x86_64/nr.h"
+#include "platform/base/errname.h"
 #include "platform/base/log.h"
 #include "sentry/syscalls/strace_internal.h"
 
@@ -156,7 +157,7 @@ static void line_result(struct line *l, int64_t nr, int64_t ret)
 	} else if (restart_name(-ret)) {
 		line_add(l, "? %s", restart_name(-ret));
 	} else {
-		const char *name = strerrorname_np((int)-ret), *text = strerrordesc_np((int)-ret);
+		const char *name = err_name((int)-ret), *text = err_text((int)-ret);
 
 		line_add(l, "-1 %s (%s)", name ? name : "E?", text ? text : "Unknown error");
 	}

@@ -1,6 +1,7 @@
 /* strace_names.c: names of flags and values, for the trace. */
 #include <string.h>
 
+#include "platform/base/errname.h"
 #include "platform/abi/futex.h"
 #include "platform/abi/ioctl.h"
 #include "platform/abi/resource.h"
@@ -350,7 +351,7 @@ bool value_show(struct line *l, enum arg_kind which, uint64_t v)
 
 void signal_show(struct line *l, int sig)
 {
-	const char *name = sig > 0 && sig < 32 ? sigabbrev_np(sig) : NULL;
+	const char *name = sig > 0 && sig < 32 ? signal_name(sig) : NULL;
 
 	if (name)
 		line_add(l, "SIG%s", name);
@@ -375,7 +376,7 @@ void sigset_show(struct line *l, uint64_t set)
 
 		if (!(set >> (sig - 1) & 1))
 			continue;
-		name = sig < 32 ? sigabbrev_np(sig) : NULL;
+		name = sig < 32 ? signal_name(sig) : NULL;
 		if (name)
 			line_add(l, "%s%s", first ? "" : " ", name);
 		else

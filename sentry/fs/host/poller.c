@@ -24,6 +24,7 @@ struct poller {
 	int ep;		    /* [I] */
 	struct slot *slots; /* [lock] */
 	uint32_t count;	    /* [lock] */
+	bool running;	    /* [a] the thread: from the first watch that is armed */
 };
 
 static void fire(struct poller *p, uint64_t key, uint32_t events)
@@ -70,12 +71,6 @@ static int poller_get(struct poller **out)
 	p->ep = hc_epoll_create();
 	if (p->ep < 0) {
 		ret = p->ep;
-		kfree(p);
-		return ret;
-	}
-	ret = thread_start(poller_main, p, "poller");
-	if (ret < 0) {
-		hc_close(p->ep);
 		kfree(p);
 		return ret;
 	}
@@ -134,11 +129,27 @@ int poller_add(struct poll_watch *w, int fd, void (*func)(struct poll_watch *w, 
 	return ret;
 }
 
+static void start_thread(struct poller *p)
+{
+	int ret;
+
+	if (__atomic_load_n(&p->running, __ATOMIC_RELAXED) ||
+	    __atomic_exchange_n(&p->running, true, __ATOMIC_ACQ_REL))
+		return;
+	ret = thread_start(poller_main, p, "poller");
+	if (ret == 0)
+		return;
+	/* the next watch tries again */
+	log_error("no thread to wait for host descriptors: error %d", -ret);
+	__atomic_store_n(&p->running, false, __ATOMIC_RELEASE);
+}
+
 void poller_arm(struct poll_watch *w, uint32_t events)
 {
 	struct poller *p = arena_root(ROOT_POLLER);
 	struct epoll_event ev;
 
+	start_thread(p);
 	mutex_lock(&p->lock);
 	ev = event_for(p, w, events & (EV_IN | EV_OUT | EV_PRI | EV_RDHUP));
 	(void)hc_epoll_ctl(p->ep, EPOLL_CTL_MOD, w->fd, &ev);

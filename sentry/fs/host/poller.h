@@ -1,5 +1,5 @@
 /* poller.h: waits for host descriptors on behalf of guests. One thread and one epoll set for the sandbox,
- * started with the first descriptor. A watch fires once for each time it was armed, so a sandbox whose guests
+ * started with the first wait. A watch fires once for each time it was armed, so a sandbox whose guests
  * wait for nothing of the host uses no processor. */
 #pragma once
 
