@@ -1,7 +1,10 @@
 /* batch.c: operations on a guest's memory that can wait until its thread is told to go on: it does them then,
  * and nobody waits for it in between. Exec maps and fills a whole image in this way without one round trip.
  *
- * Only while the context is the only one in its space: nobody else could see that they are late. The kernel
+ * Only while the context is the only one in its space: nobody else could see that they are late. With other
+ * threads there, only what belongs to the thread itself (segment bases, extended state), and dropping contents:
+ * the call for it has not returned, so it may as well come after what others do at the same time. Changes of
+ * the map are not like that: the books let others use a place before the host has changed it. The kernel
  * has been told that they succeeded. When one fails after all (the host is out of memory or mappings), the
  * next run reports RUN_MAP_FAILED. */
 #include "platform/systrap/internal.h"
@@ -16,14 +19,14 @@
 _Static_assert(sizeof(struct stub_op) * BATCH_MAX <= BATCH_DATA, "room for the operations");
 _Static_assert(ARRAY_SIZE(((struct batch *)0)->map) == BATCH_MAX, "one each");
 
-static bool may_wait(struct sys_context *c)
+static bool may_wait(struct sys_context *c, bool among_others)
 {
 	struct batch *b = &c->batch;
 
 	/* outside a call there is no answer that could be changed */
 	return (c->unrun || c->nr >= 0) && !c->gone && !b->failed && b->count < BATCH_MAX && !c->copies.count &&
 	       !(c->copies.in[0].size && c->copies.in[0].off == SLOT_DATA) &&
-	       __atomic_load_n(&c->proc->context_count, __ATOMIC_RELAXED) == 1;
+	       (among_others || __atomic_load_n(&c->proc->context_count, __ATOMIC_RELAXED) == 1);
 }
 
 static struct stub_op *next(struct sys_context *c, uint16_t kind, uint64_t want)
@@ -46,14 +49,11 @@ static void publish(struct sys_context *c)
 	__atomic_store_n(&c->slot->batch_count, c->batch.count, __ATOMIC_RELEASE);
 }
 
-bool batch_call(struct sys_context *c, int nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
-		uint64_t want, bool may_fail)
+static void add_call(struct sys_context *c, int nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
+		     uint64_t want, bool may_fail)
 {
-	struct stub_op *o;
+	struct stub_op *o = next(c, CMD_CALL, want);
 
-	if (!may_wait(c))
-		return false;
-	o = next(c, CMD_CALL, want);
 	o->nr = (uint16_t)nr;
 	o->may_fail = may_fail;
 	o->arg[0] = a0;
@@ -66,6 +66,31 @@ bool batch_call(struct sys_context *c, int nr, uint64_t a0, uint64_t a1, uint64_
 		c->batch.map[c->batch.count - 1].size = a1;
 	}
 	publish(c);
+}
+
+bool batch_call(struct sys_context *c, int nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
+		uint64_t want, bool may_fail)
+{
+	if (!may_wait(c, false))
+		return false;
+	add_call(c, nr, a0, a1, a2, a3, want, may_fail);
+	return true;
+}
+
+bool batch_own(struct sys_context *c, int nr, uint64_t a0, uint64_t a1, uint64_t a2)
+{
+	if (!may_wait(c, true))
+		return false;
+	add_call(c, nr, a0, a1, a2, 0, 0, false);
+	return true;
+}
+
+bool batch_fp_load(struct sys_context *c)
+{
+	if (!may_wait(c, true))
+		return false;
+	(void)next(c, CMD_FP_LOAD, 0);
+	publish(c);
 	return true;
 }
 
@@ -75,7 +100,7 @@ bool batch_map(struct sys_context *c, uaddr_t addr, uint64_t size, int prot, int
 
 	if (fd < 0)
 		return batch_call(c, SYS_mmap, addr, size, (uint64_t)prot, (uint64_t)flags, addr, false);
-	if (!may_wait(c) || c->batch.fds == FDS_MAX)
+	if (!may_wait(c, false) || c->batch.fds == FDS_MAX)
 		return false;
 	LOCK(&c->proc->fd_lock);
 	if (stub_send_fds(c->proc, &fd, 1) < 0) {
@@ -117,7 +142,7 @@ bool batch_copy_out(struct sys_context *c, uaddr_t dst, const void *src, size_t 
 	struct batch *b = &c->batch;
 	struct stub_op *o;
 
-	if (!c->unrun || !may_wait(c) || !is_writable(c, dst, size) || size > BATCH_SIZE - BATCH_DATA - b->data)
+	if (!c->unrun || !may_wait(c, false) || !is_writable(c, dst, size) || size > BATCH_SIZE - BATCH_DATA - b->data)
 		return false;
 	o = next(c, CMD_COPY_OUT, size);
 	o->may_fail = !c->exec;

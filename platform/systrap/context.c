@@ -164,7 +164,7 @@ static void load_bases(struct sys_context *c)
 {
 	if (c->fs_base != c->host_fs) {
 		if (c->fs_base < GUEST_VA_END &&
-		    batch_call(c, SYS_arch_prctl, ARCH_SET_FS, c->fs_base, 0, 0, 0, false))
+		    batch_own(c, SYS_arch_prctl, ARCH_SET_FS, c->fs_base, 0))
 			c->host_fs = c->fs_base;
 		else if (stub_command(c, CMD_CALL, SYS_arch_prctl, ARCH_SET_FS, c->fs_base, 0, 0, 0, 0) < 0)
 			c->fs_base = c->host_fs;
@@ -286,8 +286,10 @@ static bool parse(struct sys_context *c, struct run_event *ev)
 	c->nr = -1;
 	c->regs_valid = c->regs_dirty = c->has_result = false;
 	c->copies.count = c->copies.out_size = c->copies.in[0].size = c->copies.in[1].size = 0;
+	c->fp_here = false;
 	if (kind == MSG_SYSCALL) {
 		c->frame = 0;
+		c->fp_here = __atomic_load_n(&c->slot->fp_saved, __ATOMIC_RELAXED);
 		STAT_INC(c, calls);
 		parse_call(c, ev);
 		return true;

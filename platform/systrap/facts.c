@@ -145,6 +145,17 @@ int systrap_futex_wake(struct context *ctx, uaddr_t addr, bool is_private, uint3
 	return n > 0 ? (int)MIN(n, (int64_t)count) : 0;
 }
 
+/* Threads other than the first end for good when they are told to, and can do it on their way. */
+bool systrap_futex_wake_last(struct context *ctx, uaddr_t addr)
+{
+	struct sys_context *c = sys_context(ctx);
+
+	if (c->gone || c->tid == c->proc->pid)
+		return false;
+	c->exit_wake = addr;
+	return true;
+}
+
 /* An image of size bytes at base, which is the host kernel's own: offset of a symbol, or 0. */
 uint64_t vdso_symbol(uint64_t base, uint64_t size, const char *name)
 {

@@ -5,8 +5,10 @@
 #include "platform/systrap/internal.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "platform/base/arena.h"
@@ -272,13 +274,20 @@ free_context:
 static void retire(struct sys_context *c)
 {
 	struct sys_proc *proc = c->proc;
+	bool leaves = c->tid != proc->pid && __atomic_load_n(&proc->context_count, __ATOMIC_RELAXED) > 1;
 
 	refs_get(&proc->refs);
 	cputime_settle(proc);
+	if (c->exit_wake && !leaves) { /* others may share the word's memory */
+		(void)stub_command(c, CMD_CALL, SYS_futex, c->exit_wake, FUTEX_WAKE, 1, 0, 0, 0);
+		c->exit_wake = 0;
+	}
 	LOCK(&c->where_lock);
 	/* The first thread stays, waiting: by its id the host finds the memory of all. */
-	if (c->tid != proc->pid && __atomic_load_n(&proc->context_count, __ATOMIC_RELAXED) > 1)
+	if (leaves) {
+		c->slot->arg[0] = c->exit_wake;
 		handover_post(c, CMD_EXIT);
+	}
 	c->tid = 0;
 	if (proc_drop_slot(proc, c)) {
 		proc_kill(proc);

@@ -1,5 +1,6 @@
 /* fpu.c: the extended state. It lies in the signal frame when the guest came by signal (the host kernel
- * saved it there and loads it from there), else in the thread's registers: the stub saves it on request. */
+ * saved it there and loads it from there), else in the thread's registers: the stub saves it on request, and by itself
+ * with calls that are likely to need it. */
 #include "platform/systrap/internal.h"
 
 #include <errno.h>
@@ -67,9 +68,11 @@ int systrap_fpstate_get(struct context *ctx, void *buf, size_t *size)
 			return -EFAULT;
 	} else {
 		area = slot_area(c);
-		memset(area + LEGACY_SIZE, 0, HEADER_SIZE);
-		if (stub_command(c, CMD_FP_SAVE, 0, 0, 0, 0, 0, 0, 0) < 0)
-			return -ESRCH;
+		if (!c->fp_here) {
+			memset(area + LEGACY_SIZE, 0, HEADER_SIZE);
+			if (stub_command(c, CMD_FP_SAVE, 0, 0, 0, 0, 0, 0, 0) < 0)
+				return -ESRCH;
+		}
 	}
 	memcpy(buf, area, need);
 	memset(out + SW_RESERVED, 0, LEGACY_SIZE - SW_RESERVED);
@@ -127,8 +130,9 @@ int systrap_fpstate_set(struct context *ctx, const void *buf, size_t size)
 	}
 	memcpy(area, full, c->frame ? SW_RESERVED : LEGACY_SIZE);
 	memcpy(area + LEGACY_SIZE, full + LEGACY_SIZE, p->fp_size - LEGACY_SIZE);
-	if (!c->frame && stub_command(c, CMD_FP_LOAD, 0, 0, 0, 0, 0, 0, 0) < 0)
+	if (!c->frame && !batch_fp_load(c) && stub_command(c, CMD_FP_LOAD, 0, 0, 0, 0, 0, 0, 0) < 0)
 		ret = -ESRCH;
+	c->fp_here = !c->frame && ret == 0;
 out:
 	kfree(full);
 	return ret;

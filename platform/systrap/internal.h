@@ -138,6 +138,8 @@ struct sys_context {
 	uint64_t fs_base, gs_base;    /* [T] what the guest has or wants */
 	uint64_t host_fs, host_gs;    /* [T] what its thread has loaded; host_gs 0: the stub's */
 	struct guest_regs regs;	      /* [T] */
+	bool fp_here;		      /* [T] the slot's area has the extended state, no frame does */
+	uaddr_t exit_wake;	      /* [T] the thread's last act: a wake-up there; 0: none */
 	struct context_facts facts;   /* [T] as published last */
 	uint64_t allowed[CALL_WORDS]; /* [T] facts.allowed */
 	struct call_copies copies;    /* [T] */
@@ -269,6 +271,10 @@ bool copies_out(struct sys_context *c, uaddr_t dst, const void *src, size_t size
  * for the report of a failure, what the books have mapped (size 0: nothing). */
 bool batch_call(struct sys_context *c, int nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
 		uint64_t want, bool may_fail);
+/* What may be late among other threads too; the result is to be 0. */
+bool batch_own(struct sys_context *c, int nr, uint64_t a0, uint64_t a1, uint64_t a2);
+/* Of what lies at SLOT_FP. */
+bool batch_fp_load(struct sys_context *c);
 bool batch_map(struct sys_context *c, uaddr_t addr, uint64_t size, int prot, int flags, int fd,
 	       uint64_t offset);
 bool batch_copy_out(struct sys_context *c, uaddr_t dst, const void *src, size_t size);
@@ -306,6 +312,7 @@ uint64_t systrap_sigmask_now(struct context *c);
 bool systrap_asleep(struct context *c);
 void systrap_futex_waiters(struct context *c, bool is_private, int delta);
 int systrap_futex_wake(struct context *c, uaddr_t addr, bool is_private, uint32_t count);
+bool systrap_futex_wake_last(struct context *c, uaddr_t addr);
 void facts_sync(struct sys_context *c, struct run_event *ev);
 uint64_t vdso_symbol(uint64_t base, uint64_t size, const char *name);
 

@@ -176,7 +176,7 @@ int systrap_advise(struct context *ctx, uaddr_t addr, uint64_t size, int advice)
 	case LINUX_MADV_DONTNEED_LOCKED:
 	case LINUX_MADV_COLLAPSE:
 		if ((advice == LINUX_MADV_DONTNEED || advice == LINUX_MADV_FREE) &&
-		    batch_call(sys_context(ctx), SYS_madvise, addr, size, (uint64_t)advice, 0, 0, false))
+		    batch_own(sys_context(ctx), SYS_madvise, addr, size, (uint64_t)advice))
 			return 0;
 		return zero_result(stub_command(sys_context(ctx), CMD_CALL, SYS_madvise, addr, size,
 						(uint64_t)advice, 0, 0, 0));

@@ -187,6 +187,7 @@ const struct platform_ops systrap_platform_ops = {
 	.asleep = systrap_asleep,
 	.futex_waiters = systrap_futex_waiters,
 	.futex_wake = systrap_futex_wake,
+	.futex_wake_last = systrap_futex_wake_last,
 	.fpstate_get = systrap_fpstate_get,
 	.fpstate_set = systrap_fpstate_set,
 	.fpstate_size = systrap_fpstate_size,

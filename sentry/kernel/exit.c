@@ -327,7 +327,7 @@ static void memory_goodbye(struct task *t, bool last)
 	futex_task_exit(t);
 	if (t->p->clear_child_tid && refs_read(&t->mm->refs) > 1 &&
 	    copy_to_user(t, t->p->clear_child_tid, &zero, sizeof(zero)) == 0)
-		futex_wake_exit(t, t->p->clear_child_tid);
+		futex_wake_goodbye(t, t->p->clear_child_tid);
 	vfork_release(t);
 	if (!last)
 		return;

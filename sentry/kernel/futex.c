@@ -248,6 +248,21 @@ void futex_wake_exit(struct task *t, uaddr_t addr)
 		return;
 }
 
+void futex_wake_goodbye(struct task *t, uaddr_t addr)
+{
+	struct futex_key key;
+
+	if (!task_platform(t)->futex_wake_last || !task_platform(t)->futex_wake_last(t->ctx, addr)) {
+		futex_wake_exit(t, addr);
+		return;
+	}
+	/* those who wait here; an address that has no key is the guest's own affair */
+	if (futex_key_get(t, addr, false, &key) < 0 || wake_key(t, &key, 1, LINUX_FUTEX_BITSET_MATCH_ANY) < 0)
+		return;
+	if (futex_key_get(t, addr, true, &key) < 0 || wake_key(t, &key, 1, LINUX_FUTEX_BITSET_MATCH_ANY) < 0)
+		return;
+}
+
 int futex_requeue(struct task *t, uaddr_t addr, bool is_private, uaddr_t addr2, bool is_private2, uint32_t wake,
 		  uint32_t move, bool cmp, uint32_t value)
 {

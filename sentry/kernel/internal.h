@@ -391,6 +391,8 @@ MUST_CHECK int futex_table_create(struct futex_table **out);
 void futex_task_exit(struct task *t); /* exit and exec: robust list, PI locks; while mm is there */
 
 void futex_wake_exit(struct task *t, uaddr_t addr);
+/* The same for the word that tells of a thread's end: done at the latest when its context is destroyed. */
+void futex_wake_goodbye(struct task *t, uaddr_t addr);
 
 /* ---- timers ---- */
 MUST_CHECK int timer_queue_create(struct kernel *k, struct timer_queue **out);

@@ -74,7 +74,7 @@
 #define CMD_MAP_FD   19 /* a descriptor lies in the socket: mmap(arg[0..3], it, arg[4]), close it */
 #define CMD_FORK     20 /* two descriptors lie in the socket: the child's slots and socket */
 #define CMD_THREAD   21 /* a thread on slot arg[0] (address), flags arg[1] */
-#define CMD_EXIT     22 /* end this thread */
+#define CMD_EXIT     22 /* end this thread; before that wake a waiter on the word at arg[0], if there is one */
 #define CMD_FP_SAVE  23 /* xsave to the slot's area */
 #define CMD_FP_LOAD  24 /* xrstor from it */
 #define CMD_COPY_IN  25 /* arg[0] guest address, arg[1] size (to SLOT_DATA): bytes copied */
@@ -188,6 +188,7 @@ struct stub_slot {
 	/* outputs, left by the sentry */
 	uint32_t out_count;
 	uint32_t trap_due; /* this call's place came by signal so often that it is worth patching */
+	uint32_t fp_saved; /* with this call: the extended state lies at SLOT_FP */
 	struct {
 		uint64_t at;
 		uint32_t off, size; /* off: in the slot */
@@ -205,8 +206,8 @@ struct stub_slot {
 #define FAST_UMASK	   4u
 #define FAST_FUTEX	   8u /* waits and wake-ups by the host; list of robust futexes */
 
-/* One operation of a batch, at SLOT_BATCH: CMD_CALL, CMD_MAP_FD (arguments of CMD_MAP_FD) or CMD_COPY_OUT (to
- * arg[0], arg[1] bytes, which lie at offset arg[2] in the batch). Good when the result is want. */
+/* One operation of a batch, at SLOT_BATCH: CMD_CALL, CMD_MAP_FD (arguments of CMD_MAP_FD), CMD_COPY_OUT (to
+ * arg[0], arg[1] bytes, which lie at offset arg[2] in the batch) or CMD_FP_LOAD. Good when the result is want. */
 struct stub_op {
 	uint16_t kind;
 	uint16_t nr;

@@ -285,6 +285,9 @@ static int64_t operation(struct stub_slot *s, const struct stub_op *o)
 		return map_fd(o->arg);
 	case CMD_COPY_OUT:
 		return (int64_t)stub_copy((void *)o->arg[0], (char *)s + SLOT_BATCH + o->arg[2], o->arg[1]);
+	case CMD_FP_LOAD:
+		fp(s, 1);
+		return 0;
 	default:
 		return -ENOSYS;
 	}
@@ -331,6 +334,10 @@ static void command(struct stub_slot *s, uint32_t kind)
 		break;
 	}
 	case CMD_EXIT:
+		if (s->arg[0]) { /* glibc's joiner waits as if the word were shared, others privately */
+			stub_sys(SYS_futex, (long)s->arg[0], FUTEX_WAKE, 1, 0);
+			stub_sys(SYS_futex, (long)s->arg[0], FUTEX_WAKE | FUTEX_PRIVATE, 1, 0);
+		}
 		stub_sys(SYS_exit, 0, 0, 0, 0);
 		break;
 	case CMD_FP_SAVE:
@@ -407,6 +414,21 @@ static void look_at_robust(struct stub_slot *s, int64_t nr)
 	s->robust_changed = 1;
 }
 
+/* A signal to ourselves is delivered with the answer: the sentry needs the extended state for its frame. */
+static void save_fp_for_signal(struct stub_slot *s, int64_t nr)
+{
+	uint64_t *header = (uint64_t *)((char *)s + SLOT_FP + 512);
+
+	s->fp_saved = 0;
+	if ((nr != NR_KILL && nr != NR_TKILL && nr != NR_TGKILL) || !s->fast ||
+	    (uint32_t)s->arg[0] + 1 != s->quick[nr == NR_TKILL ? NR_GETTID : NR_GETPID])
+		return;
+	for (int i = 0; i < 8; i++)
+		header[i] = 0;
+	fp(s, 0);
+	s->fp_saved = 1;
+}
+
 /* ---- arrivals */
 
 void stub_on_syscall(struct stub_slot *s)
@@ -426,6 +448,7 @@ void stub_on_syscall(struct stub_slot *s)
 	s->frame = 0;
 	s->nr = (int32_t)s->regs.rax;
 	look_at_robust(s, s->nr);
+	save_fp_for_signal(s, s->nr);
 	stub_prefetch(s);
 	post(s, MSG_SYSCALL);
 	stub_serve(s);

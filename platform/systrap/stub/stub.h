@@ -26,7 +26,12 @@
 #define PROT_W 2
 #define PROT_X 4
 
+#define NR_GETPID	   39
 #define NR_EXIT		   60
+#define NR_KILL		   62
+#define NR_GETTID	   186
+#define NR_TKILL	   200
+#define NR_TGKILL	   234
 #define NR_SET_ROBUST_LIST 273
 
 #define FUTEX_WAIT	  0
