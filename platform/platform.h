@@ -266,8 +266,8 @@ struct platform_ops {
 	 * (no_fast). asleep: does c's thread do so now? From any thread. waiters: the kernel has delta more
 	 * waiters of its own on private futexes of c's space, or on shared ones; called before they compare.
 	 * wake: those on the host; when the kernel wakes on its own account, or for a task with no_fast; how
-	 * many it woke. wake_last: one of those on the host, shared or private, as the last thing that c's thread
-	 * does before it is destroyed; false: it can't promise that. */
+	 * many it woke. wake_last: one of those on the host, shared or private, as the last thing that c's
+	 * thread does before it is destroyed; false: it can't promise that. */
 	bool (*asleep)(struct context *c);
 	void (*futex_waiters)(struct context *c, bool is_private, int delta);
 	int (*futex_wake)(struct context *c, uaddr_t addr, bool is_private, uint32_t count);

@@ -142,7 +142,8 @@ bool batch_copy_out(struct sys_context *c, uaddr_t dst, const void *src, size_t 
 	struct batch *b = &c->batch;
 	struct stub_op *o;
 
-	if (!c->unrun || !may_wait(c, false) || !is_writable(c, dst, size) || size > BATCH_SIZE - BATCH_DATA - b->data)
+	if (!c->unrun || !may_wait(c, false) || !is_writable(c, dst, size) ||
+	    size > BATCH_SIZE - BATCH_DATA - b->data)
 		return false;
 	o = next(c, CMD_COPY_OUT, size);
 	o->may_fail = !c->exec;

@@ -163,8 +163,7 @@ void systrap_set_result(struct context *ctx, int64_t result)
 static void load_bases(struct sys_context *c)
 {
 	if (c->fs_base != c->host_fs) {
-		if (c->fs_base < GUEST_VA_END &&
-		    batch_own(c, SYS_arch_prctl, ARCH_SET_FS, c->fs_base, 0))
+		if (c->fs_base < GUEST_VA_END && batch_own(c, SYS_arch_prctl, ARCH_SET_FS, c->fs_base, 0))
 			c->host_fs = c->fs_base;
 		else if (stub_command(c, CMD_CALL, SYS_arch_prctl, ARCH_SET_FS, c->fs_base, 0, 0, 0, 0) < 0)
 			c->fs_base = c->host_fs;

@@ -1,6 +1,6 @@
 /* fpu.c: the extended state. It lies in the signal frame when the guest came by signal (the host kernel
- * saved it there and loads it from there), else in the thread's registers: the stub saves it on request, and by itself
- * with calls that are likely to need it. */
+ * saved it there and loads it from there), else in the thread's registers: the stub saves it on request, and by
+ * itself with calls that are likely to need it. */
 #include "platform/systrap/internal.h"
 
 #include <errno.h>

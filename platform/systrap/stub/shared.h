@@ -207,7 +207,8 @@ struct stub_slot {
 #define FAST_FUTEX	   8u /* waits and wake-ups by the host; list of robust futexes */
 
 /* One operation of a batch, at SLOT_BATCH: CMD_CALL, CMD_MAP_FD (arguments of CMD_MAP_FD), CMD_COPY_OUT (to
- * arg[0], arg[1] bytes, which lie at offset arg[2] in the batch) or CMD_FP_LOAD. Good when the result is want. */
+ * arg[0], arg[1] bytes, which lie at offset arg[2] in the batch) or CMD_FP_LOAD. Good when the result is want.
+ */
 struct stub_op {
 	uint16_t kind;
 	uint16_t nr;
