@@ -168,6 +168,8 @@ void ipc_remove_locked(struct ipc_object *o)
 	BUG_ON(o->dead);
 	o->dead = true;
 	tab->slots[o->id % IPC_MAX_IDS] = NULL;
+	while (tab->max_index > 0 && !tab->slots[tab->max_index])
+		tab->max_index--;
 	tab->used--;
 }
 

@@ -33,7 +33,7 @@ struct ipc_object {
 struct ipc_table {
 	struct ipc_object **slots; /* [IPC] size of them */
 	uint32_t size, used, seq;  /* [IPC] */
-	int32_t max_index;	   /* [IPC] highest ever used, for *_INFO */
+	int32_t max_index;	   /* [IPC] highest in use, for *_INFO */
 };
 
 /* Survives its namespace while objects (attached segments) need it. */

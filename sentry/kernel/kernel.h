@@ -351,6 +351,9 @@ MUST_CHECK int ns_net_find(struct task *t, struct file *f, int32_t tgid, struct 
 /* An open file of that namespace, for /proc/pid/ns/X and setns; and what it says to readlink. */
 MUST_CHECK int ns_file_create(struct task *t, uint32_t type, bool for_children, const struct cred *cred,
 			      struct file **out);
+/* ioctl_nsfs(2): the user namespace that owns f's namespace, or its parent. -ENOTTY: not such a file; -EPERM:
+ * outside of what t may see; -EINVAL: has no parent. */
+MUST_CHECK int ns_file_related(struct task *t, struct file *f, bool parent, struct file **out);
 
 /* seccomp(2): applies t's filters to ev. true: go on; false: *result is the call's. */
 bool seccomp_check(struct task *t, const struct run_event *ev, int64_t *result);

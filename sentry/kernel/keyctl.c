@@ -104,7 +104,45 @@ static int64_t hand_over(struct task *t, struct key_ref found, struct key *dest)
 	return ret < 0 ? ret : found.key->serial;
 }
 
-int64_t key_request(struct task *t, const char *type_name, const char *desc, int32_t dest)
+#define NEGATIVE_SECONDS 60
+
+/* Where a key that is made on request goes when nothing is said: KEYCTL_SET_REQKEY_KEYRING. */
+static int default_ring(struct task *t, struct key_ref *out)
+{
+	static const int8_t ids[] = {0, -1, -2, -3, -4, -5};
+	int32_t which = t->p->request_ring;
+
+	if (which >= 1 && which <= 5)
+		return key_lookup_locked(t, ids[which], KEY_LOOKUP_CREATE, KEY_NEED_WRITE, out);
+	return key_lookup_locked(t,
+				 t->p->thread_ring    ? LINUX_KEY_SPEC_THREAD_KEYRING
+				 : t->p->process_ring ? LINUX_KEY_SPEC_PROCESS_KEYRING
+						      : LINUX_KEY_SPEC_SESSION_KEYRING,
+				 0, KEY_NEED_WRITE, out);
+}
+
+/* Nobody makes the key: whoever asks again within a minute hears so at once. */
+static int refuse_to_make(struct task *t, const struct key_type *type, const char *desc, struct key *ring)
+{
+	struct key_table *kt = key_table(t);
+	struct key_ref to = {.key = ring};
+	struct key *k;
+	int ret = ring ? 0 : default_ring(t, &to);
+
+	if (ret == 0 && (type->keyring || !*desc))
+		ret = type->keyring ? -EPERM : -EINVAL;
+	if (ret == 0)
+		ret = key_create(kt, type, desc, t->cred->fsuid, t->cred->fsgid, default_perm(type), false, &k);
+	if (ret < 0)
+		return ret;
+	k->negative = true;
+	k->expiry = clock_realtime_ns() / (int64_t)NSEC_PER_SEC + NEGATIVE_SECONDS;
+	ret = ring_link(kt, to.key, k);
+	key_put(kt, k);
+	return ret < 0 ? ret : -ENOKEY;
+}
+
+int64_t key_request(struct task *t, const char *type_name, const char *desc, bool callout, int32_t dest)
 {
 	const struct key_type *type;
 	struct key_ref to = {0}, found;
@@ -118,6 +156,8 @@ int64_t key_request(struct task *t, const char *type_name, const char *desc, int
 		ret = -ENOKEY;
 	if (ret == 0)
 		ret = task_search(t, type, desc, NULL, &found);
+	if (ret == -ENOKEY && type && callout)
+		ret = refuse_to_make(t, type, desc, to.key);
 	return done(t, ret < 0 ? ret : hand_over(t, found, to.key));
 }
 

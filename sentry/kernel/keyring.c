@@ -147,7 +147,7 @@ static bool usable(struct search *s, struct key *k)
 	if (ret == 0 && !key_permitted(s->cred, (struct key_ref){k, s->possessed}, KEY_NEED_SEARCH))
 		ret = -EACCES;
 	if (ret < 0)
-		s->error = ret == -ENOKEY ? -EKEYREVOKED : ret;
+		s->error = k->invalidated ? -EKEYREVOKED : ret;
 	return ret == 0;
 }
 

@@ -187,6 +187,7 @@ int key_set_payload(struct key *k, struct key_data *d)
 	if (ret < 0)
 		return ret;
 	key_drop_payload(k);
+	k->negative = false;
 	k->payload = d->payload;
 	k->size = d->size;
 	d->payload = NULL;
@@ -226,7 +227,7 @@ void key_put(struct key_table *kt, struct key *k)
 
 int key_validate(const struct key *k)
 {
-	if (k->invalidated)
+	if (k->invalidated || k->negative)
 		return -ENOKEY;
 	if (k->revoked)
 		return -EKEYREVOKED;

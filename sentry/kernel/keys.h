@@ -62,7 +62,8 @@ bool key_permitted_locked(struct task *t, struct key_ref r, uint32_t need);
 
 /* add_key(2), request_key(2) and the commands of keyctl(2) that need no buffer: the serial, or -errno. */
 int64_t key_add(struct task *t, const char *type, const char *desc, struct key_data *d, int32_t ring);
-int64_t key_request(struct task *t, const char *type, const char *desc, int32_t dest);
+/* callout: a helper program may be asked to make the key. There is none, so a negative key takes its place. */
+int64_t key_request(struct task *t, const char *type, const char *desc, bool callout, int32_t dest);
 int64_t key_get_keyring_id(struct task *t, int32_t id, bool create);
 int64_t key_join_session(struct task *t, const char *name); /* NULL: a new one without a name */
 int64_t key_session_to_parent(struct task *t);

@@ -44,6 +44,7 @@ struct key {
 	int64_t expiry; /* CLOCK_REALTIME s; 0: never */
 	uint64_t quota; /* bytes counted at user */
 	bool revoked, invalidated, restricted;
+	bool negative; /* nobody could make it: stands for -ENOKEY until it expires */
 };
 
 struct key_table {

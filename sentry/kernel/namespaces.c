@@ -334,19 +334,12 @@ static const struct file_ops nsfile_ops = {
 	.name = "nsfs",
 };
 
-int ns_file_create(struct task *t, uint32_t type, bool for_children, const struct cred *cred, struct file **out)
+/* A file of what r refers to: takes r, also on failure. */
+static int file_of_ref(struct task *t, struct ns_ref *r, const struct cred *cred, struct file **out)
 {
-	struct ns_ref *r = kmalloc(sizeof(*r));
-	int ret;
+	int ret = file_create_anon(t->kernel->vfs, &nsfile_ops, r, LINUX_O_RDONLY, LINUX_S_IFREG | 0444, cred,
+				   NULL, out);
 
-	if (!r)
-		return -ENOMEM;
-	if (!ns_ref_of(t, type, for_children, r)) {
-		kfree(r);
-		return -ENOENT;
-	}
-	ret = file_create_anon(t->kernel->vfs, &nsfile_ops, r, LINUX_O_RDONLY, LINUX_S_IFREG | 0444, cred, NULL,
-			       out);
 	if (ret < 0) {
 		ns_ref_put(r);
 		kfree(r);
@@ -355,6 +348,66 @@ int ns_file_create(struct task *t, uint32_t type, bool for_children, const struc
 	(*out)->inode->bound = r;
 	(*out)->inode->ino = r->ino; /* what stat(2) tells two of them apart by */
 	return 0;
+}
+
+int ns_file_create(struct task *t, uint32_t type, bool for_children, const struct cred *cred, struct file **out)
+{
+	struct ns_ref *r = kmalloc(sizeof(*r));
+
+	if (!r)
+		return -ENOMEM;
+	if (!ns_ref_of(t, type, for_children, r)) {
+		kfree(r);
+		return -ENOENT;
+	}
+	return file_of_ref(t, r, cred, out);
+}
+
+/* Whose it is: a user namespace's is its parent's. */
+static struct user_ns *owner_of(const struct ns_ref *r)
+{
+	switch (r->type) {
+	case LINUX_CLONE_NEWUSER:
+		return ((struct user_ns *)r->ns)->parent;
+	case LINUX_CLONE_NEWNS:
+		return ((struct mount_ns *)r->ns)->owner;
+	case LINUX_CLONE_NEWUTS:
+		return ((struct uts_ns *)r->ns)->owner;
+	case LINUX_CLONE_NEWPID:
+		return ((struct pid_ns *)r->ns)->owner;
+	default:
+		return ((struct ns *)r->ns)->owner;
+	}
+}
+
+/* NS_GET_USERNS, NS_GET_PARENT (ioctl_nsfs(2)): nothing above the caller's own is shown. */
+int ns_file_related(struct task *t, struct file *f, bool parent, struct file **out)
+{
+	struct ns_ref *from = f->priv, *r;
+	struct pid_ns *pns = NULL;
+	struct user_ns *uns = NULL;
+
+	if (f->ops != &nsfile_ops)
+		return -ENOTTY;
+	if (parent && from->type == LINUX_CLONE_NEWPID) {
+		pns = ((struct pid_ns *)from->ns)->parent;
+		for (struct pid_ns *p = pns; p != task_pid_ns(t); p = p->parent)
+			if (!p)
+				return -EPERM;
+	} else if (parent && from->type != LINUX_CLONE_NEWUSER) {
+		return -EINVAL;
+	} else {
+		uns = owner_of(from);
+		if (!uns || !user_ns_is_ancestor(t->cred->user_ns, uns))
+			return -EPERM;
+	}
+	r = kmalloc(sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	*r = pns ? (struct ns_ref){LINUX_CLONE_NEWPID, pns->ino, pns}
+		 : (struct ns_ref){LINUX_CLONE_NEWUSER, uns->ino, uns};
+	ns_ref_get(r);
+	return file_of_ref(t, r, t->cred, out);
 }
 
 int ns_net_find(struct task *t, struct file *f, int32_t tgid, struct ns **out)

@@ -87,6 +87,14 @@ static int64_t open_peer(struct task *t, struct file *f, uint32_t flags)
 	return sys_install(t, peer, flags & LINUX_O_CLOEXEC);
 }
 
+static int64_t open_related_ns(struct task *t, struct file *f, bool parent)
+{
+	struct file *other;
+	int ret = ns_file_related(t, f, parent, &other);
+
+	return ret < 0 ? ret : sys_install(t, other, true);
+}
+
 static int64_t do_ioctl(struct task *t, int fd, struct file *f, uint32_t cmd, uint64_t arg)
 {
 	switch (cmd) {
@@ -118,6 +126,10 @@ static int64_t do_ioctl(struct task *t, int fd, struct file *f, uint32_t cmd, ui
 		break;
 	case LINUX_TIOCGPTPEER:
 		return open_peer(t, f, (uint32_t)arg);
+	case LINUX_NS_GET_USERNS:
+		return open_related_ns(t, f, false);
+	case LINUX_NS_GET_PARENT:
+		return open_related_ns(t, f, true);
 	case LINUX_FICLONE:
 	case LINUX_FICLONERANGE:
 		return -EOPNOTSUPP;

@@ -88,10 +88,12 @@ static int64_t compare_shared(struct task *t, struct task *a, struct task *b, in
 			fs_context_put(g);
 		return ret;
 	case KCMP_SIGHAND:
-	case KCMP_SYSVSEM:
 		return compare(t, a->process, b->process);
-	case KCMP_IO:
-		return compare(t, a, b);
+	case KCMP_SYSVSEM: /* who never used SEM_UNDO has none: equal, as on Linux */
+		return compare(t, __atomic_load_n(&a->process->sem_undo, __ATOMIC_RELAXED),
+			       __atomic_load_n(&b->process->sem_undo, __ATOMIC_RELAXED));
+	case KCMP_IO: /* nobody has an I/O context */
+		return 0;
 	default:
 		return -EOPNOTSUPP;
 	}

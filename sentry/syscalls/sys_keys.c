@@ -121,7 +121,7 @@ int64_t sys_request_key(struct task *t, const struct sysargs *a)
 	if (arg_addr(a, 2)) /* for a helper program that makes keys: there is none */
 		ret = get_string(t, arg_addr(a, 2), PAGE_SIZE, &callout);
 	if (ret == 0)
-		ret = key_request(t, type, desc, arg_int(a, 3));
+		ret = key_request(t, type, desc, arg_addr(a, 2) != 0, arg_int(a, 3));
 	kfree(callout);
 	kfree(desc);
 	return ret;

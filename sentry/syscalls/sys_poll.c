@@ -1,6 +1,7 @@
 /* sys_poll.c: poll(2) and ppoll(2), and the engine they share with select(2). No wake-up is lost: the files are
  * asked again after the waiters stand in their queues. No waiter stays in a queue: one place takes them out. */
 #include "sentry/kernel/internal.h"
+#include "sentry/kernel/task.h"
 #include "sentry/syscalls/internal.h"
 #include "sentry/syscalls/poll.h"
 
@@ -126,7 +127,8 @@ int64_t poll_finish(struct task *t, int64_t ret, uaddr_t uts, const struct poll_
 	else if (!limit->now)
 		return ret;
 	/* without the rest of the time written back, a restart would wait too long */
-	if (copy_to_user(t, uts, &left, sizeof(left)) < 0 && ret == -ERESTARTNOHAND)
+	if (((task_personality(t) & LINUX_STICKY_TIMEOUTS) || copy_to_user(t, uts, &left, sizeof(left)) < 0) &&
+	    ret == -ERESTARTNOHAND)
 		ret = -EINTR;
 	return ret;
 }

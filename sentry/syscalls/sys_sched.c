@@ -287,6 +287,8 @@ int64_t sys_ioprio_set(struct task *t, const struct sysargs *a)
 
 	if (which < 1 || which > 3 || IOPRIO_CLASS(prio) > IOPRIO_CLASS_IDLE)
 		return -EINVAL;
+	if (IOPRIO_CLASS(prio) == 0 && (prio & 7)) /* no class, but a level in it */
+		return -EINVAL;
 	if (IOPRIO_CLASS(prio) == IOPRIO_CLASS_RT && !capable(t, LINUX_CAP_SYS_ADMIN))
 		return -EPERM;
 	if (which != IOPRIO_WHO_PROCESS)

@@ -1,4 +1,5 @@
 /* sys_select.c: select(2) and pselect6(2): bitmaps around poll's engine. */
+#include "sentry/kernel/task.h"
 #include "sentry/syscalls/internal.h"
 #include "sentry/syscalls/poll.h"
 
@@ -184,7 +185,9 @@ int64_t sys_select(struct task *t, const struct sysargs *a)
 			deadline_left(limit.deadline, &left);
 		tv.tv_sec = left.tv_sec;
 		tv.tv_usec = left.tv_nsec / 1000;
-		if (copy_to_user(t, arg_addr(a, 4), &tv, sizeof(tv)) < 0 && ret == -ERESTARTNOHAND)
+		if (((task_personality(t) & LINUX_STICKY_TIMEOUTS) ||
+		     copy_to_user(t, arg_addr(a, 4), &tv, sizeof(tv)) < 0) &&
+		    ret == -ERESTARTNOHAND)
 			ret = -EINTR;
 	}
 	return ret;

@@ -3,6 +3,8 @@
 #include "platform/abi/misc.h"
 #include "sentry/syscalls/internal.h"
 
+#define IO_PORTS 65536u
+
 #define REFUSE(call, error)                                                                                    \
 	int64_t call(struct task *t, const struct sysargs *a)                                                  \
 	{                                                                                                      \
@@ -75,4 +77,23 @@ int64_t sys_cachestat(struct task *t, const struct sysargs *a)
 		ret = copy_to_user(t, arg_addr(a, 2), &zero, sizeof(zero));
 	file_put(f);
 	return ret;
+}
+
+/* iopl(2), ioperm(2): ports are never given, but one may ask for nothing. */
+int64_t sys_iopl(struct task *t, const struct sysargs *a)
+{
+	(void)t;
+	if (arg_u32(a, 0) > 3)
+		return -EINVAL;
+	return arg_u32(a, 0) ? -EPERM : 0;
+}
+
+int64_t sys_ioperm(struct task *t, const struct sysargs *a)
+{
+	uint64_t from = arg_u64(a, 0), count = arg_u64(a, 1);
+
+	(void)t;
+	if (from + count <= from || from + count > IO_PORTS)
+		return -EINVAL;
+	return arg_int(a, 2) ? -EPERM : 0;
 }

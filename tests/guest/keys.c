@@ -155,6 +155,29 @@ static void ending(long ring)
 	SHOW(ctl(12345, 0, 0, 0, 0));
 }
 
+/* Nobody can be asked to make a key: a negative one says so for a while. */
+static void negative(long ring)
+{
+	int ids[32];
+	long n, k = 0;
+
+	SHOW(syscall(SYS_request_key, "user", "neg:ative", "please", ring));
+	n = ctl(READ, ring, (long)ids, sizeof(ids), 0) / (long)sizeof(int);
+	for (long i = 0; i < n; i++) {
+		char buf[256] = "";
+
+		if (ctl(DESCRIBE, ids[i], (long)buf, sizeof(buf), 0) > 0 && strstr(buf, ";neg:ative"))
+			k = ids[i];
+	}
+	MUST(k > 0);
+	SHOW(ctl(READ, k, (long)ids, sizeof(ids), 0));
+	SHOW(syscall(SYS_request_key, "user", "neg:ative", NULL, 0));
+	SHOW(ctl(SETPERM, ring, 0x3f010000 & ~0x04000000, 0, 0)); /* may not be written */
+	SHOW(syscall(SYS_request_key, "user", "no:where", "please", 0));
+	SHOW(ctl(SETPERM, ring, 0x3f3f0000, 0, 0));
+	printf("real %d\n", add("user", "neg:ative", "x", 1, (int)ring) == k);
+}
+
 /* Thread and process rings stay with whom they belong to; the session's goes on. */
 static void inheriting(void)
 {
@@ -194,6 +217,7 @@ int main(void)
 	making(ring);
 	finding(ring);
 	ending(ring);
+	negative(ring);
 	inheriting();
 	return 0;
 }
