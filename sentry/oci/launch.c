@@ -310,6 +310,13 @@ static int start_gofer(struct launch *l, struct child *c, int sock, char *err, s
 	return l->gofer_pid < 0 ? -1 : 0;
 }
 
+static bool same_file(int a, int b)
+{
+	struct stat s, t;
+
+	return fstat(a, &s) == 0 && fstat(b, &t) == 0 && s.st_dev == t.st_dev && s.st_ino == t.st_ino;
+}
+
 /* It stays in the network namespace, and sees nothing else of the host. */
 static int spawn_net(struct launch *l, struct child *c, char *err, size_t err_size)
 {
@@ -317,7 +324,10 @@ static int spawn_net(struct launch *l, struct child *c, char *err, size_t err_si
 
 	if (l->nat->netns >= 0) {
 		home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-		if (home < 0 || setns(l->nat->netns, CLONE_NEWNET) < 0) {
+		if (same_file(home, l->nat->netns)) {
+			close(home);
+			home = -1; /* we never left it */
+		} else if (home < 0 || setns(l->nat->netns, CLONE_NEWNET) < 0) {
 			snprintf(err, err_size, "cannot enter the host's network: %s", strerror(errno));
 			if (home >= 0)
 				close(home);

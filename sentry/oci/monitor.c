@@ -333,6 +333,7 @@ static NORETURN void monitor_main(struct monitor *m)
 	prctl(PR_SET_NAME, "sbx-monitor");
 	setup_signals(m);
 	if (set_stdio_aside(m) < 0 || cgroup_enter(&m->state->cgroup, m->err, sizeof(m->err)) < 0 ||
+	    nat_prepare_oci(m->spec, &m->l.config, &m->l.nat, m->err, sizeof(m->err)) < 0 ||
 	    enter_network(m) < 0)
 		give_up(m);
 	set_oom_score(&m->spec->process);

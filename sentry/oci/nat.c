@@ -281,6 +281,8 @@ void nat_launch_free(struct nat_launch *n)
 		if (n->datagrams[i] >= 0)
 			close(n->datagrams[i]);
 	}
+	if (n->netns >= 0)
+		close(n->netns);
 	free(n->args);
 	free(n->sockets);
 	*n = (struct nat_launch){.control = {-1, -1}, .datagrams = {-1, -1}, .netns = -1};
