@@ -320,6 +320,8 @@ void nl_notify(struct net_stack *st, uint32_t group, void (*fill)(struct nl_requ
 	struct nl_sock *n;
 	bool made = false;
 
+	if (!state) /* the first interfaces are there before anybody could listen */
+		return;
 	mutex_lock(&state->lock);
 	list_for_each (n, &state->all, all_node) {
 		if (n->s.protocol != LINUX_NETLINK_ROUTE || n->s.stack != st || !(n->groups >> (group - 1) & 1))
