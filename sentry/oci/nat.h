@@ -46,8 +46,8 @@ void nat_options_free(struct nat_options *o);
 /* Binds the ports, writes the sentry's configuration. hostname: for /etc/hosts */
 MUST_CHECK int nat_prepare(const struct nat_options *o, const char *hostname, struct config_writer *config,
 			   struct nat_launch *out, char *err, size_t err_size);
-/* As a container's annotations say, before its network namespace is entered. *out: malloc, NULL when they ask for
- * none */
+/* As a container's annotations say, before its network namespace is entered. *out: malloc, NULL when they ask
+ * for none */
 struct oci_spec;
 MUST_CHECK int nat_prepare_oci(const struct oci_spec *s, struct config_writer *config, struct nat_launch **out,
 			       char *err, size_t err_size);

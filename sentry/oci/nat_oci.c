@@ -1,5 +1,6 @@
-/* nat_oci.c: `--network nat` for a container, by annotations: dev.sbx.network=nat, and words (separated by blanks)
- * as the options of `sbx run` take them in dev.sbx.network.publish, .dns, .add-host, .allow, .deny and .rate. */
+/* nat_oci.c: `--network nat` for a container, by annotations: dev.sbx.network=nat, and words (separated by
+ * blanks) as the options of `sbx run` take them in dev.sbx.network.publish, .dns, .add-host, .allow, .deny and
+ * .rate. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
