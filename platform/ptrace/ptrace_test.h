@@ -2,7 +2,7 @@
  * that run them. */
 #pragma once
 
-#include "tests/harness/nested.h"
+#include "platform/host/nested_test.h"
 #include "platform/ptrace/internal.h"
 
 #include <criterion/criterion.h>
@@ -63,7 +63,7 @@ static MAYBE_UNUSED void setup(void)
 {
 	const struct platform_ops *ops;
 
-	skip_inside_a_sandbox();
+	skip_where_taken(SBX_STUB_START);
 	cr_assert_eq(arena_init(), 0);
 	proc_setup();
 	ops = platform_select("ptrace");

@@ -2,7 +2,7 @@
  * that its call sites can be patched. Included once a test file. */
 #pragma once
 
-#include "tests/harness/nested.h"
+#include "platform/host/nested_test.h"
 #include "platform/systrap/internal.h"
 
 #include <criterion/criterion.h>
@@ -42,7 +42,7 @@ static void guest_setup(void)
 {
 	const struct platform_ops *ops;
 
-	skip_inside_a_sandbox();
+	skip_where_taken(SBX_STUB_START);
 	cr_assert_eq(arena_init(), 0);
 	proc_setup();
 	ops = platform_select("systrap");

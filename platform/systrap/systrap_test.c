@@ -1,5 +1,5 @@
 /* systrap_test.c: the platform under hand-made code. Each guest is a few instructions on one page. */
-#include "tests/harness/nested.h"
+#include "platform/host/nested_test.h"
 #include "platform/systrap/internal.h"
 
 #include <criterion/criterion.h>
@@ -59,7 +59,7 @@ static void setup(void)
 {
 	const struct platform_ops *ops;
 
-	skip_inside_a_sandbox();
+	skip_where_taken(SBX_STUB_START);
 	cr_assert_eq(arena_init(), 0);
 	proc_setup();
 	ops = platform_select("systrap");
