@@ -43,7 +43,7 @@ static ssize_t fault(struct net_io *io, void *buf, size_t n)
 
 static ssize_t send_bytes(struct net_sock *sk, const void *p, size_t n)
 {
-	struct net_io io = {from, (void *)p, n};
+	struct net_io io = {.move = from, .arg = (void *)p, .resid = n};
 	struct net_tx tx = {.flags = 0};
 
 	return net_send(sk, &io, &tx);
@@ -51,7 +51,7 @@ static ssize_t send_bytes(struct net_sock *sk, const void *p, size_t n)
 
 static ssize_t recv_bytes(struct net_sock *sk, void *p, size_t n, uint32_t flags)
 {
-	struct net_io io = {into, p, n};
+	struct net_io io = {.move = into, .arg = p, .resid = n};
 	struct net_rx rx = {.flags = flags};
 
 	return net_recv(sk, &io, &rx);
@@ -116,7 +116,7 @@ Test(netstack, tcp_moves_bytes_and_ends)
 Test(netstack, a_fault_leaves_the_connection_whole)
 {
 	struct net_sock *s[2];
-	struct net_io bad = {fault, NULL, 10};
+	struct net_io bad = {.move = fault, .arg = NULL, .resid = 10};
 	struct net_tx tx = {.flags = 0};
 	struct net_rx rx = {.flags = 0};
 	char buf[4] = {0};
