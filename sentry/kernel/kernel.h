@@ -295,6 +295,9 @@ void task_used_file(struct task *t, int fd, struct file *f, bool write, uint64_t
  * and is not lent again while somebody else has the file. Call it with a reference to the file. */
 void task_settle_file(struct task *t, struct fdtable *fds, int fd);
 
+/* A user namespace has got a map: what platforms answer with ids in it is forgotten. Takes the task list's
+ * lock. */
+void user_ns_map_changed(struct kernel *k);
 /* Installs a new credential (takes the reference); publishes facts. */
 void task_set_cred(struct task *t, struct cred *c);
 /* May caller inspect or trace target (ptrace_may_access)? */

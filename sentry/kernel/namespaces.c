@@ -123,6 +123,25 @@ static void swap_in(struct task *t, struct task *c)
 	task_set_work(t, TASK_WORK_FACTS);
 }
 
+/* Ids, and what was answered with ids in it, read otherwise from now on. Which tasks see the map matters
+ * little: a map is written once, so all are told. */
+void user_ns_map_changed(struct kernel *k)
+{
+	struct process *p;
+	struct task_private *tp;
+
+	mutex_lock(&k->tasklist_lock);
+	list_for_each (p, &k->processes, node) {
+		mutex_lock(&p->lock);
+		process_for_each (tp, p) {
+			task_set_work(tp->self, TASK_WORK_FACTS);
+			task_poke(tp->self);
+		}
+		mutex_unlock(&p->lock);
+	}
+	mutex_unlock(&k->tasklist_lock);
+}
+
 static int unshare_check(struct task *t, uint64_t *flags)
 {
 	if (*flags & ~(uint64_t)UNSHARE_FLAGS)

@@ -34,12 +34,18 @@ int proc_show_idmap(struct pseudo_node *n, struct file *f, struct strbuf *out)
 ssize_t proc_store_idmap(struct pseudo_node *n, struct file *f, char *buf, size_t size)
 {
 	struct user_ns *ns = node_user_ns(n);
+	struct task *t;
 	int ret;
 
 	if (!ns)
 		return -EINVAL;
 	ret = user_ns_write_map(ns, n->entry->arg != 0, buf, size, f->cred);
 	user_ns_put(ns);
+	t = ret < 0 ? NULL : proc_task(n);
+	if (t) {
+		user_ns_map_changed(t->kernel);
+		task_put(t);
+	}
 	return ret < 0 ? ret : (ssize_t)size;
 }
 
