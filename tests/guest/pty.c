@@ -11,7 +11,7 @@ static int m, s;
 /* The host moves bytes between the ends in the background. */
 static void settle(void)
 {
-	usleep(15000);
+	usleep(30000);
 }
 
 static int bits(int fd)
@@ -260,6 +260,7 @@ static void flow(void)
 	MUST(write(m, "\021", 1) == 1);
 	settle();
 	SHOW(write(s, "x", 1));
+	settle();
 	show_bytes("master", m);
 	mode(IXANY, 0, 0, 0, 0, 0);
 	MUST(write(m, "\023", 1) == 1);
@@ -274,6 +275,7 @@ static void flow(void)
 	SHOW(tcflow(s, TCIOFF));
 	SHOW(tcflow(s, TCION));
 	SHOW(tcflow(s, 9));
+	settle();
 	show_bytes("master", m);
 }
 
@@ -369,9 +371,12 @@ static void closing(void)
 	close(s);
 	settle();
 	printf("bits %x\n", bits(m));
+	settle();
 	show_bytes("master", m);
+	settle();
 	show_bytes("master", m);
 	MUST((s = open(name, O_RDWR | O_NOCTTY | O_NONBLOCK)) >= 0);
+	settle();
 	show_bytes("master", m);
 	close(m);
 	settle();
