@@ -68,7 +68,8 @@ elif command -v strace >/dev/null && strace --seccomp-bpf -f -e trace='!sched_yi
 		>"$tmp/out" 2>"$tmp/err" </dev/null
 	out=$(cat "$tmp/out")
 	expect_out done
-	leaked=$(grep -v 'execve(' "$tmp/trace" | grep SBXMARK | head -3) # but for the command line itself
+	# but for the command line itself, and the sentry's copies of what lies in the guest's memory
+	leaked=$(grep -vE 'execve\(|process_vm_(readv|writev)' "$tmp/trace" | grep SBXMARK | head -3)
 	[ -z "$leaked" ] && ok || bad "a guest's string reached a host call: $leaked"
 	# processes in which a call of the guest was turned away: those that run guest code
 	guests=$(awk '/SIGSYS/ && /SYS_SECCOMP/ {print $1}' "$tmp/trace" | sort -u)
