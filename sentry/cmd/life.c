@@ -111,14 +111,10 @@ int cmd_delete(int argc, char **argv)
 	if (oci_begin() < 0 || !(id = oci_one_id(argc, argv)))
 		return 1;
 	ret = state_load(&s, oci_globals.root, id, true, err, sizeof(err));
-	if (ret < 0 && force && state_valid_id(id)) { /* what a dead `create` left goes, too */
-		state_free(&s);
-		if (state_create(&s, oci_globals.root, id, err, sizeof(err)) == 0)
-			state_remove(&s);
-		ret = 0;
-	} else if (ret == 0) {
+	if (ret < 0 && force && state_valid_id(id)) /* what a dead `create` left goes, too */
+		ret = state_clear(oci_globals.root, id, err, sizeof(err));
+	else if (ret == 0)
 		ret = container_delete(&s, force, err, sizeof(err));
-	}
 	state_free(&s);
 	return ret < 0 ? oci_fail("%s", err) : 0;
 }

@@ -14,7 +14,6 @@
 #include "sentry/cmd/cmd.h"
 #include "sentry/cmd/run.h"
 #include "sentry/oci/cgroup.h"
-#include "sentry/oci/cgroup_file.h"
 #include "sentry/oci/spec.h"
 
 #define PREFIX "sbx-"
@@ -73,33 +72,6 @@ static void fill(const struct run_options *o, struct oci_resources *r)
 	}
 }
 
-static bool is_inside(const struct cgroup_set *set)
-{
-	size_t n;
-	int *pids = cgroup_pids(set, &n);
-	bool found = false;
-
-	for (size_t i = 0; i < n; i++)
-		found |= pids[i] == getpid();
-	free(pids);
-	return found;
-}
-
-/* Back to where sbx came from, as far as it went; then the folders go. */
-static void undo(struct cgroup_set *set)
-{
-	char parent[PATH_MAX];
-
-	for (size_t i = 0; i < set->count; i++) {
-		parent_of(set->entries[i].path, parent, sizeof(parent));
-		(void)!cgroup_write(parent, "cgroup.procs", "0");
-	}
-	if (!is_inside(set)) /* guest processes end a moment after the sentry */
-		cgroup_kill(set);
-	cgroup_remove(set);
-	cgroup_free(set);
-}
-
 void run_cgroup_enter(const struct run_options *o, struct cgroup_set *set)
 {
 	struct cgroup_set all = {0};
@@ -122,7 +94,7 @@ void run_cgroup_enter(const struct run_options *o, struct cgroup_set *set)
 	fill(o, &r);
 	if (cgroup_create(set, &r, missing, sizeof(missing), err, sizeof(err)) < 0 ||
 	    cgroup_enter(set, err, sizeof(err)) < 0) {
-		undo(set);
+		run_cgroup_leave(set);
 		if (o->debug)
 			complain("limits: no control group of the host's: %s", err);
 	} else if (o->debug && (missing[0] || !set->count)) {
@@ -132,5 +104,6 @@ void run_cgroup_enter(const struct run_options *o, struct cgroup_set *set)
 
 void run_cgroup_leave(struct cgroup_set *set)
 {
-	undo(set);
+	cgroup_leave(set);
+	cgroup_free(set);
 }

@@ -357,3 +357,39 @@ void cgroup_remove(const struct cgroup_set *set)
 			short_sleep();
 	}
 }
+
+static bool is_inside(const struct cgroup_set *set)
+{
+	size_t n;
+	int *pids = cgroup_pids(set, &n);
+	bool found = false;
+
+	for (size_t i = 0; i < n; i++)
+		found |= pids[i] == getpid();
+	free(pids);
+	return found;
+}
+
+/* To the group above, or the next one up that takes processes (those of version 2 that have controllers in
+ * groups below don't). */
+static void move_up(const char *path)
+{
+	char parent[PATH_MAX], *slash;
+
+	snprintf(parent, sizeof(parent), "%s", path);
+	do {
+		slash = strrchr(parent, '/');
+		if (!slash)
+			return;
+		*slash = 0;
+	} while (cgroup_write(parent, "cgroup.procs", "0") < 0 && errno != ENOENT);
+}
+
+void cgroup_leave(const struct cgroup_set *set)
+{
+	for (size_t i = 0; i < set->count; i++)
+		move_up(set->entries[i].path);
+	if (!is_inside(set)) /* guest processes end a moment after the sentry */
+		cgroup_kill(set);
+	cgroup_remove(set);
+}

@@ -35,6 +35,8 @@ MUST_CHECK int cgroup_freeze(const struct cgroup_set *set, bool frozen);
 bool cgroup_frozen(const struct cgroup_set *set);
 /* Kills every process in it, thawing it first; waits a moment until they are gone. */
 void cgroup_kill(const struct cgroup_set *set);
+/* Moves the calling process out, kills who else is in there and removes the folders. */
+void cgroup_leave(const struct cgroup_set *set);
 /* Removes the folders. */
 void cgroup_remove(const struct cgroup_set *set);
 /* The host's process ids in it; malloc. */

@@ -21,7 +21,6 @@
 
 #include "platform/base/bug.h"
 #include "platform/host/text.h"
-#include "sentry/oci/cgroup_file.h"
 #include "sentry/oci/client.h"
 #include "sentry/oci/console.h"
 #include "sentry/oci/describe.h"
@@ -41,11 +40,24 @@ struct monitor {
 	char err[1024];
 };
 
-static NORETURN void give_up(struct monitor *m)
+/* `create` was killed before others could know of the container: nobody else would ever remove it. */
+static NORETURN void abandoned(struct monitor *m)
 {
 	launch_stop(&m->l);
-	(void)!write(m->report, m->err, strlen(m->err));
-	_exit(1);
+	cgroup_leave(&m->state->cgroup);
+	state_remove(m->state);
+	_exit(EXIT_LOST);
+}
+
+/* `create` hears why and removes everything, us too; or it is dead. */
+static NORETURN void give_up(struct monitor *m)
+{
+	char none;
+
+	launch_stop(&m->l);
+	if (write(m->report, m->err, strlen(m->err)) >= 0 && shutdown(m->report, SHUT_WR) == 0)
+		(void)!read(m->report, &none, 1);
+	abandoned(m);
 }
 
 static bool is_namespace(int fd, const char *path)
@@ -204,9 +216,12 @@ static bool next_message(struct monitor *m, struct client_msg *msg)
 
 static void wait_until_ready(struct monitor *m)
 {
+	struct pollfd p[2] = {{m->l.control_fd, POLLIN, 0}, {m->report, POLLIN, 0}};
 	static struct client_msg msg;
 	char ready = 1;
 
+	if (poll(p, 2, -1) > 0 && p[1].revents) /* it has nothing to say yet */
+		abandoned(m);
 	if (!next_message(m, &msg)) {
 		snprintf(m->err, sizeof(m->err),
 			 "the sandbox's kernel ended unexpectedly (is there a core or a message "
@@ -218,27 +233,10 @@ static void wait_until_ready(struct monitor *m)
 		give_up(m);
 	}
 	if (write(m->report, &ready, 1) != 1)
-		give_up(m); /* `create` is gone: so is the container */
+		abandoned(m);
 }
 
-/* `create` was killed before others could know of the container: nobody else would ever remove it. */
-static NORETURN void abandoned(struct monitor *m)
-{
-	struct cgroup_set *groups = &m->state->cgroup;
-	char parent[PATH_MAX];
-
-	launch_stop(&m->l);
-	for (size_t i = 0; i < groups->count; i++) {
-		snprintf(parent, sizeof(parent), "%s", groups->entries[i].path);
-		*strrchr(parent, '/') = 0;
-		(void)!cgroup_write(parent, "cgroup.procs", "0");
-	}
-	cgroup_remove(groups);
-	state_remove(m->state);
-	_exit(EXIT_LOST);
-}
-
-/* What `create` says at its end. */
+/* What `create` says at its end: from now on the container is other commands', and so is the lock. */
 static void hear_creator(struct monitor *m)
 {
 	char byte;
@@ -246,7 +244,8 @@ static void hear_creator(struct monitor *m)
 	if (read(m->report, &byte, 1) != 1)
 		abandoned(m);
 	close(m->report);
-	m->report = -1;
+	close(m->state->lock);
+	m->report = m->state->lock = -1;
 }
 
 static int loop(struct monitor *m)
@@ -326,10 +325,13 @@ static int set_stdio_aside(struct monitor *m)
 
 static NORETURN void monitor_main(struct monitor *m)
 {
-	int status;
+	int status, lock;
 
 	setsid();
-	close(m->state->lock); /* the lock is the command's, and we outlive it */
+	/* ours as well until `create` has ended well: nobody takes the id while we clear up after its death */
+	lock = fcntl(m->state->lock, F_DUPFD_CLOEXEC, 200);
+	close(m->state->lock);
+	m->state->lock = lock;
 	prctl(PR_SET_NAME, "sbx-monitor");
 	setup_signals(m);
 	if (set_stdio_aside(m) < 0 || cgroup_enter(&m->state->cgroup, m->err, sizeof(m->err)) < 0 ||

@@ -18,6 +18,9 @@
 #include "platform/base/bug.h"
 #include "sentry/oci/json.h"
 
+#define BUSY_MS 1000 /* as long as a monitor may need to clear up after a `create` that was killed */
+#define NOTES	"state.json.new"
+
 const char *oci_status_name(enum oci_status s)
 {
 	static const char *const names[] = {"creating", "created", "running", "paused", "stopped"};
@@ -102,6 +105,7 @@ static int make_dirs(const char *path)
 static int take_lock(struct oci_state *s, int how)
 {
 	char path[PATH_MAX];
+	struct stat st;
 
 	snprintf(path, sizeof(path), "%s/lock", s->dir);
 	s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -114,7 +118,12 @@ static int take_lock(struct oci_state *s, int how)
 		s->lock = -1;
 		return -1;
 	}
-	return 0;
+	if (fstat(s->lock, &st) == 0 && st.st_nlink)
+		return 0;
+	close(s->lock); /* it was removed while we waited */
+	s->lock = -1;
+	errno = ENOENT;
+	return -1;
 }
 
 static bool has_state(const char *dir)
@@ -157,28 +166,6 @@ static void set_created(struct oci_state *s)
 	BUG_ON(asprintf(&s->created, "%s.%09ldZ", text, now.tv_nsec) < 0);
 }
 
-int state_create(struct oci_state *s, const char *root, const char *id, char *err, size_t err_size)
-{
-	if (set_dir(s, root, id, err, err_size) < 0)
-		return -1;
-	if (make_dirs(root) < 0) {
-		snprintf(err, err_size, "cannot make the state folder %s: %s", root, strerror(errno));
-		return -1;
-	}
-	if (mkdir(s->dir, 0711) < 0 && errno != EEXIST) {
-		snprintf(err, err_size, "cannot make %s: %s", s->dir, strerror(errno));
-		return -1;
-	}
-	/* whoever is creating it holds the lock until the state is there */
-	if (take_lock(s, LOCK_EX | LOCK_NB) < 0 || has_state(s->dir)) {
-		snprintf(err, err_size, "container with given ID already exists");
-		return -1;
-	}
-	s->owner = geteuid();
-	set_created(s);
-	return 0;
-}
-
 static char *own_str(struct json_ctx *c, struct json_object *o, const char *key)
 {
 	char *s = strdup(json_str(c, o, "", key, ""));
@@ -204,6 +191,81 @@ static void parse(struct json_ctx *c, struct oci_state *s, struct json_object *o
 		return;
 	json_object_object_foreach(paths, key, value)
 		cgroup_add(&s->cgroup, key, json_object_get_string(value));
+}
+
+/* Whoever creates it holds the lock until the state is there, and so does its monitor. -1 and errno: EAGAIN. */
+static int claim(struct oci_state *s)
+{
+	struct timespec ms = {.tv_nsec = 1000000};
+
+	for (int waited = 0;; waited++) {
+		if (mkdir(s->dir, 0711) < 0 && errno != EEXIST)
+			return -1;
+		if (take_lock(s, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if ((errno != EAGAIN && errno != ENOENT) || waited == BUSY_MS || has_state(s->dir))
+			return -1;
+		nanosleep(&ms, NULL);
+	}
+}
+
+/* The control groups of a create that died; who may be in there is another's, or dying. */
+static void remove_noted(const struct oci_state *s)
+{
+	char path[PATH_MAX], err[128];
+	struct json_ctx c = {.file = path, .err = err, .err_size = sizeof(err)};
+	struct oci_state noted = {.lock = -1};
+	struct json_object *o;
+
+	snprintf(path, sizeof(path), "%s/" NOTES, s->dir);
+	o = access(path, F_OK) == 0 ? json_load(&c, path) : NULL;
+	if (!o)
+		return; /* cut short: none was made yet */
+	parse(&c, &noted, o);
+	if (!c.failed)
+		cgroup_remove(&noted.cgroup);
+	json_object_put(o);
+	state_free(&noted);
+	unlink(path);
+}
+
+int state_create(struct oci_state *s, const char *root, const char *id, char *err, size_t err_size)
+{
+	if (set_dir(s, root, id, err, err_size) < 0)
+		return -1;
+	if (make_dirs(root) < 0) {
+		snprintf(err, err_size, "cannot make the state folder %s: %s", root, strerror(errno));
+		return -1;
+	}
+	if (claim(s) < 0 && errno != EAGAIN) {
+		snprintf(err, err_size, "cannot make %s: %s", s->dir, strerror(errno));
+		return -1;
+	}
+	if (s->lock < 0 || has_state(s->dir)) {
+		snprintf(err, err_size, "container with given ID already exists");
+		return -1;
+	}
+	remove_noted(s);
+	s->owner = geteuid();
+	set_created(s);
+	return 0;
+}
+
+int state_clear(const char *root, const char *id, char *err, size_t err_size)
+{
+	struct oci_state s;
+	int ret = set_dir(&s, root, id, err, err_size);
+
+	if (ret == 0 && has_state(s.dir)) {
+		ret = -1; /* state_load has said why it doesn't like it */
+	} else if (ret == 0 && access(s.dir, F_OK) == 0) {
+		state_free(&s);
+		ret = state_create(&s, root, id, err, err_size);
+		if (ret == 0)
+			state_remove(&s);
+	}
+	state_free(&s);
+	return ret;
 }
 
 int state_load(struct oci_state *s, const char *root, const char *id, bool lock, char *err, size_t err_size)
@@ -249,15 +311,16 @@ static struct json_object *stored(const struct oci_state *s)
 	return o;
 }
 
-int state_save(struct oci_state *s, char *err, size_t err_size)
+/* As name in the container's folder. */
+static int write_state(struct oci_state *s, const char *name, char *err, size_t err_size)
 {
 	char path[PATH_MAX], fresh[PATH_MAX];
 	struct json_object *o = stored(s);
 	const char *text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY);
 	int fd, ret = -1;
 
-	snprintf(path, sizeof(path), "%s/state.json", s->dir);
-	snprintf(fresh, sizeof(fresh), "%s/state.json.new", s->dir);
+	snprintf(path, sizeof(path), "%s/%s", s->dir, name);
+	snprintf(fresh, sizeof(fresh), "%s/" NOTES, s->dir);
 	fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && rename(fresh, path) == 0)
 		ret = 0;
@@ -267,6 +330,16 @@ int state_save(struct oci_state *s, char *err, size_t err_size)
 		close(fd);
 	json_object_put(o);
 	return ret;
+}
+
+int state_note(struct oci_state *s, char *err, size_t err_size)
+{
+	return write_state(s, NOTES, err, err_size);
+}
+
+int state_save(struct oci_state *s, char *err, size_t err_size)
+{
+	return write_state(s, "state.json", err, err_size);
 }
 
 enum oci_status state_status(const struct oci_state *s)
@@ -320,7 +393,7 @@ struct json_object *state_json(const struct oci_state *s, enum oci_status status
 
 void state_remove(struct oci_state *s)
 {
-	static const char *const files[] = {"state.json", "state.json.new", "config.json",
+	static const char *const files[] = {"state.json", NOTES, "config.json",
 					    "control",	  "sandbox.log",    "lock"};
 	char path[PATH_MAX];
 

@@ -29,9 +29,14 @@ struct oci_state {
 const char *state_default_root(void);
 /* An id as runc takes them: letters, digits and + - . _; not "." or "..". */
 bool state_valid_id(const char *id);
-/* Makes ROOT/ID and takes its lock. Fails when the container exists; what is left of a create that died is
- * removed first. */
+/* Makes ROOT/ID and takes its lock, waiting a moment for one that is being removed. Fails when the container
+ * exists; what is left of a create that died is removed first, its control groups too. */
 MUST_CHECK int state_create(struct oci_state *s, const char *root, const char *id, char *err, size_t err_size);
+/* Writes down which control groups are going to be made (s->cgroup), for a state_create after our death. */
+MUST_CHECK int state_note(struct oci_state *s, char *err, size_t err_size);
+/* Removes what a create that died has left of ROOT/ID. 0 as well when there is nothing; -1: the container
+ * exists (err is left as it was), or its create is under way. */
+MUST_CHECK int state_clear(const char *root, const char *id, char *err, size_t err_size);
 /* Reads ROOT/ID; takes the lock when lock is set. */
 MUST_CHECK int state_load(struct oci_state *s, const char *root, const char *id, bool lock, char *err,
 			  size_t err_size);
