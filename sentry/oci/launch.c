@@ -22,6 +22,7 @@
 #include "platform/host/procfd.h"
 #include "sentry/oci/idmap.h"
 #include "sentry/oci/quota.h"
+#include "sentry/oci/same_file.h"
 #include "sentry/oci/walls.h"
 
 #define NAMESPACES (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
@@ -308,13 +309,6 @@ static int start_gofer(struct launch *l, struct child *c, int sock, char *err, s
 	l->gofer_pid = spawn(c, err, err_size);
 	close(c->exe_fd);
 	return l->gofer_pid < 0 ? -1 : 0;
-}
-
-static bool same_file(int a, int b)
-{
-	struct stat s, t;
-
-	return fstat(a, &s) == 0 && fstat(b, &t) == 0 && s.st_dev == t.st_dev && s.st_ino == t.st_ino;
 }
 
 /* It stays in the network namespace, and sees nothing else of the host. */

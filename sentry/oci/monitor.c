@@ -14,7 +14,6 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,6 +24,7 @@
 #include "sentry/oci/console.h"
 #include "sentry/oci/describe.h"
 #include "sentry/oci/log.h"
+#include "sentry/oci/same_file.h"
 
 #define IDLE_MS	  1000 /* a program that runs this long isn't a short one */
 #define EXIT_LOST 137  /* the sandbox was killed, as engines expect of a kill from outside */
@@ -62,9 +62,12 @@ static NORETURN void give_up(struct monitor *m)
 
 static bool is_namespace(int fd, const char *path)
 {
-	struct stat a, b;
+	int other = open(path, O_RDONLY | O_CLOEXEC);
+	bool same = same_file(fd, other);
 
-	return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+	if (other >= 0)
+		close(other);
+	return same;
 }
 
 static int refuse_host_network(struct monitor *m)

@@ -13,12 +13,12 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sentry/oci/log.h"
 #include "sentry/oci/netdev.h"
 #include "sentry/oci/netguard.h"
+#include "sentry/oci/same_file.h"
 
 #define LINKS_MAX     16
 #define ENGINE_SERVER 0x7f00000bu /* 127.0.0.11 */
@@ -139,13 +139,6 @@ static int take_all(struct network *n, char *err, size_t err_size)
 	return ret;
 }
 
-static bool is_same(int a, int b)
-{
-	struct stat sa, sb;
-
-	return fstat(a, &sa) == 0 && fstat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
-}
-
 int network_take(const struct oci_state *s, struct network *n, char *err, size_t err_size)
 {
 	char path[40];
@@ -158,7 +151,7 @@ int network_take(const struct oci_state *s, struct network *n, char *err, size_t
 	if (theirs < 0 || own < 0) {
 		snprintf(err, err_size, "network namespace: %s", strerror(errno));
 		ret = -1;
-	} else if (!is_same(theirs, own)) {
+	} else if (!same_file(theirs, own)) {
 		if (setns(theirs, CLONE_NEWNET) < 0) {
 			snprintf(err, err_size, "cannot visit the container's network namespace: %s",
 				 strerror(errno));
