@@ -175,8 +175,8 @@ static int confine(struct child *c, unsigned can, struct failure *f)
 
 /* Runs on our memory, as after vfork(2) but beside us: a copy of it all, which every page that either side
  * writes to would need, costs more than the program's own start. It changes what lies on its stack, and errno,
- * which we may thus find wrong: but only ever by another error's number. Nothing that it was given goes away
- * before spawned(). */
+ * which we may thus find wrong: but only ever by another error's number. Its table of descriptors is its own
+ * (no CLONE_FILES). Nothing that it was given goes away before spawned(). */
 static int child_main(void *shared)
 {
 	static const char *const no_env[] = {NULL};
@@ -190,6 +190,8 @@ static int child_main(void *shared)
 
 	if (SBX_ASAN)
 		env = debug_env;
+	/* its copy of the other end: else sbx, killed by now, would never have closed it */
+	close(own.sync);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setsid(); /* the terminal's signals go to sbx, which passes on what the guest is to get */
 	sigemptyset(&none);
