@@ -274,26 +274,37 @@ static bool is_folder(int fd)
 	return fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static int start_gofer(struct launch *l, struct child *c, int sock, char *err, size_t err_size)
+/* name with room for that many arguments: every namespace of its own, no input, no output but for messages. Its
+ * stack stays. */
+static int child_init(struct child *c, const char *name, size_t args, int *pidfd, char *err, size_t err_size)
 {
-	char **argv = calloc(l->root_count + 6, sizeof(*argv));
-	int n = 0;
-
-	BUG_ON(!argv);
-	*c = (struct child){.name = "sbx-gofer",
+	*c = (struct child){.name = name,
 			    .fds = {-1, -1, is_folder(2) ? -1 : 2},
 			    .fd_count = 3,
 			    .namespaces = NAMESPACES,
-			    .ids = geteuid() == 0 ? IDMAP_ALL : IDMAP_OWN,
-			    .pidfd = &l->gofer_pidfd,
-			    .argv = argv,
+			    .ids = geteuid() == 0 ? IDMAP_NOBODY : IDMAP_OWN,
+			    .nobody = geteuid() == 0,
+			    .pidfd = pidfd,
+			    .argv = calloc(args + 2, sizeof(char *)),
 			    .stack = c->stack,
 			    .sync = -1};
-	c->exe_fd = open_program(c->name, err, err_size);
-	if (c->exe_fd < 0)
+	BUG_ON(!c->argv);
+	c->argv[0] = strdup(name);
+	BUG_ON(!c->argv[0]);
+	c->exe_fd = open_program(name, err, err_size);
+	return c->exe_fd < 0 ? -1 : 0;
+}
+
+static int start_gofer(struct launch *l, struct child *c, int sock, char *err, size_t err_size)
+{
+	char **argv;
+	int n = 1;
+
+	if (child_init(c, "sbx-gofer", l->root_count + 3, &l->gofer_pidfd, err, err_size) < 0)
 		return -1;
-	c->nobody = geteuid() == 0;
-	argv[n++] = strdup("sbx-gofer");
+	argv = c->argv;
+	if (geteuid() == 0)
+		c->ids = IDMAP_ALL;
 	BUG_ON(asprintf(&argv[n++], "--socket=%d", add_fd(c, sock)) < 0);
 	c->self_slot = add_fd(c, -1);
 	BUG_ON(asprintf(&argv[n++], "--self=%d", c->self_slot) < 0);
@@ -341,26 +352,16 @@ static int spawn_net(struct launch *l, struct child *c, char *err, size_t err_si
 static int start_net(struct launch *l, struct child *c, char *err, size_t err_size)
 {
 	struct nat_launch *n = l->nat;
-	char **argv = calloc(n->arg_count + n->socket_count + 4, sizeof(*argv));
-	size_t count = 0;
+	size_t count = 1;
+	char **argv;
 
 	c->stack = malloc(CHILD_STACK);
-	BUG_ON(!argv || !c->stack);
-	*c = (struct child){.name = "sbx-net",
-			    .fds = {-1, -1, is_folder(2) ? -1 : 2},
-			    .fd_count = 3,
-			    .namespaces = NAMESPACES & ~(uint64_t)CLONE_NEWNET,
-			    .threads = THREADS_SPARE,
-			    .ids = geteuid() == 0 ? IDMAP_NOBODY : IDMAP_OWN,
-			    .nobody = geteuid() == 0,
-			    .pidfd = &l->net_pidfd,
-			    .argv = argv,
-			    .stack = c->stack,
-			    .sync = -1};
-	c->exe_fd = open_program(c->name, err, err_size);
-	if (c->exe_fd < 0)
+	BUG_ON(!c->stack);
+	if (child_init(c, "sbx-net", n->arg_count + n->socket_count + 2, &l->net_pidfd, err, err_size) < 0)
 		return -1;
-	argv[count++] = strdup("sbx-net");
+	argv = c->argv;
+	c->namespaces &= ~(uint64_t)CLONE_NEWNET;
+	c->threads = THREADS_SPARE;
 	BUG_ON(asprintf(&argv[count++], "--control=%d", add_fd(c, n->control[1])) < 0);
 	BUG_ON(asprintf(&argv[count++], "--datagrams=%d", add_fd(c, n->datagrams[1])) < 0);
 	for (size_t i = 0; i < n->socket_count; i++)
@@ -376,27 +377,15 @@ static int start_net(struct launch *l, struct child *c, char *err, size_t err_si
 
 static int start_sentry(struct launch *l, struct child *c, int control, int sock, char *err, size_t err_size)
 {
-	char **argv = calloc(3, sizeof(*argv));
 	int config_fd;
 
-	BUG_ON(!argv);
-
-	*c = (struct child){.name = "sbx-sentry",
-			    .fds = {l->stdio[0], l->stdio[1], l->stdio[2]},
-			    .fd_count = 3,
-			    .namespaces = NAMESPACES,
-			    .sentry = true,
-			    /* each task has a thread here and one of its own */
-			    .threads = 2 * (l->max_tasks ?: TASKS_MAX) + THREADS_SPARE,
-			    .ids = geteuid() == 0 ? IDMAP_NOBODY : IDMAP_OWN,
-			    .nobody = geteuid() == 0,
-			    .pidfd = &l->sentry_pidfd,
-			    .argv = argv,
-			    .stack = c->stack,
-			    .sync = -1};
+	if (child_init(c, "sbx-sentry", 1, &l->sentry_pidfd, err, err_size) < 0)
+		return -1;
+	c->sentry = true;
+	/* each task has a thread here and one of its own */
+	c->threads = 2 * (l->max_tasks ?: TASKS_MAX) + THREADS_SPARE;
 	for (int i = 0; i < 3; i++)
-		if (is_folder(c->fds[i]))
-			c->fds[i] = -1;
+		c->fds[i] = is_folder(l->stdio[i]) ? -1 : l->stdio[i];
 	/* it can't look itself */
 	if (quota_is_tight())
 		config_add(&l->config, "no-spare-cpu", "1");
@@ -425,13 +414,10 @@ static int start_sentry(struct launch *l, struct child *c, int control, int sock
 	config_fd = config_seal(&l->config);
 	if (config_fd < 0) {
 		snprintf(err, err_size, "cannot make the configuration: %s", strerror(-config_fd));
+		close(c->exe_fd);
 		return -1;
 	}
-	argv[0] = strdup("sbx-sentry");
-	BUG_ON(asprintf(&argv[1], "--config=%d", add_fd(c, config_fd)) < 0);
-	c->exe_fd = open_program(c->name, err, err_size);
-	if (c->exe_fd < 0)
-		return -1;
+	BUG_ON(asprintf(&c->argv[1], "--config=%d", add_fd(c, config_fd)) < 0);
 	l->sentry_pid = spawn(c, err, err_size);
 	close(c->exe_fd);
 	close(config_fd);
