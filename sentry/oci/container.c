@@ -114,7 +114,8 @@ static int make_cgroup(const struct oci_spec *s, struct oci_state *state, char *
 	char missing[512];
 
 	cgroup_plan(&state->cgroup, s->cgroups_path, state->id);
-	if (state_note(state, err, err_size) < 0 || cgroup_create(&state->cgroup, &s->resources, missing, sizeof(missing), err, err_size) < 0)
+	if (state_note(state, err, err_size) < 0 ||
+	    cgroup_create(&state->cgroup, &s->resources, missing, sizeof(missing), err, err_size) < 0)
 		return -1;
 	if (missing[0])
 		oci_log("debug", "no control group for: %s", missing);

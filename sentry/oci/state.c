@@ -393,8 +393,8 @@ struct json_object *state_json(const struct oci_state *s, enum oci_status status
 
 void state_remove(struct oci_state *s)
 {
-	static const char *const files[] = {"state.json", NOTES, "config.json",
-					    "control",	  "sandbox.log",    "lock"};
+	static const char *const files[] = {"state.json", NOTES,	 "config.json",
+					    "control",	  "sandbox.log", "lock"};
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
