@@ -1,33 +1,31 @@
-/* host.c: a private folder, swtpm and QEMU without network, privileges or anybody else's files, and the relay
- * between guest and broker. The launcher sees TLS records, sizes, and what the manifest lets the guest say. */
+/* host.c: swtpm and QEMU in a private folder (process.h says what holds them), and the relay between guest and
+ * broker. The launcher sees TLS records, sizes, and what the manifest lets the guest say. */
 #include "cvm-host/launch/host.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cvm-host/cvm.h"
 #include "cvm-host/kbs/manifest.h"
 #include "cvm-host/kbs/tls.h"
+#include "cvm-host/launch/process.h"
 #include "cvm-host/launch/verbs.h"
 
-#define NOBODY	   65534
 #define FILE_LIMIT ((size_t)1 << 30)
 
 struct run {
 	struct launch *l;
-	char dir[64];
+	char dir[FOLDER_MAX];
 	pid_t qemu, tpm;
+	sigset_t mask; /* of the caller: our children get it */
 	int ctl, relay;
 	uint32_t seq;
 	struct verb_reader reader;
@@ -36,47 +34,7 @@ struct run {
 	int status;
 };
 
-/* ---- processes ------------------------------------------------------------------------------------------- */
-
-/* In the child: gone with its parent, no network, nobody's user, nothing to gain by exec, no core. */
-static void confine(void)
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* without privileges a user namespace gives the network namespace; where that is forbidden QEMU's own
-	 * -nic none and -sandbox stand alone */
-	(void)!unshare(geteuid() == 0 ? CLONE_NEWNET | CLONE_NEWIPC
-				      : CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC);
-	if (geteuid() == 0 && (setgid(NOBODY) < 0 || setuid(NOBODY) < 0))
-		_exit(127);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-}
-
-static pid_t spawn(const char *const *argv, const char *dir)
-{
-	static const char *const env[] = {"PATH=/usr/bin:/bin:/usr/local/bin", "HOME=/nonexistent", NULL};
-	pid_t pid = fork();
-	int fd;
-
-	if (pid)
-		return pid;
-	setpgid(0, 0);
-	fd = open("/dev/null", O_RDWR);
-	dup2(fd, 0);
-	dup2(fd, 1);
-	confine();
-	if (chdir(dir) < 0)
-		_exit(127);
-	execvpe(argv[0], (char *const *)argv, (char *const *)env); /* exec changes neither */
-	_exit(127);
-}
-
-static void end(pid_t pid)
-{
-	if (pid > 0) {
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-	}
-}
+/* ---- the guest's surroundings ---------------------------------------------------------------------------- */
 
 /* A copy that QEMU's user may read: what is measured is what lies there. */
 static char *copy_in(struct run *r, const char *name, struct err *e)
@@ -104,7 +62,7 @@ static int start_tpm(struct run *r, char **socket_path, struct err *e)
 			      ctrl,    "--terminate", "--flags", "startup-clear", NULL};
 	int ret = -ETIMEDOUT;
 
-	r->tpm = spawn(argv, r->dir);
+	r->tpm = process_start(argv, r->dir, &r->mask);
 	for (int i = 0; i < 200 && ret; i++) {
 		if (access(path, F_OK) == 0)
 			ret = 0;
@@ -120,39 +78,6 @@ static int start_tpm(struct run *r, char **socket_path, struct err *e)
 	free(state);
 	free(ctrl);
 	return ret;
-}
-
-static int private_folder(struct run *r, struct err *e)
-{
-	char *tpm;
-	int ret = 0;
-
-	snprintf(r->dir, sizeof(r->dir), "/tmp/sbx-cvm-XXXXXX");
-	if (!mkdtemp(r->dir))
-		return err_set(e, -errno, "%s: %s", r->dir, strerror(errno));
-	tpm = xasprintf("%s/tpm", r->dir);
-	if (mkdir(tpm, 0700) < 0 ||
-	    (geteuid() == 0 && (chown(tpm, NOBODY, NOBODY) < 0 || chown(r->dir, NOBODY, NOBODY) < 0)))
-		ret = err_set(e, -errno, "%s: %s", tpm, strerror(errno));
-	free(tpm);
-	return ret;
-}
-
-static void remove_folder(const struct run *r)
-{
-	static const char *const names[] = {"vmlinuz",	 "initrd",
-					    "tpm.sock",	 "tpm/tpm2-00.permall",
-					    "tpm/.lock", "tpm/tpm2-00.volatilestate",
-					    "tpm",	 "console",
-					    ""};
-
-	for (size_t i = 0; *r->dir && i < ARRAY_SIZE(names); i++) {
-		char *path = xasprintf("%s/%s", r->dir, names[i]);
-
-		if (unlink(path) < 0)
-			rmdir(path);
-		free(path);
-	}
 }
 
 /* ---- the channel ----------------------------------------------------------------------------------------- */
@@ -348,9 +273,9 @@ static int start_vm(struct run *r, struct err *e)
 	int pair[2], ret;
 
 	initrd = kernel ? copy_in(r, "initrd", e) : NULL;
-	ret = initrd ? open_disks(r->l, e) : -EIO;
+	ret = initrd ? start_tpm(r, &tpm, e) : -EIO;
 	if (!ret)
-		ret = start_tpm(r, &tpm, e);
+		ret = open_disks(r->l, e); /* QEMU's alone: swtpm is there already */
 	if (!ret && socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
 		ret = err_set(e, -errno, "socketpair: %s", strerror(errno));
 	if (!ret) {
@@ -366,7 +291,7 @@ static int start_vm(struct run *r, struct err *e)
 		if (!ret)
 			ret = vm_lint(c->tee, argv, e);
 		if (!ret)
-			r->qemu = spawn((const char *const *)argv, r->dir);
+			r->qemu = process_start((const char *const *)argv, r->dir, &r->mask);
 		close(pair[1]);
 	}
 	vm_argv_free(argv);
@@ -396,18 +321,19 @@ int launch_run(struct launch *l)
 
 	r = (struct run){.l = l, .ctl = -1, .relay = -1, .input_open = l->input, .reader.from = FROM_GUEST};
 	signal(SIGPIPE, SIG_IGN);
+	sigprocmask(SIG_SETMASK, NULL, &r.mask);
 	ret = load_file(l->manifest, MANIFEST_MAX, &r.manifest, &e);
 	if (!ret)
-		ret = private_folder(&r, &e);
+		ret = folder_make(r.dir, &e);
 	if (!ret)
 		ret = start_vm(&r, &e);
 	if (ret)
 		cvm_complain("%s", e.text);
 	ret = ret ? EXIT_OWN : converse(&r);
-	end(r.qemu);
-	end(r.tpm);
+	process_end(r.qemu);
+	process_end(r.tpm);
 	keep_console(&r);
-	remove_folder(&r);
+	folder_remove(r.dir);
 	blob_free(&r.manifest);
 	return ret;
 }
