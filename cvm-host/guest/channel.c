@@ -72,19 +72,17 @@ void channel_progress(struct channel *c, const char *fmt, ...)
 		fprintf(stderr, "sbx-guest: %s\n", text);
 }
 
-void channel_allow(struct channel *c, bool stdio, bool stop, int input)
+void channel_allow(struct channel *c, bool stdio, bool stop)
 {
 	pthread_mutex_lock(&c->lock);
 	c->allow_stdio = stdio;
 	c->allow_stop = stop;
-	c->input = input;
 	pthread_mutex_unlock(&c->lock);
 }
 
-/* One frame of the host's; the lock is not held. -EPROTO: it had no business to say that. */
-static int handle(struct channel *c, const struct verb_frame *f)
+int channel_hear(struct channel *c, const struct verb_frame *f)
 {
-	int fd, ret = 0;
+	int ret = 0;
 
 	switch (f->verb) {
 	case VERB_PING:
@@ -106,15 +104,15 @@ static int handle(struct channel *c, const struct verb_frame *f)
 		return f->data[0] == RELAY_CLOSE && shutdown(c->relay, SHUT_RDWR) == 0 ? 0 : -EPROTO;
 	case VERB_STDIO:
 		pthread_mutex_lock(&c->lock);
-		fd = c->allow_stdio ? c->input : -1;
-		if (fd >= 0 && f->size == 1)
-			c->input = -1;
+		if (c->wants_input) {
+			blob_set(&c->input, f->data + 1, f->size - 1);
+			c->wants_input = false;
+			c->have_input = true;
+			pthread_cond_broadcast(&c->changed);
+		} else
+			ret = -EPROTO;
 		pthread_mutex_unlock(&c->lock);
-		if (fd >= 0 && f->size > 1)
-			ret = write_all(fd, f->data + 1, f->size - 1); /* a reader that is gone: no matter */
-		else if (fd >= 0)
-			close(fd);
-		return 0;
+		return ret;
 	case VERB_SHUTDOWN:
 		if (c->allow_stop)
 			guest_off(c, 1, 15);
@@ -139,7 +137,7 @@ static void *read_frames(void *arg)
 		if (n <= 0 && errno != EINTR)
 			usleep(20000); /* nobody has the other end open */
 		while ((ret = verb_take(&c->reader, &p, &size, &f)) == 1)
-			if (handle(c, &f) < 0) {
+			if (channel_hear(c, &f) < 0) {
 				ret = -EPROTO;
 				break;
 			}
@@ -175,6 +173,32 @@ void channel_pump(struct channel *c, int fd, uint8_t stream)
 		if (c->allow_stdio && channel_send(c, VERB_STDIO, buf, (size_t)n + 1) < 0)
 			break;
 	free(buf);
+}
+
+void channel_input(struct channel *c, int fd)
+{
+	const uint8_t ask = 0;
+	struct blob piece = {0};
+	bool more = true;
+
+	while (more) {
+		pthread_mutex_lock(&c->lock);
+		c->wants_input = true;
+		pthread_mutex_unlock(&c->lock);
+		if (channel_send(c, VERB_STDIO, &ask, 1) < 0)
+			break;
+		pthread_mutex_lock(&c->lock);
+		while (!c->have_input)
+			pthread_cond_wait(&c->changed, &c->lock);
+		c->have_input = false;
+		blob_free(&piece);
+		piece = c->input;
+		c->input = (struct blob){0};
+		pthread_mutex_unlock(&c->lock);
+		more = piece.size && write_all(fd, piece.data, piece.size) == 0;
+	}
+	blob_free(&piece);
+	close(fd);
 }
 
 static int find_port(void)
@@ -218,7 +242,6 @@ int channel_open(struct channel *c, struct err *e)
 
 	*c = (struct channel){.lock = PTHREAD_MUTEX_INITIALIZER,
 			      .changed = PTHREAD_COND_INITIALIZER,
-			      .input = -1,
 			      .reader.from = FROM_HOST};
 	c->fd = open_port(e);
 	if (c->fd < 0)

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,7 +212,10 @@ static void *pump(void *arg)
 {
 	const struct pump *p = arg;
 
-	channel_pump(p->ch, p->fd, p->stream);
+	if (p->stream == 0)
+		channel_input(p->ch, p->fd);
+	else
+		channel_pump(p->ch, p->fd, p->stream);
 	return NULL;
 }
 
@@ -220,8 +224,8 @@ int work_run(struct channel *ch, const json_t *doc, uint8_t *how, uint8_t *statu
 	const json_t *m = json_object_get(doc, "manifest");
 	bool stdio = verb_listed(m, "stdio");
 	char **argv = command(m);
-	struct pump pumps[2];
-	pthread_t threads[2];
+	static struct pump pumps[3]; /* by stream; the input's may live as long as the guest */
+	pthread_t threads[3];
 	int in[2], out[2], both[2], st, ret;
 	pid_t pid, gone;
 
@@ -232,6 +236,7 @@ int work_run(struct channel *ch, const json_t *doc, uint8_t *how, uint8_t *statu
 		dup2(in[0], 0);
 		dup2(out[1], 1);
 		dup2(both[1], 2);
+		signal(SIGPIPE, SIG_DFL);
 		execv(argv[0], argv);
 		_exit(127);
 	}
@@ -242,11 +247,12 @@ int work_run(struct channel *ch, const json_t *doc, uint8_t *how, uint8_t *statu
 		return err_set(e, -errno, "fork: %s", strerror(errno));
 	if (!stdio)
 		close(in[1]);
-	channel_allow(ch, stdio, verb_listed(m, "shutdown"), stdio ? in[1] : -1);
+	channel_allow(ch, stdio, verb_listed(m, "shutdown"));
 	channel_progress(ch, "running %s", json_string_value(json_array_get(json_object_get(m, "argv"), 0)));
-	pumps[0] = (struct pump){ch, out[0], 1};
-	pumps[1] = (struct pump){ch, both[0], 2};
-	for (int i = 0; i < 2; i++) {
+	pumps[0] = (struct pump){ch, in[1], 0};
+	pumps[1] = (struct pump){ch, out[0], 1};
+	pumps[2] = (struct pump){ch, both[0], 2};
+	for (int i = stdio ? 0 : 1; i < 3; i++) {
 		ret = pthread_create(&threads[i], NULL, pump, &pumps[i]);
 		if (ret)
 			return err_set(e, -ret, "no thread");
@@ -254,7 +260,7 @@ int work_run(struct channel *ch, const json_t *doc, uint8_t *how, uint8_t *statu
 	/* PID 1 has every orphan's end to collect; the workload's is the last */
 	while ((gone = waitpid(-1, &st, 0)) != pid && (gone > 0 || errno == EINTR))
 		;
-	for (int i = 0; i < 2; i++)
+	for (int i = 1; i < 3; i++)
 		pthread_join(threads[i], NULL);
 	*how = WIFSIGNALED(st);
 	*status = (uint8_t)(WIFSIGNALED(st) ? WTERMSIG(st) : WEXITSTATUS(st));

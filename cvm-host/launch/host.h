@@ -12,7 +12,8 @@ struct launch {
 	const char *console; /* or NULL */
 	unsigned timeout;    /* seconds; 0: none */
 	bool quiet;	     /* no progress on standard error */
-	bool input;	     /* standard input goes in */
+	bool input;	     /* standard input goes in; without, the workload's has its end at once */
 };
-/* The guest's exit status, 128 + signal, 125 (refused or failed), 124 (timeout). */
+/* The guest's exit status, 128 + signal (the workload's, or SIGINT, SIGTERM or SIGHUP to us), 125 (refused or
+ * failed), 124 (timeout). Blocks those signals. */
 int launch_run(struct launch *l);

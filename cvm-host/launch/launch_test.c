@@ -263,6 +263,11 @@ Test(verbs, the_peer_says_only_what_is_its_to_say)
 	cr_expect_eq(feed(FROM_GUEST, b, verb_put(b, VERB_STDIO, &seq, "\0x", 2), &f), -EPROTO);
 	seq = 0;
 	cr_expect_eq(feed(FROM_GUEST, b, verb_put(b, VERB_EXIT, &seq, "\0", 1), &f), -EPROTO);
+	/* output of a stream that is none; a question for input is one byte */
+	seq = 0;
+	cr_expect_eq(feed(FROM_GUEST, b, verb_put(b, VERB_STDIO, &seq, "\3x", 2), &f), -EPROTO);
+	seq = 0;
+	cr_expect_eq(feed(FROM_GUEST, b, verb_put(b, VERB_STDIO, &seq, "\0", 1), &f), 1);
 	/* out of order, unknown, of a wrong size */
 	cr_expect_eq(feed(FROM_HOST, b, verb_put(b, VERB_PING, &late, "x", 1), &f), -EPROTO);
 	for (unsigned v = 0; v < 256; v++) {

@@ -34,7 +34,9 @@ static bool sub_ok(const struct verb_frame *f, enum verb_from from)
 	if (f->verb == VERB_RELAY)
 		return f->data[0] <= RELAY_CLOSE && (f->data[0] == RELAY_DATA ? f->size > 1 : f->size == 1);
 	if (f->verb == VERB_STDIO)
-		return from == FROM_HOST ? f->data[0] == 0 : f->data[0] == 1 || f->data[0] == 2;
+		return from == FROM_HOST || (f->data[0] == 0 && f->size == 1)
+			       ? f->data[0] == 0
+			       : f->data[0] == 1 || f->data[0] == 2;
 	if (f->verb == VERB_EXIT)
 		return f->data[0] <= 2;
 	return true;

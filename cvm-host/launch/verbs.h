@@ -22,7 +22,10 @@ enum verb {
 	VERB_RELAY = 5, /* u8 enum relay_op, then TLS bytes that the host passes on and cannot read */
 	VERB_LOG = 6,	/* guest: bytes of a sealed log */
 	VERB_PROGRESS = 7, /* guest: one line of text about how far the start is */
-	VERB_STDIO = 8,	   /* u8 stream 0 (host: in), 1, 2 (guest: out, err), then data; none: the end */
+	/* guest: u8 stream 1 (out) or 2 (err), then data; or 0 alone: it wants a piece of its input. host: 0,
+	   then that piece (0 alone: the input's end), once for each time that it was asked and never otherwise
+	 */
+	VERB_STDIO = 8,
 	VERB_LAST = VERB_STDIO,
 };
 enum relay_op { RELAY_OPEN = 0, RELAY_DATA = 1, RELAY_CLOSE = 2 };
