@@ -1,6 +1,6 @@
 /* install.c: `sbx install` and `sbx uninstall`: the runtime's entry in the configuration of Docker, containerd
- * and Podman. A file is replaced as a whole, a copy of what was there is kept beside it, and what is as wanted
- * already isn't touched. */
+ * and Podman. A file is replaced as a whole, with the owner and the rights that it had; a copy of what was
+ * there before the first time is kept beside it, and what is as wanted already isn't touched. */
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -24,30 +24,50 @@ struct install {
 	const char *etc;
 	char program[PATH_MAX];
 	bool remove, dry_run;
-	char path[PATH_MAX]; /* of the file at hand */
+	/* of the file at hand */
+	char path[PATH_MAX];
+	struct stat was; /* if there is one */
 };
 
-/* The file's text (malloc, terminated); NULL and ENOENT: there is none. */
-static char *read_text(const char *path)
+/* Which file name below the engines' configuration is, and its text (malloc, terminated) in *text: NULL if
+ * there is none. A link is followed: the file that it leads to is the one to replace. 0, or -1 after a message.
+ */
+static int read_file(struct install *in, const char *engine, const char *name, char **text)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC), e;
-	char *text = fd < 0 ? NULL : malloc(TEXT_MAX + 1);
+	char given[PATH_MAX];
 	size_t n = 0;
 	ssize_t got = 0;
+	int fd, e = 0;
 
-	if (fd < 0)
-		return NULL;
-	BUG_ON(!text);
-	while (n < TEXT_MAX && (got = read(fd, text + n, TEXT_MAX - n)) > 0)
-		n += (size_t)got;
-	e = got < 0 ? errno : n == TEXT_MAX ? EFBIG : 0;
-	close(fd);
-	text[n] = 0;
+	*text = NULL;
+	snprintf(given, sizeof(given), "%s/%s", in->etc, name);
+	if (!realpath(given, in->path)) {
+		e = errno;
+		snprintf(in->path, sizeof(in->path), "%s", given);
+		if (e == ENOENT && lstat(given, &in->was) < 0)
+			return 0;
+		complain("%s: cannot read %s: %s", engine, in->path, strerror(e));
+		return -1;
+	}
+	fd = open(in->path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &in->was) < 0) {
+		e = errno;
+	} else {
+		*text = malloc(TEXT_MAX + 1);
+		BUG_ON(!*text);
+		while (n < TEXT_MAX && (got = read(fd, *text + n, TEXT_MAX - n)) > 0)
+			n += (size_t)got;
+		e = got < 0 ? errno : n == TEXT_MAX ? EFBIG : 0;
+		(*text)[n] = 0;
+	}
+	if (fd >= 0)
+		close(fd);
 	if (!e)
-		return text;
-	free(text);
-	errno = e;
-	return NULL;
+		return 0;
+	complain("%s: cannot read %s: %s", engine, in->path, strerror(e));
+	free(*text);
+	*text = NULL;
+	return -1;
 }
 
 /* The folders above path. */
@@ -65,28 +85,53 @@ static int make_folders(const char *path)
 	return 0;
 }
 
-static int write_text(const char *path, const char *text)
+/* The owner and the rights of the file that was there; it may hold what is nobody else's. */
+static int make_alike(int fd, const struct stat *was)
+{
+	if (!was)
+		return fchmod(fd, 0644);
+	if ((was->st_uid != geteuid() || was->st_gid != getegid()) && fchown(fd, was->st_uid, was->st_gid) < 0)
+		return -1;
+	return fchmod(fd, was->st_mode & 07777);
+}
+
+/* was: the file at hand before; NULL: there was none. */
+static int write_text(const char *path, const char *text, const struct stat *was)
 {
 	char fresh[PATH_MAX + 32];
 	size_t size = strlen(text);
-	struct stat st;
 	int fd, ret;
 
 	if (make_folders(path) < 0)
 		return -1;
 	snprintf(fresh, sizeof(fresh), "%s.%d", path, getpid());
-	fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -1;
-	if (stat(path, &st) == 0)
-		(void)!fchmod(fd, st.st_mode & 07777);
-	ret = write(fd, text, size) == (ssize_t)size && fsync(fd) == 0 ? 0 : -1;
+	ret = make_alike(fd, was);
+	if (ret == 0)
+		ret = write(fd, text, size) == (ssize_t)size && fsync(fd) == 0 ? 0 : -1;
 	close(fd);
 	if (ret == 0)
 		ret = rename(fresh, path);
 	if (ret < 0)
 		unlink(fresh);
 	return ret;
+}
+
+/* Of the file as it was before the first installation. */
+static void copy_name(const struct install *in, char *copy, size_t size)
+{
+	snprintf(copy, size, "%s" COPY_NAME, in->path);
+}
+
+static bool has_copy(const struct install *in)
+{
+	char copy[PATH_MAX + 16];
+	struct stat st;
+
+	copy_name(in, copy, sizeof(copy));
+	return lstat(copy, &st) == 0;
 }
 
 /* Puts fresh (NULL: nothing, the file goes) where before (NULL: no file) was, and says so. hint: what then has
@@ -105,10 +150,10 @@ static int replace(const struct install *in, const char *engine, const char *bef
 		printf("%s: %s would %s\n%s", engine, in->path, fresh ? "become:" : "be removed", fresh ?: "");
 		return 0;
 	}
-	snprintf(copy, sizeof(copy), "%s" COPY_NAME, in->path);
-	ret = before && !in->remove ? write_text(copy, before) : 0;
+	copy_name(in, copy, sizeof(copy));
+	ret = before && !in->remove && !has_copy(in) ? write_text(copy, before, &in->was) : 0;
 	if (ret == 0)
-		ret = fresh ? write_text(in->path, fresh) : unlink(in->path);
+		ret = fresh ? write_text(in->path, fresh, before ? &in->was : NULL) : unlink(in->path);
 	if (ret < 0) {
 		complain("%s: cannot write %s: %s", engine, in->path, strerror(errno));
 		return -1;
@@ -123,9 +168,9 @@ static int replace(const struct install *in, const char *engine, const char *bef
 
 static int change_docker(const struct install *in, struct json_object *doc)
 {
-	struct json_object *runtimes = NULL, *entry, *dflt;
+	struct json_object *runtimes = NULL, *entry = NULL, *dflt = NULL;
 
-	if (json_object_object_get_ex(doc, "runtimes", &runtimes) &&
+	if (json_object_object_get_ex(doc, "runtimes", &runtimes) && runtimes &&
 	    !json_object_is_type(runtimes, json_type_object)) {
 		complain("docker: %s: runtimes: must be an object", in->path);
 		return -1;
@@ -135,17 +180,16 @@ static int change_docker(const struct install *in, struct json_object *doc)
 			runtimes = json_object_new_object();
 			json_object_object_add(doc, "runtimes", runtimes);
 		}
-		if (json_object_object_get_ex(runtimes, "sbx", &entry))
-			json_object_object_add(entry, "path", json_object_new_string(in->program));
-		else {
+		if (!json_object_object_get_ex(runtimes, "sbx", &entry) ||
+		    !json_object_is_type(entry, json_type_object)) {
 			entry = json_object_new_object();
-			json_object_object_add(entry, "path", json_object_new_string(in->program));
 			json_object_object_add(runtimes, "sbx", entry);
 		}
+		json_object_object_add(entry, "path", json_object_new_string(in->program));
 		return 0;
 	}
 	if (json_object_object_get_ex(doc, "default-runtime", &dflt) &&
-	    strcmp(json_object_get_string(dflt), "sbx") == 0)
+	    json_object_is_type(dflt, json_type_string) && strcmp(json_object_get_string(dflt), "sbx") == 0)
 		json_object_object_del(doc, "default-runtime");
 	if (runtimes) {
 		json_object_object_del(runtimes, "sbx");
@@ -163,12 +207,8 @@ static int install_docker(struct install *in)
 	struct json_object *doc, *old;
 	int ret;
 
-	snprintf(in->path, sizeof(in->path), "%s/docker/daemon.json", in->etc);
-	before = read_text(in->path);
-	if (!before && errno != ENOENT) {
-		complain("docker: cannot read %s: %s", in->path, strerror(errno));
+	if (read_file(in, "docker", "docker/daemon.json", &before) < 0)
 		return -1;
-	}
 	doc = before && before[strspn(before, " \t\r\n")] ? json_parse(&c, before, strlen(before))
 							  : json_object_new_object();
 	if (!doc) {
@@ -225,23 +265,23 @@ static long config_version(const char *text)
 
 static int install_containerd(struct install *in)
 {
-	const char *plugin = "io.containerd.grpc.v1.cri", *rest;
+	const char *plugin = "io.containerd.grpc.v1.cri", *head = "";
 	char *before, *bare, *fresh = NULL;
 	long version;
+	bool empty;
 	int ret;
 
-	snprintf(in->path, sizeof(in->path), "%s/containerd/config.toml", in->etc);
-	before = read_text(in->path);
-	if (!before && errno != ENOENT) {
-		complain("containerd: cannot read %s: %s", in->path, strerror(errno));
+	if (read_file(in, "containerd", "containerd/config.toml", &before) < 0)
 		return -1;
-	}
 	bare = without_block(before ?: "");
-	rest = bare[strspn(bare, " \t\r\n")] ? bare : "version = 2\n";
-	version = config_version(rest);
+	empty = !bare[strspn(bare, " \t\r\n")];
+	if (empty)
+		head = "version = 2\n"; /* of the block */
+	version = empty ? 2 : config_version(bare);
 	if (in->remove) {
-		fresh = strcmp(bare, "version = 2\n") == 0 ? NULL : before ? strdup(bare) : NULL;
-	} else if ((version != 2 && version != 3) || strstr(rest, "runtimes.sbx]")) {
+		/* a file of nothing but ours goes, unless it was there before */
+		fresh = !before || (empty && strcmp(bare, before) != 0 && !has_copy(in)) ? NULL : strdup(bare);
+	} else if ((version != 2 && version != 3) || strstr(bare, "runtimes.sbx]")) {
 		complain("containerd: %s %s: it is left as it is", in->path,
 			 version != 2 && version != 3 ? "is of a format other than version 2 or 3"
 						      : "has a runtime sbx of somebody else's");
@@ -252,12 +292,12 @@ static int install_containerd(struct install *in)
 		if (version == 3)
 			plugin = "io.containerd.cri.v1.runtime";
 		BUG_ON(asprintf(&fresh,
-				"%s%s" BEGIN "[plugins.\"%s\".containerd.runtimes.sbx]\n"
+				"%s%s" BEGIN "%s[plugins.\"%s\".containerd.runtimes.sbx]\n"
 				"  runtime_type = \"io.containerd.runc.v2\"\n"
 				"  [plugins.\"%s\".containerd.runtimes.sbx.options]\n"
 				"    BinaryName = \"%s\"\n" END,
-				rest, rest[strlen(rest) - 1] == '\n' ? "" : "\n", plugin, plugin,
-				in->program) < 0);
+				bare, !*bare || bare[strlen(bare) - 1] == '\n' ? "" : "\n", head, plugin,
+				plugin, in->program) < 0);
 	}
 	ret = replace(in, "containerd", before, fresh, "then: systemctl restart containerd");
 	free(fresh);
@@ -273,8 +313,8 @@ static int install_podman(struct install *in)
 	char *before, *fresh = NULL;
 	int ret;
 
-	snprintf(in->path, sizeof(in->path), "%s/containers/containers.conf.d/sbx.conf", in->etc);
-	before = read_text(in->path);
+	if (read_file(in, "podman", "containers/containers.conf.d/sbx.conf", &before) < 0)
+		return -1;
 	if (!in->remove)
 		BUG_ON(asprintf(&fresh, "[engine.runtimes]\nsbx = [\"%s\"]\n", in->program) < 0);
 	ret = replace(in, "podman", before, fresh, "nothing to restart");
