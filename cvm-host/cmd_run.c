@@ -80,19 +80,18 @@ static const struct option options[] = {{"confidential", optional_argument, NULL
 static int number(const char *what, const char *text, unsigned long max, unsigned *out)
 {
 	char *end;
-	unsigned long v;
+	bool memory = !strcmp(what, "--memory");
+	unsigned long v, unit = 1;
 
 	errno = 0;
 	v = strtoul(text, &end, 10);
-	if (!strcmp(what, "--memory") && (*end == 'G' || *end == 'M')) {
-		v *= *end == 'G' && v <= max / 1024 ? 1024 : 1;
-		end++;
-	}
-	if (errno || end == text || *end || *text == '-' || !v || v > max) {
-		cvm_complain("%s: '%s' is not a number from 1 to %lu", what, text, max);
+	if (memory && (*end == 'G' || *end == 'M'))
+		unit = *end++ == 'G' ? 1024 : 1;
+	if (errno || end == text || *end || *text == '-' || !v || v > max / unit) {
+		cvm_complain("%s: '%s' is not a number from 1 to %lu%s", what, text, max, memory ? " MiB" : "");
 		return -EINVAL;
 	}
-	*out = (unsigned)v;
+	*out = (unsigned)(v * unit);
 	return 0;
 }
 

@@ -27,6 +27,15 @@ run --stats=/no/such/dir/file -- true
 expect 125 '/no/such/dir/file'
 run --log /no/such/dir/file -- true
 expect 125 '/no/such/dir/file'
+# a confidential VM's: no unit is lost
+for size in 20000G 16777217 16385G 18014398509481985G 0G -1G 1GG G; do
+	timeout 20 "$sbx" run --confidential=insecure-sim --image "$tmp/none" --memory "$size" --print >"$tmp/out" 2>"$tmp/err" </dev/null
+	status=$? err=$(cat "$tmp/err")
+	expect 125 "memory: '$size' is not a number from 1 to 16777216 MiB"
+done
+timeout 20 "$sbx" run --confidential=insecure-sim --image "$tmp/none" --memory 16384G --print >"$tmp/out" 2>"$tmp/err" </dev/null
+status=$? err=$(cat "$tmp/err")
+expect 125 "$tmp/none" # the size is taken, the folder isn't there
 # programs
 mkdir -p "$tmp/w"
 printf '#!/no/such/interpreter\n' >"$tmp/w/script"
