@@ -236,6 +236,31 @@ static int open_packet_socket(int ifindex)
 	return fd;
 }
 
+/* Sockets that get every packet of the interface: packet(7)'s list in the thread's network namespace. */
+static unsigned readers_of_all(int ifindex)
+{
+	FILE *f = fopen("/proc/thread-self/net/packet", "re");
+	unsigned proto, count = 0;
+	char line[256];
+	int index;
+
+	while (f && fgets(line, sizeof(line), f))
+		count += sscanf(line, "%*s %*u %*u %x %d", &proto, &index) == 2 && proto == ETH_P_ALL &&
+			 index == ifindex;
+	if (f)
+		fclose(f);
+	return count;
+}
+
+static int refuse_shared(char *err, size_t n, const char *name)
+{
+	snprintf(err, n,
+		 "interface %s is another sandbox's, or something else reads all its packets: two containers "
+		 "can't share a network namespace, each has a network stack of its own",
+		 name);
+	return -1;
+}
+
 int netdev_take_over(const char *name, struct config_writer *config, int *guard, char *err, size_t err_size)
 {
 	int ifindex = (int)if_nametoindex(name), fd;
@@ -243,9 +268,15 @@ int netdev_take_over(const char *name, struct config_writer *config, int *guard,
 
 	if (!ifindex)
 		return failed(err, err_size, name, "find it");
+	if (guard && readers_of_all(ifindex))
+		return refuse_shared(err, err_size, name);
 	fd = open_packet_socket(ifindex);
 	if (fd < 0)
 		return failed(err, err_size, name, "open a packet socket on it");
+	if (guard && readers_of_all(ifindex) > 1) { /* two at once: neither has taken anything yet */
+		close(fd);
+		return refuse_shared(err, err_size, name);
+	}
 	if (describe(fd, name, config) < 0) {
 		close(fd);
 		return failed(err, err_size, name, "look at it");

@@ -16,10 +16,9 @@
 #include <unistd.h>
 
 /* linux/bpf.h's since Linux 6.6 */
-#define TCX_INGRESS	46
-#define TCX_PASS	0
-#define TCX_DROP	2
-#define QUERY_COUNT_OFF 24 /* of prog_cnt in union bpf_attr.query */
+#define TCX_INGRESS 46
+#define TCX_PASS    0
+#define TCX_DROP    2
 
 #define DNS_PORT	   53
 #define NDP_FIRST	   133 /* ICMPv6 types of neighbour discovery, RFC 4861 */
@@ -169,19 +168,6 @@ int netguard_attach(int ifindex, int packet_fd)
 	}
 	close(prog);
 	return link;
-}
-
-bool netguard_present(int ifindex)
-{
-	union bpf_attr a = {0};
-	uint32_t count;
-
-	a.query.target_fd = (uint32_t)ifindex; /* the interface's number, here */
-	a.query.attach_type = TCX_INGRESS;
-	if (bpf(BPF_PROG_QUERY, &a) < 0)
-		return false;
-	memcpy(&count, (const char *)&a + QUERY_COUNT_OFF, sizeof(count));
-	return count > 0;
 }
 
 void netguard_reserve_ports(void)

@@ -4,8 +4,6 @@
  * answers of name servers to them are the one thing that it hears and the sandbox doesn't. */
 #pragma once
 
-#include <stdbool.h>
-
 #include "platform/base/attr.h"
 
 #define NETGUARD_FIRST 61000
@@ -14,7 +12,5 @@
 /* A descriptor: the guard stands while it is open; -1: this host can't (Linux 6.6, CAP_BPF or root).
  * packet_fd: the sandbox's packet socket, which gets the filter's other half. */
 MUST_CHECK int netguard_attach(int ifindex, int packet_fd);
-/* There is a guard: the interface is a running sandbox's. */
-bool netguard_present(int ifindex);
 /* For the host's stack in the caller's network namespace. */
 void netguard_reserve_ports(void);

@@ -45,14 +45,6 @@ static int take_link(const char *name, struct network *n, int *guard, char *err,
 	struct config_writer config = {0};
 	int sealed, fd;
 
-	if (netguard_present((int)if_nametoindex(name))) {
-		snprintf(err, err_size,
-			 "interface %s is another sandbox's: two containers can't share a network namespace, "
-			 "each "
-			 "has a network stack of its own",
-			 name);
-		return -1;
-	}
 	config_add(&config, "net-vnet", "1");
 	fd = netdev_take_over(name, &config, guard, err, err_size);
 	if (fd < 0) {
@@ -64,6 +56,9 @@ static int take_link(const char *name, struct network *n, int *guard, char *err,
 	if (sealed < 0) {
 		snprintf(err, err_size, "cannot make a configuration: %s", strerror(-sealed));
 		close(fd);
+		if (*guard >= 0)
+			close(*guard);
+		*guard = -1;
 		return -1;
 	}
 	n->fds[n->count++] = sealed;
